@@ -1,0 +1,54 @@
+"""What can go wrong through no fault of the code, and what to do about it.
+
+    HarnessError                    one clear sentence with the next step; the CLI prints it and exits with 2
+    ├── ConfigError                 a gin file, a binding or a command-line value is wrong
+    ├── PluginError                 a method, source or network is unknown, broken or registered twice
+    ├── DataError                   raw data is missing, truncated or disagrees with itself
+    ├── WorkspaceError              a folder cannot be read or written, a disk is full, a result file is damaged
+    └── PlanError                   the plan as a whole cannot run; holds *every* problem found
+
+Each message has the form: subject, value got, values allowed, next step.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class HarnessError(Exception):
+    """A mistake the user can mend: shown as one sentence, never as a traceback."""
+
+
+class ConfigError(HarnessError):
+    """A gin file, a binding or a command-line value is wrong."""
+
+
+class PluginError(HarnessError):
+    """A plugin is unknown, cannot be imported, or is registered twice."""
+
+
+class DataError(HarnessError):
+    """Raw data is missing, truncated or disagrees with itself."""
+
+
+class WorkspaceError(HarnessError):
+    """A folder cannot be used, a disk is full, or a result file is damaged."""
+
+
+class PlanError(HarnessError):
+    """The plan cannot run. `problems` lists everything that is wrong with it, not only the first."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def did_you_mean(wrong: str, allowed: Iterable[str]) -> str:
+    """`" Did you mean 'anil'?"` for the nearest allowed name, or an empty string when none is near."""
+    names = {name.lower(): name for name in allowed}
+    near = difflib.get_close_matches(wrong.lower(), names, n=1, cutoff=0.55)
+    return f" Did you mean {names[near[0]]!r}?" if near else ""
+
+
+def named_choices(allowed: Iterable[str]) -> str:
+    """`'anil', 'maml', 'nil'`: the allowed values of a message, sorted and quoted."""
+    return ", ".join(repr(name) for name in sorted(allowed))

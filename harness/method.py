@@ -1,0 +1,56 @@
+"""What a method is: the contract that every method plugin keeps.
+
+    learner = method.init(body, max_way)
+    for episodes in meta_batches:  method.outer_loss(learner, episodes).backward(); step
+    for episode in test_episodes:  method.predict(learner, episode.task) -> logits, scored against episode.query_y
+
+A method is a frozen dataclass registered under the entry-point group `harness.methods`. Its fields are its
+hyperparameters, set from gin. It keeps no state: what it trains lives in the learner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+
+    from harness.episode import Episode, Task
+    from harness.learner import Learner
+    from harness.networks import Body
+
+
+@runtime_checkable
+class Method(Protocol):
+    """How to train on episodes and how to predict on one.
+
+    Attributes:
+        name: the method's name in every row; a field with a default, so that two settings of one method can
+            stand side by side in an experiment.
+        trainer: the method whose `outer_loss` trains the learner; `self` unless the method only predicts
+            differently (NIL).
+        adaptation_steps: inner steps taken at test time, 0 for a method without an inner loop; reported in
+            every row.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def trainer(self) -> Method: ...
+
+    @property
+    def adaptation_steps(self) -> int: ...
+
+    def init(self, body: Body, max_way: int) -> Learner:
+        """A fresh learner on `body` that can tell up to `max_way` classes apart."""
+
+    def outer_loss(self, learner: Learner, episodes: Sequence[Episode]) -> torch.Tensor:
+        """The scalar to minimise over a whole meta-batch; differentiable in the learner's parameters.
+
+        A mean over tasks of means over query images, so its scale depends on neither.
+        """
+
+    def predict(self, learner: Learner, task: Task) -> torch.Tensor:
+        """Logits [n_query, n_way] for the queries; leaves the learner bit for bit as it was."""

@@ -1,0 +1,122 @@
+"""Entry points -> classes: methods, sources and networks by name, with the package each came from.
+
+A plugin is a frozen dataclass behind an entry point. `describe` turns an instance into plain data (a
+`Component`) that can be hashed, stored and sent to a worker; `build` turns it back.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from harness.errors import PluginError, did_you_mean, named_choices
+
+METHODS, DATASETS, NETWORKS = "harness.methods", "harness.datasets", "harness.networks"
+WORDS = {METHODS: "method", DATASETS: "source", NETWORKS: "network"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """A plugin instance as plain data: the entry point's name and every parameter's value."""
+
+    plugin: str
+    params: Mapping[str, Any]
+
+
+@cache
+def _entries(group: str) -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=group):
+        known = found.get(entry.name)
+        if known is not None and known.value != entry.value:
+            raise PluginError(
+                f"Two packages register the {WORDS[group]} {entry.name!r}: {origin(known)} and {origin(entry)}. "
+                "Uninstall one, or rename its entry point."
+            )
+        found[entry.name] = entry
+    return found
+
+
+def names(group: str) -> list[str]:
+    """The registered names of a group, sorted."""
+    return sorted(_entries(group))
+
+
+def origin(entry: EntryPoint) -> str:
+    """`package version (module:Class)`: where a plugin came from."""
+    package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
+    return f"{package} ({entry.value})"
+
+
+def origin_of(group: str, name: str) -> str:
+    """Where the plugin called `name` came from."""
+    return origin(_entry(group, name))
+
+
+def _entry(group: str, name: str) -> EntryPoint:
+    entries = _entries(group)
+    if name not in entries:
+        raise PluginError(
+            f"Unknown {WORDS[group]} {name!r}.{did_you_mean(name, entries)} Registered: {named_choices(entries)}. "
+            "A plugin added to a package is seen only after `pip install -e .` of that package again."
+        )
+    return entries[name]
+
+
+def load(group: str, name: str) -> type[Any]:
+    """The class registered as `name`.
+
+    Raises PluginError when the name is unknown, the import fails, or the class is not a frozen dataclass.
+    """
+    entry = _entry(group, name)
+    try:
+        plugin = entry.load()
+    except Exception as error:  # a plugin may fail in any way; it must not take the others down
+        raise PluginError(
+            f"The {WORDS[group]} {name!r} from {origin(entry)} cannot be imported: "
+            f"{type(error).__name__}: {error}. Mend or uninstall that package."
+        ) from error
+    if not (isinstance(plugin, type) and dataclasses.is_dataclass(plugin)):
+        raise PluginError(
+            f"The {WORDS[group]} {name!r} from {origin(entry)} must be a frozen dataclass; got {plugin!r}."
+        )
+    return plugin
+
+
+def describe(group: str, instance: Any) -> Component:
+    """The instance as plain data.
+
+    Raises PluginError when its class is not registered under `group`.
+    """
+    for name in names(group):
+        if _same_class(_entries(group)[name], type(instance)):
+            params = {f.name: getattr(instance, f.name) for f in dataclasses.fields(instance) if f.init}
+            return Component(plugin=name, params=params)
+    raise PluginError(
+        f"{type(instance).__name__} is not a registered {WORDS[group]}. Registered: {named_choices(names(group))}. "
+        f"Add it to the entry points {group!r} of its package and `pip install -e .` that package again."
+    )
+
+
+def _same_class(entry: EntryPoint, cls: type) -> bool:
+    return entry.value.replace(" ", "") == f"{cls.__module__}:{cls.__qualname__}"
+
+
+def build(group: str, component: Component) -> Any:
+    """The instance that a `Component` describes.
+
+    Raises PluginError for an unknown name or parameter; whatever the class raises for a wrong value.
+    """
+    plugin = load(group, component.plugin)
+    known = {f.name for f in dataclasses.fields(plugin) if f.init}
+    for name in component.params:
+        if name not in known:
+            raise PluginError(
+                f"The {WORDS[group]} {component.plugin!r} has no parameter {name!r}.{did_you_mean(name, known)} "
+                f"Parameters: {named_choices(known)}."
+            )
+    # JSON has lists where a dataclass has tuples.
+    params = {key: tuple(v) if isinstance(v, list) else v for key, v in component.params.items()}
+    return plugin(**params)

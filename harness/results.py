@@ -1,0 +1,44 @@
+"""The schema of everything that is measured. One row an episode; everything that changes a number is in the row."""
+
+EPISODE_COLUMNS: dict[str, str] = {
+    "run_id": "string",
+    "method": "string",  # the method's name in this experiment
+    "trained_on": "string",  # the regime's name
+    "network": "string",
+    "source": "string",  # what the episode was drawn from
+    "split": "string",
+    "seed": "int64",
+    "episode": "int64",  # k: the same k is the same episode for every method of the same seed
+    "n_way": "int64",
+    "n_support": "int64",  # support images of the whole episode; shots = n_support / n_way
+    "n_query": "int64",  # query images of the whole episode
+    "accuracy": "float64",  # share of query images classified correctly, 0..1
+    "loss": "float64",  # mean cross-entropy over query images
+    "batch_norm": "string",
+    "selection": "string",  # which checkpoint counts
+    "adaptation_steps": "int64",
+    "image_size": "int64",
+    "protocol": "int64",
+    "seconds": "float64",  # adaptation and prediction, wall clock
+}
+
+LEADERBOARD_KEYS = ("method", "trained_on", "source", "split", "n_way", "shots")
+"""What makes a leaderboard row; the conditions below must agree within one."""
+
+CONDITIONS = ("batch_norm", "selection", "adaptation_steps", "image_size", "protocol")
+
+LEADERBOARD_COLUMNS = (
+    *LEADERBOARD_KEYS,
+    "accuracy",
+    "ci95",
+    "n_episodes",
+    "n_seeds",
+    *CONDITIONS,
+)
+
+CURVE_KEYS = ("iteration", "loss", "valid_accuracy", "seconds")
+"""Keys of a line of curve.jsonl: mean outer loss since the last line, accuracy on the fixed validation episodes
+(null where it was not measured), training seconds so far."""
+
+STATES = ("training", "evaluating", "done", "failed", "interrupted")
+"""`state` of status.json; a failed run also has `error` and `traceback`."""

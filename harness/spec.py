@@ -1,0 +1,123 @@
+"""One run, wholly said: what a worker needs and nothing it does not. Identity is the hash of the content."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.episode import EpisodeShape
+from harness.plugins import Component
+from harness.seeds import PROTOCOL_VERSION
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSpec:
+    """How pool pixels become network input.
+
+    `size` pixels square; `channels` 1 or 3 (grey is repeated, colour is turned to luminance);
+    `scaling` `unit` ([0, 1]) or `signed` ([-1, 1]).
+    """
+
+    size: int
+    channels: int
+    scaling: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSpec:
+    """A source with its parameters and the fingerprint of its raw content."""
+
+    name: str
+    component: Component
+    fingerprint: str
+
+    def pool_key(self, split: str, image_size: int) -> str:
+        """The name of this source's pool folder: readable first, then a hash of all that makes its pixels."""
+        identity = [canonical(self.component), self.fingerprint, split, image_size]
+        return f"{self.name}-{split}-{image_size}px-{_digest(identity, 12)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSpec:
+    """How a learner is trained. The names are those of `experiment.Regime`, which documents them."""
+
+    sources: tuple[SourceSpec, ...]
+    shape: EpisodeShape
+    iterations: int
+    meta_batch: int
+    learning_rate: float
+    schedule: str
+    gradient_clip: float | None
+    validate_every: int
+    validation_episodes: int
+    validation_shape: EpisodeShape
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSpec:
+    """Test episodes 0..n_episodes-1 of one source and split."""
+
+    source: SourceSpec
+    split: str
+    shape: EpisodeShape
+    n_episodes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """One (method, regime, network, seed): train, select a checkpoint, evaluate.
+
+    `trainer` is the method whose outer loss trains the learner; it differs from `method` for methods that
+    only predict differently (NIL on an ANIL-trained network).
+    """
+
+    method_name: str
+    method: Component
+    trainer: Component
+    trained_on: str
+    network: Component
+    batch_norm: str
+    max_way: int
+    images: ImageSpec
+    train: TrainSpec
+    selection: str
+    evaluations: tuple[EvaluationSpec, ...]
+    seed: int
+    protocol: int = PROTOCOL_VERSION
+
+    @property
+    def run_id(self) -> str:
+        """Readable first, then the hash of the whole spec."""
+        return f"{self.method_name}-{self.trained_on}-s{self.seed}-{_digest(canonical(self), 10)}"
+
+    @property
+    def training_id(self) -> str:
+        """The hash of what training depends on: runs that share it share one trained learner."""
+        keys = ("trainer", "network", "max_way", "images", "train", "seed", "protocol")
+        return _digest({key: canonical(getattr(self, key)) for key in keys}, 16)
+
+    def to_json(self) -> dict[str, Any]:
+        """The spec as JSON data, as stored in spec.json."""
+        plain = canonical(self)
+        assert isinstance(plain, dict)
+        return {"run_id": self.run_id, "training_id": self.training_id, **plain}
+
+
+def canonical(value: Any) -> Any:
+    """`value` as JSON data that is equal whenever the meaning is equal."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): canonical(value[key]) for key in sorted(value)}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"A parameter of type {type(value).__name__} cannot be part of a run's identity: {value!r}")
+
+
+def _digest(value: Any, length: int) -> str:
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

@@ -1,0 +1,169 @@
+"""Where runs live on disk, and how they are read back.
+
+    runs/<run_id>/spec.json        the run's spec
+                  status.json      {"state": one of results.STATES, ...}
+                  curve.jsonl      one line a validation
+                  checkpoint.pt    the learner (current and best), the optimiser, the counters
+                  episodes.parquet one row an episode; there only when the run is done
+
+One writer a file; every file is written aside and renamed.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.errors import WorkspaceError
+from harness.files import explained, make_folder, write_aside, write_json, write_text
+from harness.results import EPISODE_COLUMNS
+from harness.spec import RunSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """The folders a worker uses: `runs` for results, `cache` for pools."""
+
+    runs: Path
+    cache: Path
+
+    def folder(self, run_id: str) -> "RunFolder":
+        """The folder of one run; it need not exist."""
+        return RunFolder(self.runs / run_id)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run's files."""
+
+    path: Path
+
+    @property
+    def checkpoint(self) -> Path:
+        """checkpoint.pt, there or not."""
+        return self.path / "checkpoint.pt"
+
+    @property
+    def episodes(self) -> Path:
+        """episodes.parquet, there or not."""
+        return self.path / "episodes.parquet"
+
+    @property
+    def state(self) -> str | None:
+        """The state in status.json; None for a run that never started or whose status cannot be read."""
+        return self.status().get("state")
+
+    def status(self) -> dict[str, Any]:
+        """status.json, or an empty dict when there is none or it is damaged."""
+        return _json_or_empty(self.path / "status.json")
+
+    def spec(self) -> dict[str, Any]:
+        """spec.json, or an empty dict when there is none or it is damaged."""
+        return _json_or_empty(self.path / "spec.json")
+
+    def begin(self, spec: RunSpec) -> None:
+        """Make the folder and write the spec."""
+        make_folder(self.path)
+        write_json(self.path / "spec.json", spec.to_json())
+
+    def write_status(self, state: str, **details: Any) -> None:
+        """Replace status.json."""
+        write_json(self.path / "status.json", {"state": state, **details})
+
+    def append_curve(self, line: dict[str, Any]) -> None:
+        """Add one line to curve.jsonl."""
+        path = self.path / "curve.jsonl"
+        with explained(path), path.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(line) + "\n")
+
+    def curve(self) -> list[dict[str, Any]]:
+        """The lines of curve.jsonl; a torn last line (the process was killed) is left out."""
+        path = self.path / "curve.jsonl"
+        lines: list[dict[str, Any]] = []
+        for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+            try:
+                lines.append(json.loads(text))
+            except json.JSONDecodeError:
+                break
+        return lines
+
+    def cut_curve(self, iteration: int) -> None:
+        """Drop curve lines after `iteration`: they were written after the checkpoint that training resumes from."""
+        kept = [line for line in self.curve() if line["iteration"] <= iteration]
+        write_text(self.path / "curve.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+
+    def write_episodes(self, frame: pd.DataFrame) -> None:
+        """Replace episodes.parquet; columns and types as in results.EPISODE_COLUMNS."""
+        typed = frame[list(EPISODE_COLUMNS)].astype(EPISODE_COLUMNS)
+        write_aside(self.episodes, lambda aside: typed.to_parquet(aside, index=False))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A run that a report was built without, and why."""
+
+    run_id: str
+    reason: str
+
+
+def run_folders(runs: Path) -> list[RunFolder]:
+    """The run folders below `runs`, by name."""
+    if not runs.is_dir():
+        raise WorkspaceError(f"There is no folder {runs}. Name an experiment's folder, for example reports/quickstart.")
+    return [RunFolder(path) for path in sorted(runs.iterdir()) if path.is_dir()]
+
+
+def read_episodes(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]]:
+    """All episodes of the finished runs, and the runs that are not in them with the reason."""
+    frames: list[pd.DataFrame] = []
+    left_out: list[LeftOut] = []
+    for folder in folders:
+        reason = None
+        if folder.state != "done":
+            status = folder.status()
+            reason = f"{status.get('state', 'no status')}" + (f": {status['error']}" if "error" in status else "")
+        else:
+            try:
+                frames.append(_typed(pd.read_parquet(folder.episodes)))
+            except Exception as error:  # pyarrow raises many kinds for a damaged file
+                reason = f"episodes.parquet cannot be read ({type(error).__name__}: {error})"
+        if reason is not None:
+            left_out.append(LeftOut(run_id=folder.path.name, reason=reason))
+    empty = _typed(pd.DataFrame({column: [] for column in EPISODE_COLUMNS}))
+    return (pd.concat(frames, ignore_index=True) if frames else empty), left_out
+
+
+def read_curves(folders: list[RunFolder]) -> pd.DataFrame:
+    """All learning curves: run_id, method, trained_on, seed and the keys of results.CURVE_KEYS.
+
+    Runs that share one training share one curve; each is listed under its own run_id.
+    """
+    rows = []
+    for folder in folders:
+        spec = folder.spec()
+        for line in folder.curve() if spec else []:
+            rows.append(
+                {
+                    "run_id": folder.path.name,
+                    "method": spec["method_name"],
+                    "trained_on": spec["trained_on"],
+                    "seed": spec["seed"],
+                    **line,
+                }
+            )
+    columns = ["run_id", "method", "trained_on", "seed", "iteration", "loss", "valid_accuracy", "seconds"]
+    return pd.DataFrame(rows, columns=pd.Index(columns))
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[list(EPISODE_COLUMNS)].astype(EPISODE_COLUMNS)
+
+
+def _json_or_empty(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
