@@ -1,0 +1,174 @@
+"""Frames in, frames out: means with intervals, and differences between methods on the same episodes.
+
+**Intervals.** With one seed the interval is Meta-Dataset's: 1.96 · std / √n over the episodes, ddof = 0.
+It says how much another draw of test episodes would move the mean, and nothing about another training. With
+several seeds it is the larger of that interval over the pooled episodes and the t interval over the seeds'
+means, t(0.975, s - 1) · std(means, ddof = 1) / √s: episodes of one trained network are not independent trials
+of the method, so hundreds of them must not hide that the seeds disagree. Two seeds give a wide interval; that
+is what two seeds can say.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import t as student_t
+
+from harness.errors import ConfigError, did_you_mean, named_choices
+from harness.results import CONDITIONS, EPISODE_COLUMNS, LEADERBOARD_COLUMNS, LEADERBOARD_KEYS
+
+MUST_AGREE = ("network", "batch_norm", "image_size", "protocol")
+"""What two methods must share for a difference between them to be about the methods."""
+
+DIFFERENCE_KEYS = ("trained_on", "source", "split", "n_way", "shots")
+
+DIFFERENCE_COLUMNS = (*DIFFERENCE_KEYS, "difference", "ci95", "n_episodes", "n_seeds")
+"""Columns of `paired_differences`; `difference` is mean accuracy of a minus that of b, in -1..1."""
+
+_TYPES = {
+    **EPISODE_COLUMNS,
+    "shots": "float64",
+    "difference": "float64",
+    "ci95": "float64",
+    "n_episodes": "int64",
+    "n_seeds": "int64",
+}
+
+
+def with_shots(episodes: pd.DataFrame) -> pd.DataFrame:
+    """`episodes` with the column `shots`, n_support / n_way: support images per class."""
+    return episodes.assign(shots=episodes["n_support"] / episodes["n_way"])
+
+
+def interval(values: npt.NDArray[np.float64], seeds: npt.NDArray[np.int64]) -> float:
+    """Half the width of the 95 % interval of the mean of `values` [n], measured under `seeds` [n].
+
+    One seed: 1.96 · std / √n, ddof = 0. Several: the larger of that and the t interval over seed means (see
+    the module's docstring). NaN for no values.
+    """
+    if not len(values):
+        return float("nan")
+    pooled = 1.96 * float(np.std(values)) / float(np.sqrt(len(values)))
+    names, index = np.unique(seeds, return_inverse=True)
+    if len(names) < 2:
+        return pooled
+    means = np.bincount(index, weights=values) / np.bincount(index)
+    factor = float(student_t.ppf(0.975, len(names) - 1))
+    return max(pooled, factor * float(np.std(means, ddof=1)) / float(np.sqrt(len(names))))
+
+
+def leaderboard(episodes: pd.DataFrame) -> pd.DataFrame:
+    """One row per LEADERBOARD_KEYS and CONDITIONS, columns LEADERBOARD_COLUMNS, sorted by them.
+
+    `accuracy` is the mean over the episodes of all seeds, 0..1; `ci95` half its interval (see `interval`).
+    What was measured under other conditions is another row, never merged.
+
+    Raises ConfigError when an episode was measured twice under one row (two runs claim the same place), or
+    when a row would mix networks.
+    """
+    frame = with_shots(episodes)
+    keys = [*LEADERBOARD_KEYS, *CONDITIONS]
+    _refuse_repeats(frame, keys)
+    rows = []
+    for key, group in frame.groupby(keys, sort=True, dropna=False):
+        assert isinstance(key, tuple)
+        row = dict(zip(keys, key, strict=True))
+        if group["network"].nunique() > 1:
+            raise ConfigError(
+                f"The row {_said(row, LEADERBOARD_KEYS)} would mix the networks "
+                f"{named_choices(group['network'].unique())}. Report the runs of one network at a time."
+            )
+        rows.append({**row, **_measured(group, "accuracy", "accuracy")})
+    return _frame(rows, LEADERBOARD_COLUMNS)
+
+
+def paired_differences(episodes: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
+    """Mean accuracy of method `a` minus method `b` on the very same episodes, columns DIFFERENCE_COLUMNS.
+
+    One row per DIFFERENCE_KEYS where both methods have episodes in common, paired on (seed, episode); `ci95`
+    is half the 95 % interval of the mean of the paired differences (see `interval`), `n_episodes` the number
+    of pairs. Episodes that only one of the two has are not used.
+
+    Raises ConfigError for an unknown method, and where the two were not measured alike: MUST_AGREE or the
+    number of queries of an episode differs, or an episode was measured twice.
+    """
+    frame = with_shots(episodes)
+    known = frame["method"].unique().tolist()
+    for name in (a, b):
+        if name not in known:
+            raise ConfigError(
+                f"There are no episodes of method {name!r}.{did_you_mean(name, known)} "
+                f"Methods: {named_choices(known)}."
+            )
+    pair = [*DIFFERENCE_KEYS, "seed", "episode"]
+    left, right = frame[frame["method"] == a], frame[frame["method"] == b]
+    for side in (left, right):
+        _refuse_repeats(side, ["method", *DIFFERENCE_KEYS])
+    both = left.merge(right, on=pair, suffixes=("_a", "_b"), validate="one_to_one")
+    _refuse_unlike(both, a, b)
+    both = both.assign(difference=both["accuracy_a"] - both["accuracy_b"])
+    rows = []
+    for key, group in both.groupby(list(DIFFERENCE_KEYS), sort=True):
+        assert isinstance(key, tuple)
+        rows.append(
+            {**dict(zip(DIFFERENCE_KEYS, key, strict=True)), **_measured(group, "difference", "difference")}
+        )
+    return _frame(rows, DIFFERENCE_COLUMNS)
+
+
+def _measured(group: pd.DataFrame, column: str, name: str) -> dict[str, float | int]:
+    values = group[column].to_numpy(dtype=np.float64)
+    seeds = group["seed"].to_numpy(dtype=np.int64)
+    return {
+        name: float(np.mean(values)),
+        "ci95": interval(values, seeds),
+        "n_episodes": len(values),
+        "n_seeds": len(np.unique(seeds)),
+    }
+
+
+def _refuse_repeats(frame: pd.DataFrame, keys: list[str]) -> None:
+    """Raise ConfigError when (seed, episode) is there twice under one value of `keys`."""
+    repeated = frame[frame.duplicated([*keys, "seed", "episode"], keep=False)]
+    if repeated.empty:
+        return
+    first = repeated.iloc[0]
+    place = [*LEADERBOARD_KEYS, "seed"]
+    same = repeated[(repeated[place] == first[place]).all(axis=1)]
+    runs = sorted(same["run_id"].unique().tolist())
+    differing = [column for column in ("network", "n_query", *CONDITIONS) if same[column].nunique() > 1]
+    raise ConfigError(
+        f"Episodes of {_said(dict(zip(place, first[place], strict=True)), place)} were measured more than "
+        f"once, by the runs {named_choices(runs)}"
+        + (f", which differ in {named_choices(differing)}" if differing else "")
+        + ". They are not results of one configuration: keep one of these runs and leave the others out."
+    )
+
+
+def _refuse_unlike(both: pd.DataFrame, a: str, b: str) -> None:
+    """Raise ConfigError, naming the columns, when pairs were measured under unlike conditions."""
+    differing = [c for c in (*MUST_AGREE, "n_query") if (both[f"{c}_a"] != both[f"{c}_b"]).any()]
+    if differing:
+        values = "; ".join(
+            f"{c}: {_values(both[f'{c}_a'])} for {a!r}, {_values(both[f'{c}_b'])} for {b!r}"
+            for c in differing
+        )
+        raise ConfigError(
+            f"Methods {a!r} and {b!r} cannot be compared: they differ in {named_choices(differing)} "
+            f"({values}). Compare runs that share these."
+        )
+
+
+def _values(column: pd.Series) -> str:
+    found = sorted(column.unique().tolist())
+    return ", ".join(str(value) for value in found[:4]) + (", ..." if len(found) > 4 else "")
+
+
+def _said(row: dict[str, object], keys: Sequence[str]) -> str:
+    return ", ".join(f"{key} {row[key]:g}" if key == "shots" else f"{key} {row[key]}" for key in keys)
+
+
+def _frame(rows: list[dict[str, object]], columns: Sequence[str]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=pd.Index(columns))
+    return frame.astype({column: _TYPES[column] for column in columns})
