@@ -1,7 +1,8 @@
 """Entry points -> classes: methods, sources and networks by name, with the package each came from.
 
 A plugin is a frozen dataclass behind an entry point. `describe` turns an instance into plain data (a
-`Component`) that can be hashed, stored and sent to a worker; `build` turns it back.
+`Component`) that can be hashed, stored and sent to a worker; `build` turns it back. A parameter may itself be
+a plugin of the same group (NIL's trainer is a method), or a list of them: it becomes a `Component` in turn.
 """
 
 import dataclasses
@@ -19,7 +20,10 @@ WORDS = {METHODS: "method", DATASETS: "source", NETWORKS: "network"}
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """A plugin instance as plain data: the entry point's name and every parameter's value."""
+    """A plugin instance as plain data: the entry point's name and every parameter's value.
+
+    A value that is a plugin of the same group stands there as a `Component`; lists stand there as tuples.
+    """
 
     plugin: str
     params: Mapping[str, Any]
@@ -32,8 +36,8 @@ def _entries(group: str) -> dict[str, EntryPoint]:
         known = found.get(entry.name)
         if known is not None and known.value != entry.value:
             raise PluginError(
-                f"Two packages register the {WORDS[group]} {entry.name!r}: {origin(known)} and {origin(entry)}. "
-                "Uninstall one, or rename its entry point."
+                f"Two packages register the {WORDS[group]} {entry.name!r}: "
+                f"{origin(known)} and {origin(entry)}. Uninstall one, or rename its entry point."
             )
         found[entry.name] = entry
     return found
@@ -59,10 +63,16 @@ def _entry(group: str, name: str) -> EntryPoint:
     entries = _entries(group)
     if name not in entries:
         raise PluginError(
-            f"Unknown {WORDS[group]} {name!r}.{did_you_mean(name, entries)} Registered: {named_choices(entries)}. "
+            f"Unknown {WORDS[group]} {name!r}.{did_you_mean(name, entries)} "
+            f"Registered: {named_choices(entries)}. "
             "A plugin added to a package is seen only after `pip install -e .` of that package again."
         )
     return entries[name]
+
+
+def class_name(group: str, name: str) -> str:
+    """The name of the plugin's class, known without importing it."""
+    return _entry(group, name).attr
 
 
 def load(group: str, name: str) -> type[Any]:
@@ -86,22 +96,42 @@ def load(group: str, name: str) -> type[Any]:
 
 
 def describe(group: str, instance: Any) -> Component:
-    """The instance as plain data.
+    """The instance as plain data; plugins of the same group among its parameters are described in turn.
 
     Raises PluginError when its class is not registered under `group`.
     """
-    for name in names(group):
-        if _same_class(_entries(group)[name], type(instance)):
-            params = {f.name: getattr(instance, f.name) for f in dataclasses.fields(instance) if f.init}
-            return Component(plugin=name, params=params)
-    raise PluginError(
-        f"{type(instance).__name__} is not a registered {WORDS[group]}. Registered: {named_choices(names(group))}. "
-        f"Add it to the entry points {group!r} of its package and `pip install -e .` that package again."
-    )
+    name = plugin_name(group, type(instance))
+    if name is None:
+        raise PluginError(
+            f"{type(instance).__name__} is not a registered {WORDS[group]}. "
+            f"Registered: {named_choices(names(group))}. "
+            f"Add it to the entry points {group!r} of its package and `pip install -e .` that package again."
+        )
+    values = {f.name: getattr(instance, f.name) for f in dataclasses.fields(instance) if f.init}
+    return Component(plugin=name, params={key: _plain(group, value) for key, value in values.items()})
+
+
+def plugin_name(group: str, cls: type) -> str | None:
+    """The name that `cls` is registered under in `group`; None when it is not."""
+    return next((name for name, entry in _entries(group).items() if _same_class(entry, cls)), None)
+
+
+def _plain(group: str, value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_plain(group, item) for item in value)
+    is_instance = dataclasses.is_dataclass(value) and not isinstance(value, type)
+    return describe(group, value) if is_instance and plugin_name(group, type(value)) else value
 
 
 def _same_class(entry: EntryPoint, cls: type) -> bool:
-    return entry.value.replace(" ", "") == f"{cls.__module__}:{cls.__qualname__}"
+    if entry.attr != cls.__qualname__:
+        return False
+    if entry.module == cls.__module__:
+        return True
+    try:  # the entry point may name a package that re-exports the class
+        return entry.load() is cls
+    except Exception:  # a plugin that cannot be imported is not the class in hand
+        return False
 
 
 def build(group: str, component: Component) -> Any:
@@ -114,9 +144,14 @@ def build(group: str, component: Component) -> Any:
     for name in component.params:
         if name not in known:
             raise PluginError(
-                f"The {WORDS[group]} {component.plugin!r} has no parameter {name!r}.{did_you_mean(name, known)} "
-                f"Parameters: {named_choices(known)}."
+                f"The {WORDS[group]} {component.plugin!r} has no parameter {name!r}."
+                f"{did_you_mean(name, known)} Parameters: {named_choices(known)}."
             )
+    return plugin(**{key: _built(group, value) for key, value in component.params.items()})
+
+
+def _built(group: str, value: Any) -> Any:
+    if isinstance(value, Component):
+        return build(group, value)
     # JSON has lists where a dataclass has tuples.
-    params = {key: tuple(v) if isinstance(v, list) else v for key, v in component.params.items()}
-    return plugin(**params)
+    return tuple(_built(group, item) for item in value) if isinstance(value, list | tuple) else value

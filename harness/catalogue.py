@@ -1,0 +1,59 @@
+"""The classes that an experiment file may name, found by their full or shortened names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+from harness import plugins
+from harness.episode import EpisodeShape
+from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
+from harness.experiment import Evaluation, Experiment, Images, Regime
+
+OWN_CLASSES: tuple[type, ...] = (Experiment, Regime, Evaluation, EpisodeShape, Images)
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The classes that gin text may name: full name -> class, and class name -> why it cannot be had."""
+
+    classes: Mapping[str, type]
+    broken: Mapping[str, str]
+
+    def resolve(self, selector: str) -> str:
+        """The full name that a possibly shortened `selector` stands for. Raises ConfigError."""
+        matches = [full for full in self.classes if full == selector or full.endswith("." + selector)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise ConfigError(f"{selector!r} could be any of {named_choices(matches)}: write one of those.")
+        if selector in self.broken:
+            raise ConfigError(self.broken[selector])
+        known = {full.rpartition(".")[2] for full in self.classes}
+        raise ConfigError(
+            f"Unknown name {selector!r}.{did_you_mean(selector, known)} Known: {named_choices(known)}. "
+            "A plugin added to a package is seen only after `pip install -e .` of that package again."
+        )
+
+    def check_parameter(self, full: str, parameter: str) -> None:
+        """Raises ConfigError when the class has no such parameter."""
+        known = {f.name for f in fields(self.classes[full]) if f.init}
+        if parameter not in known:
+            name = full.rpartition(".")[2]
+            raise ConfigError(
+                f"{name} has no parameter {parameter!r}.{did_you_mean(parameter, known)} "
+                f"Parameters: {named_choices(known)}."
+            )
+
+
+def catalogue() -> Catalogue:
+    """The experiment's own classes and every plugin; one that cannot be imported is kept as its reason."""
+    classes: dict[str, type] = {f"{cls.__module__}.{cls.__name__}": cls for cls in OWN_CLASSES}
+    broken: dict[str, str] = {}
+    for group in plugins.WORDS:
+        for name in plugins.names(group):
+            try:
+                cls = plugins.load(group, name)
+            except PluginError as error:  # named only when the experiment asks for it
+                broken[plugins.class_name(group, name)] = str(error)
+            else:
+                classes[f"{cls.__module__}.{cls.__name__}"] = cls
+    return Catalogue(classes, broken)
