@@ -99,7 +99,7 @@ def _bend(points: Points, matrix: Points, shift: Points, wave: Points) -> Points
     """The affine map, then a smooth displacement (a slight elastic bend of the sheet)."""
     x, y = points[:, 0], points[:, 1]
     basis = np.stack([np.sin(2.2 * x), np.cos(2.2 * y), np.sin(2.2 * y), np.cos(2.2 * x)])
-    return points @ matrix.T + shift + (wave @ basis).T
+    return np.asarray(points @ matrix.T + shift + (wave @ basis).T)
 
 
 def _write(pen: ImageDraw.ImageDraw, path: Points, width: float) -> None:
