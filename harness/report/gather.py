@@ -1,0 +1,165 @@
+"""Everything a report needs from the run folders, and a refusal where runs do not belong together."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.errors import WorkspaceError
+from harness.report.panels import PANEL_KEYS
+from harness.results import CONDITIONS
+from harness.statistics import with_shots
+from harness.store import LeftOut, RunFolder, read_curves, read_episodes
+
+OWN = ("run_id", "training_id", "seed", "evaluations")
+"""Keys of a spec in which two runs of one entry may differ."""
+
+SHARED = ("train", "network", "images", "max_way")
+"""Keys of a spec in which all runs trained on one regime must agree."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinishedRun:
+    """A run whose results are whole: its spec and status as JSON data, its episodes."""
+
+    run_id: str
+    spec: dict[str, Any]
+    status: dict[str, Any]
+    episodes: pd.DataFrame
+
+    @property
+    def method(self) -> str:
+        """The method's name in rows."""
+        return str(self.spec["method_name"])
+
+    @property
+    def trained_on(self) -> str:
+        """The regime's name in rows."""
+        return str(self.spec["trained_on"])
+
+    @property
+    def seed(self) -> int:
+        """The seed."""
+        return int(self.spec["seed"])
+
+    @property
+    def training_sources(self) -> tuple[str, ...]:
+        """Names of the sources it was trained on."""
+        found = self.spec.get("train", {}).get("sources", [])
+        return tuple(str(source["name"]) for source in found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """The finished runs sorted by (trained_on, method, seed), their curves, and the runs that are missing."""
+
+    runs: tuple[FinishedRun, ...]
+    curves: pd.DataFrame
+    left_out: tuple[LeftOut, ...]
+
+    @property
+    def episodes(self) -> pd.DataFrame:
+        """All episodes, columns as in results.EPISODE_COLUMNS."""
+        if not self.runs:
+            return read_episodes([])[0]
+        return pd.concat([run.episodes for run in self.runs], ignore_index=True)
+
+    @property
+    def in_training(self) -> dict[str, frozenset[str]]:
+        """Regime -> the sources in it."""
+        return {run.trained_on: frozenset(run.training_sources) for run in self.runs}
+
+
+def gather(folders: list[RunFolder]) -> Gathered:
+    """Read `folders`, leaving out, with the reason, what is unfinished, damaged or not what its name says.
+
+    Raises WorkspaceError when finished runs disagree: two configurations under one name.
+    """
+    runs: list[FinishedRun] = []
+    left_out: list[LeftOut] = []
+    for folder in folders:
+        run, missing = _read(folder)
+        runs += [run] if run else []
+        left_out += missing
+    runs.sort(key=lambda run: (run.trained_on, run.method, run.seed, run.run_id))
+    _refuse_mixtures(runs)
+    kept = {run.run_id for run in runs}
+    curves = read_curves([folder for folder in folders if folder.path.name in kept])
+    return Gathered(
+        runs=tuple(runs), curves=curves, left_out=tuple(sorted(left_out, key=lambda run: run.run_id))
+    )
+
+
+def _read(folder: RunFolder) -> tuple[FinishedRun | None, list[LeftOut]]:
+    name = folder.path.name
+    if not folder.path.is_dir():
+        return None, [LeftOut(run_id=name, reason="never started")]
+    episodes, left_out = read_episodes([folder])
+    if left_out:
+        return None, [LeftOut(run_id=name, reason=_plain(left_out[0].reason, folder.path))]
+    spec = folder.spec()
+    if reason := _unfit(name, spec, episodes):
+        return None, [LeftOut(run_id=name, reason=reason)]
+    return FinishedRun(run_id=name, spec=spec, status=folder.status(), episodes=episodes), []
+
+
+def _unfit(name: str, spec: dict[str, Any], episodes: pd.DataFrame) -> str | None:
+    """Why a run that says it is done cannot be used; None when it can."""
+    missing = [key for key in ("method_name", "trained_on", "seed") if key not in spec]
+    if missing:
+        return f"spec.json is missing, damaged or foreign: it has no {', '.join(missing)}"
+    if spec.get("run_id", name) != name:
+        return f"spec.json is that of the run {spec['run_id']}"
+    if episodes.empty:
+        return "episodes.parquet holds no episodes"
+    strangers = sorted(set(episodes["run_id"].unique()) - {name})
+    if strangers:
+        return f"episodes.parquet holds episodes of the run {', '.join(strangers)}"
+    for column, key in (("method", "method_name"), ("trained_on", "trained_on"), ("seed", "seed")):
+        if set(episodes[column].unique()) != {spec[key]}:
+            return f"episodes.parquet and spec.json disagree about {column}"
+    return None
+
+
+def _plain(reason: str, path: Path) -> str:
+    """One line without the folder's place on this machine."""
+    line = " ".join(reason.replace(f"{path}/", "").split())
+    return line if len(line) <= 300 else line[:299] + "…"
+
+
+def _refuse_mixtures(runs: list[FinishedRun]) -> None:
+    """Raise WorkspaceError when runs that would share a row, or a regime, have different settings."""
+    seen: dict[tuple[object, ...], tuple[FinishedRun, Any]] = {}
+    for run in runs:
+        place = with_shots(run.episodes).iloc[0]
+        alike = tuple(place[[key for key in PANEL_KEYS if key in CONDITIONS]])
+        entry = {key: value for key, value in run.spec.items() if key not in OWN}
+        regime = {key: run.spec.get(key) for key in SHARED}
+        row = ("method", run.method, run.trained_on, *tuple(place[list(CONDITIONS)]))
+        for key, value in ((row, entry), (("regime", run.trained_on, *alike), regime)):
+            other, known = seen.setdefault(key, (run, value))
+            if found := list(_differences(known, value)):
+                raise WorkspaceError(_mixture(other, run, found))
+
+
+def _mixture(one: FinishedRun, other: FinishedRun, found: list[str]) -> str:
+    what = f"method {one.method!r}, " if one.method == other.method else ""
+    return (
+        f"Two configurations share one name ({what}trained on {one.trained_on!r}): the finished runs "
+        f"{one.run_id} and {other.run_id} differ in {'; '.join(found[:5])}. Move the outdated run folders "
+        "away, or report one configuration with `harness run CONFIG`, which reads its own runs only."
+    )
+
+
+def _differences(a: Any, b: Any, path: str = "") -> Iterator[str]:
+    """`train.iterations (100, 5000)` for every leaf in which two JSON values differ."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in sorted({*a, *b}):
+            yield from _differences(a.get(key), b.get(key), f"{path}.{key}" if path else str(key))
+    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        for index, (left, right) in enumerate(zip(a, b, strict=True)):
+            yield from _differences(left, right, f"{path}[{index}]")
+    elif a != b:
+        yield f"{path} ({a!r}, {b!r})"

@@ -1,0 +1,132 @@
+"""What may stand side by side: a panel holds only rows that were measured alike.
+
+Rows of different shape, split, batch norm policy, image size or protocol version are never ranked together;
+each combination is a panel with its own table and figure.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from harness.statistics import leaderboard, with_shots
+
+PANEL_KEYS = ("protocol", "batch_norm", "image_size", "split", "n_way", "shots")
+"""What all rows of a panel share."""
+
+ENTRY_CONDITIONS = ("selection", "adaptation_steps")
+"""Conditions that may differ within a panel; where one method has several, its label says which."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A line of a panel's table: a method as labelled, and the regime it was trained on."""
+
+    method: str
+    trained_on: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """Mean accuracy and half its 95 % interval, 0..1."""
+
+    accuracy: float
+    ci95: float
+    n_episodes: int
+    n_seeds: int
+
+    def __str__(self) -> str:
+        return f"{100 * self.accuracy:.1f} ± {100 * self.ci95:.1f}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """Results that may be compared.
+
+    heading: for a person, `5-way 1-shot, test split`. sources: by mean accuracy, highest first. entries: by
+    regime and method. cells: what was measured. episodes: its rows, with the entry's label for `method`.
+    """
+
+    heading: str
+    n_way: int
+    sources: tuple[str, ...]
+    entries: tuple[Entry, ...]
+    cells: dict[tuple[Entry, str], Cell]
+    episodes: pd.DataFrame
+
+    @property
+    def regimes(self) -> tuple[str, ...]:
+        """What the entries were trained on, sorted."""
+        return tuple(sorted({entry.trained_on for entry in self.entries}))
+
+    @property
+    def chance(self) -> float:
+        """The accuracy of guessing, 0..1."""
+        return 1 / self.n_way
+
+    def best(self, source: str, regime: str | None = None) -> Entry | None:
+        """The entry with the highest mean on `source`, of one regime or of all; None where there is none."""
+        found = [e for e in self.entries if (e, source) in self.cells and regime in (None, e.trained_on)]
+        return max(found, key=lambda e: self.cells[e, source].accuracy, default=None)
+
+
+def panels(episodes: pd.DataFrame) -> list[Panel]:
+    """`episodes` sorted into panels, in the order of PANEL_KEYS. Raises ConfigError as `leaderboard` does."""
+    frame = labelled(with_shots(episodes))
+    varying = [key for key in PANEL_KEYS if frame[key].nunique() > 1]
+    return [_panel(group, varying) for _, group in frame.groupby(list(PANEL_KEYS), sort=True)]
+
+
+def labelled(frame: pd.DataFrame) -> pd.DataFrame:
+    """`frame` with its methods renamed where one name stands for several rows of a panel.
+
+    `maml` becomes `maml [adaptation steps 10]` where MAML was also measured with another number of steps.
+    Works on episodes with `shots` and on leaderboards.
+    """
+    names = frame["method"].astype("string")
+    place = ["method", "trained_on", *PANEL_KEYS]
+    suffix = pd.Series("", index=frame.index, dtype="string")
+    for column in ENTRY_CONDITIONS:
+        several = frame.groupby(place)[column].transform("nunique") > 1
+        word = column.replace("_", " ")
+        said = ", " + word + " " + frame[column].astype("string")
+        suffix = suffix.mask(several, suffix + said)
+    return frame.assign(method=names.mask(suffix != "", names + " [" + suffix.str.slice(2) + "]"))
+
+
+def heading(values: Mapping[Any, Any], varying: Sequence[str]) -> str:
+    """`5-way 1-shot, test split`, and those conditions that vary between panels."""
+    text = f"{values['n_way']}-way {values['shots']:g}-shot, {values['split']} split"
+    extra = {
+        "batch_norm": f"{values['batch_norm']} batch norm",
+        "image_size": f"{values['image_size']} px",
+        "protocol": f"protocol {values['protocol']}",
+    }
+    return ", ".join([text, *(said for key, said in extra.items() if key in varying)])
+
+
+def by_accuracy(board: pd.DataFrame) -> tuple[str, ...]:
+    """The sources of a leaderboard, highest mean over its rows first."""
+    means = board.groupby("source")["accuracy"].mean()
+    return tuple(sorted(means.index, key=lambda source: (-means[source], source)))
+
+
+def _panel(frame: pd.DataFrame, varying: Sequence[str]) -> Panel:
+    board = leaderboard(frame)
+    cells = {
+        (Entry(method=row["method"], trained_on=row["trained_on"]), str(row["source"])): Cell(
+            **{name: row[name] for name in ("accuracy", "ci95", "n_episodes", "n_seeds")}
+        )
+        for row in board.to_dict("records")
+    }
+    entries = {entry for entry, _ in cells}
+    first = {key: frame[key].iloc[0] for key in PANEL_KEYS}
+    return Panel(
+        heading=heading(first, varying),
+        n_way=int(first["n_way"]),
+        sources=by_accuracy(board),
+        entries=tuple(sorted(entries, key=lambda e: (e.trained_on, e.method))),
+        cells=cells,
+        episodes=frame,
+    )

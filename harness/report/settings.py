@@ -1,0 +1,202 @@
+"""What the runs were, from their specs and status files: tables as rows of text. Every key may be missing."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from harness.report.gather import FinishedRun
+
+DASH = "\N{EN DASH}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A heading row and rows of plain text."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def regimes(runs: Sequence[FinishedRun]) -> Table:
+    """What each regime trained on, and for how long."""
+    columns = ("Trained on", "Sources", "Episodes", "Updates", "Outer step", "Validation")
+    return _distinct(columns, runs, lambda run: (run.trained_on, *_regime(run.spec.get("train", {}))))
+
+
+def methods(runs: Sequence[FinishedRun]) -> Table:
+    """Each method's settings, and those of the method that trained its learner where that is another."""
+    return _distinct(("Method", "Settings", "Trained by"), runs, _method)
+
+
+def networks(runs: Sequence[FinishedRun]) -> Table:
+    """The network and the images it saw."""
+    return _distinct(("Network", "Settings", "Images", "Rows of the head"), runs, _network)
+
+
+def conditions(runs: Sequence[FinishedRun]) -> Table:
+    """Everything beside the method that changes a number."""
+    columns = (
+        "Method",
+        "Trained on",
+        "Batch norm",
+        "Checkpoint",
+        "Adaptation steps at test",
+        "Image size",
+        "Protocol",
+        "Seeds",
+    )
+    keys = ("batch_norm", "selection", "adaptation_steps", "image_size", "protocol")
+    seen: dict[tuple[str, ...], set[int]] = {}
+    for run in runs:
+        first = run.episodes.iloc[0]
+        row = (run.method, run.trained_on, *(str(first[key]) for key in keys))
+        seen.setdefault(row, set()).add(run.seed)
+    rows = ((*row, ", ".join(str(seed) for seed in sorted(seeds))) for row, seeds in seen.items())
+    return Table(columns=columns, rows=tuple(sorted(rows, key=lambda row: (row[1], row[0], row))))
+
+
+def costs(runs: Sequence[FinishedRun]) -> Table:
+    """What training and testing took: means over the runs of a method and regime."""
+    columns = (
+        "Method",
+        "Trained on",
+        "Training, s",
+        "Training episodes/s",
+        "Evaluation, s",
+        "Test episodes/s",
+        "Peak memory, MB",
+        "Checkpoint of update",
+    )
+    groups: dict[tuple[str, str], list[FinishedRun]] = {}
+    for run in runs:
+        groups.setdefault((run.method, run.trained_on), []).append(run)
+    rows = tuple((*key, *_cost(group)) for key, group in groups.items())
+    return Table(columns=columns, rows=rows)
+
+
+def shared_trainings(runs: Sequence[FinishedRun]) -> list[tuple[str, tuple[str, ...]]]:
+    """(regime, methods) for every set of methods that were tested on one and the same training."""
+    groups: dict[str, list[FinishedRun]] = {}
+    for run in runs:
+        if identity := run.spec.get("training_id"):
+            groups.setdefault(str(identity), []).append(run)
+    found = {(group[0].trained_on, tuple(sorted({run.method for run in group}))) for group in groups.values()}
+    return sorted((regime, names) for regime, names in found if len(names) > 1)
+
+
+def environment(runs: Sequence[FinishedRun]) -> Table:
+    """What the runs recorded about where they ran; several values where the runs differ."""
+    values: dict[str, set[str]] = {}
+    for run in runs:
+        recorded = run.status.get("environment")
+        for key, value in recorded.items() if isinstance(recorded, dict) else ():
+            values.setdefault(str(key), set()).add(str(value))
+    rows = tuple((key, " / ".join(sorted(values[key]))) for key in sorted(values))
+    return Table(columns=("What", "Recorded"), rows=rows)
+
+
+def _regime(train: dict[str, Any]) -> tuple[str, ...]:
+    sources = ", ".join(_component(source) for source in train.get("sources", [])) or DASH
+    schedule = train.get("schedule", DASH)
+    step = f"Adam, learning rate {_said(train.get('learning_rate'))}, {schedule}"
+    if train.get("gradient_clip") is not None:
+        step += f", gradient clipped to {_said(train['gradient_clip'])}"
+    updates = f"{_said(train.get('iterations'))} of {_said(train.get('meta_batch'))} episodes"
+    validation = (
+        f"every {_said(train.get('validate_every'))} updates on {_said(train.get('validation_episodes'))} "
+        "episodes of each source"
+    )
+    if train.get("validation_shape") not in (None, train.get("shape")):
+        validation += f", {_shape(train['validation_shape'])}"
+    return sources, _shape(train.get("shape", {})), updates, step, validation
+
+
+def _shape(shape: dict[str, Any]) -> str:
+    ways, shots, queries = (_said(shape.get(key)) for key in ("n_way", "n_shot", "n_query"))
+    return f"{ways}-way {shots}-shot, {queries} queries a class"
+
+
+def _method(run: FinishedRun) -> tuple[str, ...]:
+    method, trainer = run.spec.get("method", {}), run.spec.get("trainer", {})
+    own = {**method, "params": {k: v for k, v in method.get("params", {}).items() if k != "trainer"}}
+    same = not trainer or trainer == method
+    return run.method, _parameters(own) or DASH, "itself" if same else _component(trainer)
+
+
+def _network(run: FinishedRun) -> tuple[str, ...]:
+    network, images = run.spec.get("network", {}), run.spec.get("images", {})
+    size, channels = _said(images.get("size")), _said(images.get("channels"))
+    scaling = {"unit": "[0, 1]", "signed": "[-1, 1]"}.get(images.get("scaling", ""), DASH)
+    picture = f"{size} by {size} pixels, {channels} channels, scaled to {scaling}"
+    return (
+        _said(network.get("plugin")),
+        _parameters(network) or DASH,
+        picture,
+        _said(run.spec.get("max_way")),
+    )
+
+
+def _component(value: dict[str, Any]) -> str:
+    """`anil (inner_lr 0.4, inner_steps 1)`; a source's component sits one level down."""
+    inner = value.get("component", value)
+    name = value.get("name") or inner.get("params", {}).get("name") or inner.get("plugin")
+    parameters = _parameters(inner)
+    return f"{_said(name)} ({parameters})" if parameters else _said(name)
+
+
+def _parameters(component: dict[str, Any]) -> str:
+    given = {key: value for key, value in component.get("params", {}).items() if key != "name"}
+    return ", ".join(f"{key} {_said(value)}" for key, value in sorted(given.items()))
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        return _component(value) if "plugin" in value else f"({_parameters({'params': value})})"
+    if isinstance(value, list):
+        return ", ".join(_said(item) for item in value)
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f") if abs(value) >= 10_000 else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _cost(group: list[FinishedRun]) -> tuple[str, ...]:
+    training = _mean(run.status.get("training_seconds") for run in group)
+    drawn = _mean(_episodes_drawn(run) for run in group)
+    measured = _mean(float(run.episodes["seconds"].sum()) for run in group)
+    tested = _mean(float(len(run.episodes)) for run in group)
+    selected = sorted({run.status.get("selected_iteration") for run in group} - {None}, key=str)
+    return (
+        _rounded(training),
+        _rounded(drawn / training if drawn and training else None),
+        _rounded(_mean(run.status.get("evaluation_seconds") for run in group)),
+        _rounded(tested / measured if tested and measured else None),
+        _rounded(_mean(run.status.get("peak_memory_mb") for run in group)),
+        ", ".join(_said(value) for value in selected) or DASH,
+    )
+
+
+def _episodes_drawn(run: FinishedRun) -> float | None:
+    train = run.spec.get("train", {})
+    iterations = run.status.get("iterations", train.get("iterations"))
+    batch = train.get("meta_batch")
+    return float(iterations * batch) if iterations is not None and batch is not None else None
+
+
+def _mean(values: Iterable[Any]) -> float | None:
+    numbers = [float(value) for value in values if isinstance(value, int | float)]
+    return fmean(numbers) if numbers else None
+
+
+def _rounded(value: float | None) -> str:
+    if value is None:
+        return DASH
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _distinct(
+    columns: tuple[str, ...], runs: Sequence[FinishedRun], row: Callable[[FinishedRun], tuple[str, ...]]
+) -> Table:
+    return Table(columns=columns, rows=tuple(sorted({row(run) for run in runs})))

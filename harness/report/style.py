@@ -1,0 +1,86 @@
+"""How figures look: sizes, and a colour, marker and line per method that colour-blind readers can tell apart."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from harness.files import write_aside
+
+# Okabe & Ito's palette without its yellow, which is too pale for lines and text on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+LINES = ("-", "--", "-.", ":")
+INK, GREY, GRID, BAND = "#222222", "#666666", "#dddddd", "#eef3f8"
+DPI = 144
+
+SETTINGS: Mapping[Any, Any] = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 12,
+    "text.parse_math": False,
+    "axes.unicode_minus": True,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 13,
+    "axes.titlesize": 14,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
+    "text.color": INK,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """One method's looks, the same in every figure of a report."""
+
+    colour: str
+    marker: str
+    line: str
+
+
+def styles(methods: Iterable[str], labels: Iterable[str] = ()) -> dict[str, Style]:
+    """A style for each method, in alphabetical order, then for each of `labels` that is not a method."""
+    names = sorted(set(methods))
+    names += sorted(set(labels) - set(names))
+    found = {}
+    for index, name in enumerate(names):
+        turn, place = divmod(index, len(COLOURS))
+        marker = MARKERS[(place + 3 * turn) % len(MARKERS)]
+        found[name] = Style(colour=COLOURS[place], marker=marker, line=LINES[turn % len(LINES)])
+    return found
+
+
+@contextmanager
+def figure_of(width: float, height: float) -> Iterator[Figure]:
+    """A figure of `width` by `height` inches, drawn with this module's settings whatever the user's are."""
+    with mpl.rc_context():
+        mpl.rcParams.update({**mpl.rcParamsDefault, "backend": "agg"})
+        mpl.rcParams.update(SETTINGS)
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        yield figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write `figure` as PNG; the same figure gives the same bytes. Raises WorkspaceError."""
+    write_aside(path, lambda aside: figure.savefig(aside, format="png", dpi=DPI, metadata={"Software": None}))
+
+
+def grid(axes: Axes, which: str) -> None:
+    """Pale lines behind the data, along `x`, `y` or `both`."""
+    axes.set_axisbelow(True)
+    axes.grid(True, axis=which, color=GRID, linewidth=1)  # type: ignore[arg-type]

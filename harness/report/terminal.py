@@ -1,0 +1,121 @@
+"""The leaderboard in a terminal: a matrix where it fits in 80 columns, a list where it does not."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from harness.report.panels import PANEL_KEYS, by_accuracy, heading, labelled
+
+WIDTH = 80
+
+Cells = dict[tuple[str, ...], dict[tuple[str, ...], tuple[str, bool]]]
+"""Row name -> column name -> (text, is the best of its source)."""
+
+
+def leaderboard_table(board: pd.DataFrame) -> Table:
+    """`board` (results.LEADERBOARD_COLUMNS) as percent ± half the 95 % interval; the best of each source is bold.
+
+    Methods by sources; sources by methods where only that fits in 80 columns; else one line a result.
+    `trained on` is shown when there are several regimes; what differs between groups of comparable rows is
+    shown with the source, and "best" is among comparable rows only.
+    """
+    if board.empty:
+        return Table(title="No finished runs: there is nothing to rank.", box=box.SIMPLE)
+    frame = _prepared(board)
+    regimes = frame["trained_on"].nunique() > 1
+    names = ["method", "trained_on"] if regimes else ["method"]
+    places = ["source", "panel"] if frame["panel"].nunique() > 1 else ["source"]
+    for rows, columns in ((names, places), (places, names)):
+        table = _matrix(frame, rows, columns)
+        if table is not None:
+            return _titled(table, frame)
+    return _titled(_list(frame, names, places), frame)
+
+
+def _prepared(board: pd.DataFrame) -> pd.DataFrame:
+    """Adds `panel` (heading), `text` and `best`; sources by accuracy, the rest by name."""
+    frame = labelled(board)
+    varying = [key for key in PANEL_KEYS if frame[key].nunique() > 1]
+    headings = [heading(row, varying) for row in frame[list(PANEL_KEYS)].to_dict("records")]
+    texts = [f"{100 * a:.1f} ± {100 * c:.1f}" for a, c in zip(frame["accuracy"], frame["ci95"], strict=True)]
+    highest = frame.groupby([*PANEL_KEYS, "source"])["accuracy"].transform("max")
+    order = {source: place for place, source in enumerate(by_accuracy(frame))}
+    frame = frame.assign(
+        panel=headings,
+        text=texts,
+        best=frame["accuracy"] == highest,
+        place=[order[source] for source in frame["source"]],
+    )
+    return frame.sort_values([*PANEL_KEYS, "place", "trained_on", "method"], kind="stable")
+
+
+def _titled(table: Table, frame: pd.DataFrame) -> Table:
+    shared = frame["panel"].iloc[0] + ", " if frame["panel"].nunique() == 1 else ""
+    table.title = Text(f"Accuracy, {shared}% ± 95 % interval")
+    if frame["trained_on"].nunique() == 1:
+        table.caption = Text(f"trained on {frame['trained_on'].iloc[0]}")
+    return table
+
+
+def _matrix(frame: pd.DataFrame, rows: list[str], columns: list[str]) -> Table | None:
+    """The matrix, or None when it is wider than WIDTH."""
+    cells: Cells = {}
+    heads: list[tuple[str, ...]] = []
+    for record in frame.to_dict("records"):
+        row, head = _key(record, rows), _key(record, columns)
+        heads += [] if head in heads else [head]
+        cells.setdefault(row, {})[head] = (record["text"], record["best"])
+    if columns[0] == "method":
+        heads.sort(key=lambda head: (head[1:], head))
+    else:
+        cells = {row: cells[row] for row in sorted(cells, key=lambda row: (row[1:], row))}
+    table = _empty_table(rows)
+    for head in heads:
+        table.add_column(Text("\n".join(head)), justify="right", no_wrap=True)
+    for row, found in cells.items():
+        table.add_row(
+            *(Text(name) for name in row), *(_cell(*found.get(head, ("", False))) for head in heads)
+        )
+    widths = [max(len(row[place]) for row in [tuple(_words(rows)), *cells]) for place in range(len(rows))]
+    widths += [
+        max(*(len(part) for part in head), *(len(found.get(head, ("",))[0]) for found in cells.values()))
+        for head in heads
+    ]
+    return table if sum(width + 2 for width in widths) + 2 <= WIDTH else None
+
+
+def _list(frame: pd.DataFrame, names: list[str], places: list[str]) -> Table:
+    """One line a result, the highest first within its source."""
+    table = _empty_table([*places, *names])
+    table.add_column("accuracy", justify="right", no_wrap=True)
+    for _, group in frame.groupby([*PANEL_KEYS, "place"], sort=True):
+        ranked = group.sort_values("accuracy", ascending=False, kind="stable").to_dict("records")
+        for index, record in enumerate(ranked):
+            where = _key(record, places) if index == 0 else ("",) * len(places)
+            style = "bold" if record["best"] else ""
+            words = (*(Text(w) for w in where), *(Text(n, style=style) for n in _key(record, names)))
+            table.add_row(*words, _cell(record["text"], record["best"]), end_section=index == len(ranked) - 1)
+    return table
+
+
+def _empty_table(columns: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left", padding=(0, 1))
+    for word in _words(columns):
+        table.add_column(word, justify="left", overflow="fold")
+    return table
+
+
+def _words(columns: Sequence[str]) -> list[str]:
+    return [{"trained_on": "trained on", "panel": "episodes"}.get(column, column) for column in columns]
+
+
+def _key(record: Mapping[Any, Any], columns: Sequence[str]) -> tuple[str, ...]:
+    return tuple(str(record[column]) for column in columns)
+
+
+def _cell(text: str, best: bool) -> Text:
+    return Text(text, style="bold" if best else "")
