@@ -1,0 +1,106 @@
+"""What a run will roughly cost, before it has run. Good for ordering runs and for planning a day, no more.
+
+The model: a run's work is the number of pixels that pass through the network, forwards or backwards. A rate
+in pixels a second turns it into time: measured on finished runs of the same trainer and network where there
+are any, otherwise a guess for one CPU core.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from harness.episode import EpisodeShape
+from harness.spec import RunSpec, canonical
+from harness.store import Workspace
+
+GUESSED_RATE = 1.5e6
+"""Pixels a second of one CPU core; networks differ by a factor of ten either way."""
+
+BACKWARD = 2
+"""A backward pass costs about two forward passes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Seconds of one core for a run. `measured` says whether the rate comes from finished runs."""
+
+    run_id: str
+    seconds: float
+    measured: bool
+
+
+def training_work(spec: RunSpec) -> float:
+    """Pixels through the network while training and validating."""
+    train = spec.train
+    steps = _steps(spec)
+    episodes = train.iterations * train.meta_batch
+    passes = (1 + BACKWARD) * (_queries(train.shape) + (1 + 2 * steps) * _supports(train.shape))
+    rounds = -(-train.iterations // train.validate_every)
+    validations = rounds * train.validation_episodes * len(train.sources)
+    return spec.images.size**2 * (
+        episodes * passes + validations * _prediction(train.validation_shape, steps)
+    )
+
+
+def evaluation_work(spec: RunSpec) -> float:
+    """Pixels through the network while evaluating."""
+    pixels = spec.images.size**2
+    steps = _steps(spec)
+    return sum(pixels * e.n_episodes * _prediction(e.shape, steps) for e in spec.evaluations)
+
+
+def estimate(runs: Sequence[RunSpec], workspace: Workspace) -> list[Estimate]:
+    """One estimate a run, in order. Of runs that share a training only the first is charged for it."""
+    rates = _measured_rates(runs, workspace)
+    charged: set[str] = set()
+    estimates = []
+    for run in runs:
+        work = evaluation_work(run)
+        if run.training_id not in charged:
+            charged.add(run.training_id)
+            work += training_work(run)
+        rate = rates.get(_kind(run))
+        seconds = work / (rate or GUESSED_RATE)
+        estimates.append(Estimate(run_id=run.run_id, seconds=seconds, measured=rate is not None))
+    return estimates
+
+
+def _measured_rates(runs: Iterable[RunSpec], workspace: Workspace) -> dict[str, float]:
+    """Pixels a second of the finished runs, by trainer and network."""
+    found: dict[str, list[float]] = {}
+    for run in runs:
+        status = workspace.folder(run.run_id).status()
+        seconds = status.get("training_seconds")
+        if status.get("state") == "done" and isinstance(seconds, int | float) and seconds > 0:
+            found.setdefault(_kind(run), []).append(training_work(run) / seconds)
+    return {kind: median(rates) for kind, rates in found.items()}
+
+
+def _kind(spec: RunSpec) -> str:
+    return f"{canonical(spec.trainer)} {canonical(spec.network)} {spec.images.size}"
+
+
+def _steps(spec: RunSpec) -> int:
+    """Inner steps, for methods that follow the custom of calling them `inner_steps`."""
+    steps = spec.trainer.params.get("inner_steps", 0)
+    return steps if isinstance(steps, int) else 0
+
+
+def _prediction(shape: EpisodeShape, steps: int) -> int:
+    return _queries(shape) + (1 + (1 + BACKWARD) * steps) * _supports(shape)
+
+
+def _supports(shape: EpisodeShape) -> int:
+    return shape.n_way * shape.n_shot
+
+
+def _queries(shape: EpisodeShape) -> int:
+    return shape.n_way * shape.n_query
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,304 @@
+"""Runs -> outcomes: one after another in this process, or side by side with Ray.
+
+The only file that imports ray. Either way `worker.execute(spec, workspace, report)` does the work and gives
+the same numbers. A failed run is an outcome, not an exception; the others go on. Runs that share a training
+never run at the same time: the first trains, the rest take its checkpoint.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import harness
+from harness.cost import evaluation_work, training_work
+from harness.errors import ConfigError, HarnessError, did_you_mean, named_choices
+from harness.files import make_folder
+from harness.progress import Progress, Report
+from harness.spec import RunSpec
+from harness.store import Workspace
+
+BACKENDS = ("ray", "serial")
+
+POLL_SECONDS = 0.3
+POST_SECONDS = 0.5
+GRACE_SECONDS = 120.0
+"""How long interrupted runs may take to write their checkpoints."""
+
+WORKER_ENV = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # glibc would hand large tensors back to the kernel after each use; page faults then dominate.
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(1024 * 1024 * 1024),
+}
+"""The environment of worker processes, unless it is set already."""
+
+RAY_ENV = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave GPUs visible, and silence Ray's warning about it
+    "RAY_DEDUP_LOGS": "0",
+}
+
+Execute = Callable[[RunSpec, Workspace, Report], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended. `seconds` is the wall clock of this launch, 0 for a run that was done before."""
+
+    run_id: str
+    state: str
+    error: str | None = None
+    seconds: float = 0.0
+
+
+def launch(
+    runs: Sequence[RunSpec],
+    workspace: Workspace,
+    *,
+    backend: str = "ray",
+    workers: int | None = None,
+    address: str | None = None,
+    on_progress: Report | None = None,
+    execute: Execute | None = None,
+) -> list[Outcome]:
+    """Execute `runs`; one outcome each, in their order.
+
+    Args:
+        backend: `ray`, or `serial` for one after another in this process.
+        workers: runs at the same time on this machine; None for one per core. Ray only.
+        address: of a running Ray cluster, which must see the same folders; None starts Ray on this machine.
+        on_progress: called in this process, now and then, with what the runs say of themselves.
+        execute: what does a run; None for `worker.execute`. With Ray, a function that workers can import.
+
+    Raises ConfigError for an unknown backend and KeyboardInterrupt on Ctrl-C, after the runs in flight have
+    saved their state.
+    """
+    if backend not in BACKENDS:
+        raise ConfigError(
+            f"The backend must be one of {named_choices(BACKENDS)}; got {backend!r}."
+            f"{did_you_mean(backend, BACKENDS)}"
+        )
+    place = Workspace(runs=make_folder(workspace.runs).resolve(), cache=workspace.cache.resolve())
+    report = on_progress or _silent
+    waiting = [run for run in runs if not is_done(run, place)]
+    outcomes = {run.run_id: Outcome(run_id=run.run_id, state="done") for run in runs}
+    if waiting and backend == "serial":
+        outcomes |= {run.run_id: _attempt(run, place, report, execute) for run in waiting}
+    elif waiting:
+        outcomes |= _ray(waiting, place, workers or os.cpu_count() or 1, address, report, execute)
+    return [outcomes[run.run_id] for run in runs]
+
+
+def is_done(run: RunSpec, workspace: Workspace) -> bool:
+    """Whether the run is finished and its episodes are there."""
+    folder = workspace.folder(run.run_id)
+    return folder.state == "done" and folder.episodes.exists()
+
+
+def _silent(progress: Progress) -> None:
+    """Nobody watches."""
+
+
+def _attempt(run: RunSpec, workspace: Workspace, report: Report, execute: Execute | None) -> Outcome:
+    """Execute one run here. Only KeyboardInterrupt and its like get out."""
+    started = time.perf_counter()
+    error = None
+    try:
+        (execute or _worker())(run, workspace, report)
+    except HarnessError as problem:
+        error = str(problem)
+    except Exception as problem:  # the worker has written the traceback into the run's status
+        error = f"{type(problem).__name__}: {problem}"
+    if error is not None and workspace.folder(run.run_id).state != "failed":
+        _record_failure(run, workspace, error)
+    return Outcome(
+        run_id=run.run_id,
+        state="done" if error is None else "failed",
+        error=error,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _worker() -> Execute:
+    from harness.worker import execute
+
+    return execute
+
+
+def _record_failure(run: RunSpec, workspace: Workspace, error: str) -> None:
+    """Write the failure of a run that could not do so itself; a disk that refuses is left alone."""
+    folder = workspace.folder(run.run_id)
+    with contextlib.suppress(HarnessError):
+        if not folder.spec():
+            folder.begin(run)
+        folder.write_status("failed", error=error, traceback="")
+
+
+class Schedule:
+    """Which runs may start: of those that share a training, one at first, the others when it is trained.
+
+    The longest come first, so that no long run is left to the end.
+    """
+
+    def __init__(self, runs: Iterable[RunSpec]) -> None:
+        self._groups: dict[str, list[RunSpec]] = {}
+        for run in runs:
+            self._groups.setdefault(run.training_id, []).append(run)
+
+    def first(self) -> list[RunSpec]:
+        """The runs to start with; the rest wait for `after`."""
+        leaders = [group.pop(0) for group in self._groups.values()]
+        return sorted(leaders, key=lambda run: training_work(run) + evaluation_work(run), reverse=True)
+
+    def after(self, run: RunSpec, *, trained: bool) -> list[RunSpec]:
+        """The runs that may start now that `run` has ended; if it failed, the next one tries."""
+        group = self._groups[run.training_id]
+        ready = group[:] if trained else group[:1]
+        del group[: len(ready)]
+        return ready
+
+
+class Board:
+    """Where workers pin what they have to say, and the driver reads it. Lives as a Ray actor."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, Progress] = {}
+
+    def post(self, progress: Progress) -> None:
+        """Replace what is known of that run."""
+        self._latest[progress.run_id] = progress
+
+    def drain(self) -> list[Progress]:
+        """What is new since the last call."""
+        latest, self._latest = list(self._latest.values()), {}
+        return latest
+
+
+def _ray(
+    runs: Sequence[RunSpec],
+    workspace: Workspace,
+    workers: int,
+    address: str | None,
+    report: Report,
+    execute: Execute | None,
+) -> dict[str, Outcome]:
+    with _ray_started(workspace, min(workers, len(runs)), address) as ray:
+        board = ray.remote(num_cpus=0)(Board).remote()
+        task = ray.remote(num_cpus=1, max_retries=0)(_in_worker)
+        driver = _Driver(
+            origin=None if address else str(Path(harness.__file__).resolve()),
+            version=harness.__version__,
+            execute=execute,
+        )
+        schedule, outcomes, flying = Schedule(runs), {}, {}
+
+        def start(ready: Iterable[RunSpec]) -> None:
+            for run in ready:
+                flying[task.remote(run, workspace, board, driver)] = run
+
+        start(schedule.first())
+        try:
+            while flying:
+                landed, _ = ray.wait(list(flying), timeout=POLL_SECONDS)
+                for progress in ray.get(board.drain.remote()):
+                    report(progress)
+                for reference in landed:
+                    run = flying.pop(reference)
+                    outcomes[run.run_id] = _landed(ray, reference, run, workspace)
+                    start(schedule.after(run, trained=outcomes[run.run_id].state == "done"))
+        except KeyboardInterrupt:
+            for reference in flying:
+                ray.cancel(reference)
+            if flying:
+                ray.wait(list(flying), num_returns=len(flying), timeout=GRACE_SECONDS)
+            raise
+    return outcomes
+
+
+@contextlib.contextmanager
+def _ray_started(workspace: Workspace, workers: int, address: str | None) -> Iterator[Any]:
+    """Ray, running and quiet, for as long as the block lasts.
+
+    Ray puts the driver's working directory first on every worker's sys.path, so the driver stands in the runs
+    folder, which holds no code.
+    """
+    for name, value in RAY_ENV.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    env = {name: os.environ.get(name, value) for name, value in WORKER_ENV.items()}
+    options: dict[str, Any] = {
+        "runtime_env": {"env_vars": env},
+        "log_to_driver": False,
+        "logging_level": "ERROR",
+    }
+    if address:
+        options |= {"address": address}
+    else:
+        options |= {"num_cpus": workers, "include_dashboard": False, "object_store_memory": 100 * 1024 * 1024}
+    with contextlib.chdir(workspace.runs):
+        try:
+            try:
+                ray.init(**options)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise ConfigError(
+                    f"Ray cannot start{f' at {address!r}' if address else ''}: {error}. "
+                    "Check --address, or use --backend serial."
+                ) from error
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Driver:
+    """What a worker is told: where the driver's code lies (None: elsewhere is fine), and what to execute."""
+
+    origin: str | None
+    version: str
+    execute: Execute | None
+
+
+def _in_worker(run: RunSpec, workspace: Workspace, board: Any, driver: _Driver) -> Outcome:
+    """What a Ray worker does: check that it has the driver's code, then the run."""
+    here = str(Path(harness.__file__).resolve())
+    if driver.origin not in (None, here) or harness.__version__ != driver.version:
+        error = (
+            f"The worker uses harness {harness.__version__} from {here}, "
+            f"the driver {driver.version} from {driver.origin}: install the same on both."
+        )
+        _record_failure(run, workspace, error)
+        return Outcome(run_id=run.run_id, state="failed", error=error)
+    last: list[tuple[str, float]] = []
+
+    def post(progress: Progress) -> None:
+        now = time.monotonic()
+        if not last or last[0][0] != progress.state or now - last[0][1] >= POST_SECONDS:
+            last[:] = [(progress.state, now)]
+            board.post.remote(progress)
+
+    return _attempt(run, workspace, post, driver.execute)
+
+
+def _landed(ray: Any, reference: Any, run: RunSpec, workspace: Workspace) -> Outcome:
+    """The outcome of a task that has ended, also when its process died."""
+    try:
+        outcome: Outcome = ray.get(reference)
+    except KeyboardInterrupt:
+        raise
+    except Exception as problem:  # whatever Ray says, the run failed and the others go on
+        killed = isinstance(problem, ray.exceptions.WorkerCrashedError | ray.exceptions.OutOfMemoryError)
+        error = (
+            "The worker process was killed, most likely because memory ran out. Use fewer --workers; "
+            "the same command resumes from the last checkpoint."
+            if killed
+            else f"{type(problem).__name__}: {problem}"
+        )
+        _record_failure(run, workspace, error)
+        outcome = Outcome(run_id=run.run_id, state="failed", error=error)
+    return outcome

@@ -1,0 +1,303 @@
+"""Experiment -> runs: every method × regime × seed, and the pools they read.
+
+Nothing is written and nothing trained. Everything that could go wrong later is looked for, and all problems
+are listed at once.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness import plugins, pools
+from harness.dataset import Dataset
+from harness.episode import EpisodeShape
+from harness.errors import DataError, HarnessError, PlanError
+from harness.experiment import Evaluation, Experiment, Regime
+from harness.sampling import shape_problems
+from harness.spec import EvaluationSpec, ImageSpec, RunSpec, SourceSpec, TrainSpec, canonical
+
+LONGEST_RUN_ID = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolNeed:
+    """A pool that must be on disk before the runs start."""
+
+    dataset: Dataset
+    source: SourceSpec
+    split: str
+    image_size: int
+
+    @property
+    def key(self) -> str:
+        """The name of the pool's folder."""
+        return self.source.pool_key(self.split, self.image_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is to be done: the runs, in the order of the experiment, and the pools they read."""
+
+    experiment: Experiment
+    runs: tuple[RunSpec, ...]
+    pools: tuple[PoolNeed, ...]
+
+
+def plan(experiment: Experiment, *, data_dir: Path | None, cache: Path) -> Plan:
+    """Turn `experiment` into runs.
+
+    A source whose raw data is missing is taken from its pools in `cache`, where they are prepared.
+    Raises PlanError with every problem found.
+    """
+    problems: list[str] = []
+    sources = _Sources(data_dir=data_dir, cache=cache, image_size=experiment.images.size)
+    problems += _name_problems(experiment)
+    problems += _way_problems(experiment)
+    for dataset in _datasets(experiment):
+        _collect(problems, lambda dataset=dataset: sources.spec(dataset))  # type: ignore[misc]
+    for dataset, split, shape, why in _episodes(experiment):
+        problems += sources.episode_problems(dataset, split, shape, why)
+    _collect(problems, lambda: _check_network(experiment))
+    runs: list[RunSpec] = []
+    if not problems:
+        _collect(problems, lambda: runs.extend(_runs(experiment, sources)))
+    problems += [
+        f"The run name {run.run_id!r} is too long for a folder: give the regime a shorter Regime.name."
+        for run in runs
+        if len(run.run_id) > LONGEST_RUN_ID
+    ]
+    if problems:
+        raise PlanError(list(dict.fromkeys(problems)))
+    return Plan(experiment=experiment, runs=tuple(runs), pools=tuple(_pools(experiment, sources)))
+
+
+@dataclass
+class _Sources:
+    """Specs and class sizes of sources, each looked up once."""
+
+    data_dir: Path | None
+    cache: Path
+    image_size: int
+    specs: dict[str, SourceSpec] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+    sizes: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+
+    def spec(self, dataset: Dataset) -> SourceSpec:
+        """Raises HarnessError when the source can neither be read nor found among the pools."""
+        component = plugins.describe(plugins.DATASETS, dataset)
+        key = _identity(component)
+        if key not in self.specs:
+            try:
+                fingerprint = dataset.fingerprint(self.data_dir)
+            except DataError:
+                found = pools.find_prepared(self.cache, component)
+                if found is None:
+                    self.failed.add(key)
+                    raise
+                fingerprint = found
+            self.specs[key] = SourceSpec(name=dataset.name, component=component, fingerprint=fingerprint)
+        return self.specs[key]
+
+    def episode_problems(self, dataset: Dataset, split: str, shape: EpisodeShape, why: str) -> list[str]:
+        """Why episodes of `shape` cannot be drawn from that split; empty when they can."""
+        if split not in dataset.splits:
+            has = " and ".join(dataset.splits) or "none"
+            return [f"The source {dataset.name!r} has no {split} split, needed {why}; it has {has}."]
+        key = _identity(plugins.describe(plugins.DATASETS, dataset))
+        if key in self.failed:  # reported once, by `spec`
+            return []
+        try:
+            return shape_problems(f"{dataset.name}/{split} ({why})", self._sizes(key, dataset, split), shape)
+        except DataError as error:
+            return [str(error)]
+
+    def _sizes(self, key: str, dataset: Dataset, split: str) -> list[int]:
+        if (key, split) not in self.sizes:
+            try:
+                sizes = list(dataset.class_sizes(split, self.data_dir).values())
+            except DataError:
+                try:
+                    pool = pools.open_pool(self.cache, self.specs[key].pool_key(split, self.image_size))
+                except DataError:
+                    pool = None
+                if pool is None:
+                    raise
+                sizes = [int(n) for n in pool.class_sizes]
+            self.sizes[key, split] = sizes
+        return self.sizes[key, split]
+
+
+def _identity(value: Any) -> str:
+    return json.dumps(canonical(value), sort_keys=True)
+
+
+def _collect(problems: list[str], step: Callable[[], object]) -> None:
+    """Take a step; a mistake found in it joins `problems`."""
+    try:
+        step()
+    except HarnessError as error:
+        problems.append(str(error))
+    except TypeError as error:
+        # canonical() refuses parameters that JSON cannot hold.
+        problems.append(f"{error}. Give it a number, a text, True, False, None, or a list of these.")
+
+
+def _datasets(experiment: Experiment) -> Iterator[Dataset]:
+    for regime in experiment.regimes:
+        yield from regime.sources
+    for evaluation in experiment.evaluations:
+        yield from evaluation.sources
+
+
+def _episodes(experiment: Experiment) -> Iterator[tuple[Dataset, str, EpisodeShape, str]]:
+    """(source, split, shape, what for) of every kind of episode in the experiment."""
+    for regime in experiment.regimes:
+        for dataset in regime.sources:
+            yield dataset, "train", regime.shape, "to train"
+            yield dataset, "valid", regime.validation_shape or regime.shape, "to validate"
+    for evaluation in experiment.evaluations:
+        for dataset in evaluation.sources:
+            yield dataset, evaluation.split, evaluation.shape, "to evaluate"
+
+
+def _name_problems(experiment: Experiment) -> list[str]:
+    methods = [str(method.name) for method in experiment.methods]
+    regimes = [regime.label for regime in experiment.regimes]
+    problems = [f"Two methods are called {name!r}: {_renaming('method')}" for name in _repeated(methods)]
+    problems += [f"Two regimes are called {name!r}: {_renaming('regime')}" for name in _repeated(regimes)]
+    by_name: dict[str, set[str]] = {}
+    for dataset in _datasets(experiment):
+        by_name.setdefault(dataset.name, set()).add(_safe_identity(dataset))
+    problems += [
+        f"Two sources of different settings are both called {name!r}: {_renaming('source')}"
+        for name, kinds in by_name.items()
+        if len(kinds) > 1
+    ]
+    seeds = _repeated(map(str, experiment.seed_list))
+    problems += [f"Experiment.seeds lists {seed} twice: remove one." for seed in seeds]
+    problems += [f"{what} is evaluated twice: remove one." for what in _repeated(_evaluated(experiment))]
+    for kind, names in (("method", methods), ("regime", regimes), ("source", list(by_name))):
+        problems += [
+            f"The {kind} name {name!r} becomes part of a folder's name: "
+            "use letters, digits, '-', '_', '.' and '+' only."
+            for name in names
+            if not name or not all(c.isalnum() or c in "-_.+" for c in name) or name.startswith(".")
+        ]
+    return problems
+
+
+def _renaming(kind: str) -> str:
+    example = {"method": "MAML", "regime": "Regime", "source": "Omniglot"}[kind]
+    return (
+        f"give one a name with a scope, as in @other/{example}() and "
+        f"other/{example}.name = 'other', or remove one."
+    )
+
+
+def _safe_identity(dataset: Dataset) -> str:
+    try:
+        return _identity(plugins.describe(plugins.DATASETS, dataset))
+    except (HarnessError, TypeError):  # reported where the source is looked up
+        return repr(dataset)
+
+
+def _repeated(values: Iterable[str]) -> list[str]:
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+def _evaluated(experiment: Experiment) -> Iterator[str]:
+    for evaluation in experiment.evaluations:
+        shape = evaluation.shape
+        for dataset in evaluation.sources:
+            yield f"{dataset.name}/{evaluation.split}, {shape.n_way}-way {shape.n_shot}-shot,"
+
+
+def _way_problems(experiment: Experiment) -> list[str]:
+    ways, most = _most_ways(experiment), experiment.max_way
+    if most is None or most >= ways:
+        return []
+    return [
+        f"Experiment.max_way is {most}, fewer than the {ways} ways of some episodes: raise it to {ways}, "
+        "or leave it out."
+    ]
+
+
+def _most_ways(experiment: Experiment) -> int:
+    return max(shape.n_way for _, _, shape, _ in _episodes(experiment))
+
+
+def _check_network(experiment: Experiment) -> None:
+    """Raises ConfigError for a network that cannot take the images."""
+    experiment.network.build(_images(experiment).channels, experiment.images.size)
+
+
+def _images(experiment: Experiment) -> ImageSpec:
+    images = experiment.images
+    coloured = any(dataset.channels == 3 for dataset in _datasets(experiment))
+    channels = images.channels if images.channels is not None else 3 if coloured else 1
+    return ImageSpec(size=images.size, channels=channels, scaling=images.scaling)
+
+
+def _runs(experiment: Experiment, sources: _Sources) -> Iterator[RunSpec]:
+    network = plugins.describe(plugins.NETWORKS, experiment.network)
+    evaluations = tuple(
+        spec for evaluation in experiment.evaluations for spec in _evaluation_specs(evaluation, sources)
+    )
+    for regime in experiment.regimes:
+        train = _train_spec(regime, sources)
+        for method in experiment.methods:
+            for seed in experiment.seed_list:
+                run = RunSpec(
+                    method_name=method.name,
+                    method=plugins.describe(plugins.METHODS, method),
+                    trainer=plugins.describe(plugins.METHODS, method.trainer),
+                    trained_on=regime.label,
+                    network=network,
+                    batch_norm=experiment.network.batch_norm,
+                    max_way=experiment.max_way or _most_ways(experiment),
+                    images=_images(experiment),
+                    train=train,
+                    selection=regime.selection,
+                    evaluations=evaluations,
+                    seed=seed,
+                )
+                canonical(run)  # raises TypeError here rather than in a worker
+                yield run
+
+
+def _train_spec(regime: Regime, sources: _Sources) -> TrainSpec:
+    return TrainSpec(
+        sources=tuple(sources.spec(dataset) for dataset in regime.sources),
+        shape=regime.shape,
+        iterations=regime.iterations,
+        meta_batch=regime.meta_batch,
+        learning_rate=regime.learning_rate,
+        schedule=regime.schedule,
+        gradient_clip=regime.gradient_clip,
+        validate_every=regime.validate_every,
+        validation_episodes=regime.validation_episodes,
+        validation_shape=regime.validation_shape or regime.shape,
+    )
+
+
+def _evaluation_specs(evaluation: Evaluation, sources: _Sources) -> Iterator[EvaluationSpec]:
+    for dataset in evaluation.sources:
+        yield EvaluationSpec(
+            source=sources.spec(dataset),
+            split=evaluation.split,
+            shape=evaluation.shape,
+            n_episodes=evaluation.n_episodes,
+        )
+
+
+def _pools(experiment: Experiment, sources: _Sources) -> Iterator[PoolNeed]:
+    seen: set[str] = set()
+    for dataset, split, _, _ in _episodes(experiment):
+        spec = sources.spec(dataset)
+        need = PoolNeed(dataset=dataset, source=spec, split=split, image_size=experiment.images.size)
+        if need.key not in seen:
+            seen.add(need.key)
+            yield need
