@@ -1,0 +1,91 @@
+"""The state of a training, on disk: everything that resuming needs to give the same numbers."""
+
+import math
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.files import write_aside
+from harness.learner import Learner
+from harness.spec import RunSpec
+from harness.store import RunFolder, Workspace
+
+
+@dataclass(kw_only=True)
+class TrainingState:
+    """Where a training stands.
+
+    `iteration` updates are done. `best_valid` and `best_iteration` are of the checkpoint kept in `best`.
+    `loss_sum` over `loss_count` iterations is the loss since the last line of the curve.
+    """
+
+    iteration: int = 0
+    seconds: float = 0.0
+    best_valid: float = -math.inf
+    best_iteration: int = 0
+    best: dict[str, torch.Tensor] = field(default_factory=dict)
+    loss_sum: float = 0.0
+    loss_count: int = 0
+
+
+def save(
+    path: Path, training_id: str, learner: Learner, optimiser: torch.optim.Optimizer, state: TrainingState
+) -> None:
+    """Write the checkpoint, whole or not at all."""
+    content = {
+        "training_id": training_id,
+        "learner": learner.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        "state": dict(vars(state)),
+    }
+    write_aside(path, lambda aside: torch.save(content, aside))
+
+
+def load(path: Path, training_id: str) -> dict[str, Any] | None:
+    """The checkpoint's content; None when it is not there, is damaged, or belongs to another training.
+
+    Only tensors and plain values are unpickled (`weights_only`), so a foreign file cannot run code.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # torch raises many kinds for a damaged file; all mean the same here
+        return None
+    known = isinstance(content, dict) and content.get("training_id") == training_id
+    return content if known else None
+
+
+def restore(content: dict[str, Any], learner: Learner, optimiser: torch.optim.Optimizer) -> TrainingState:
+    """Put a loaded checkpoint back into the learner and the optimiser."""
+    learner.load_state_dict(content["learner"])
+    optimiser.load_state_dict(content["optimiser"])
+    return TrainingState(**content["state"])
+
+
+def adopt(spec: RunSpec, workspace: Workspace) -> None:
+    """Take over the furthest checkpoint, with its curve, of any run that shares this training.
+
+    Runs of one training differ only in how they predict, so a learner trained once serves them all.
+    """
+    folder = workspace.folder(spec.run_id)
+    own = _iteration(folder, spec.training_id)
+    candidates = [RunFolder(path) for path in sorted(workspace.runs.iterdir()) if path.is_dir()]
+    siblings = [
+        f for f in candidates if f.path != folder.path and f.spec().get("training_id") == spec.training_id
+    ]
+    reached = [(_iteration(sibling, spec.training_id), sibling) for sibling in siblings]
+    best, source = max(reached, key=lambda pair: pair[0], default=(own, folder))
+    if best > own:
+        write_aside(folder.checkpoint, lambda aside: shutil.copyfile(source.checkpoint, aside))
+        curve = source.path / "curve.jsonl"
+        if curve.exists():
+            write_aside(folder.path / "curve.jsonl", lambda aside: shutil.copyfile(curve, aside))
+
+
+def _iteration(folder: RunFolder, training_id: str) -> int:
+    content = load(folder.checkpoint, training_id)
+    return -1 if content is None else int(content["state"]["iteration"])

@@ -1,0 +1,170 @@
+"""The one inner loop: gradient steps on the support loss, for the layers a mask names.
+
+MAML is the mask of all layers, ANIL the head alone, a freezing experiment anything between. With L_S the mean
+cross-entropy over a task's support set, each step is (Finn et al. 2017, eq. 1; Raghu et al. 2020, section 2)
+
+    θ_{i+1} = θ_i - α ∇_{θ_i} L_S(θ_i)        on the adapted layers; the others stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harness.errors import ConfigError
+from harness.learner import LayerMask, Learner, Weights, query_features, support_statistics
+from harness.task_batch import TaskBatch, equal_shapes, stack
+
+if TYPE_CHECKING:
+    from harness.episode import Episode, Task
+    from harness.networks import Body
+
+
+def adapt(
+    learner: Learner,
+    batch: TaskBatch,
+    mask: LayerMask,
+    *,
+    steps: int,
+    rate: float,
+    graph: bool,
+    training: bool,
+    clip: float | None = None,
+) -> Weights:
+    """The weights after `steps` inner steps of length `rate` on each task of the batch.
+
+    Args:
+        mask: the layers that change; the body below the first of them runs once only.
+        graph: keep the graph of the steps themselves, for second-order outer gradients. Without it the steps
+            are constants to the outer loss: first-order MAML.
+        training: whether the outer loop is training (concerns the `running` batch-norm policy only).
+        clip: inner gradients are cut to [-clip, clip], element by element.
+    """
+    start = learner.first_adapted(mask)
+    statistics = support_statistics(learner, len(batch.support_x), training=training)
+    below = [learner.body(x, own, 0, start) for x, own in zip(batch.support_x, statistics, strict=True)]
+    frozen_body = start == len(learner.body.layers)
+    features = learner.features({}, below, statistics, start) if frozen_body else None
+    weights: dict[str, Tensor] = {
+        name: parameter.unsqueeze(0).expand(len(below), *parameter.shape)
+        for name, parameter in learner.adaptable(mask).items()
+    }
+    for _ in range(steps):
+        reached = learner.features(weights, below, statistics, start) if features is None else features
+        # A sum over tasks of means over images: each task's weights get the gradient of its own mean loss.
+        loss = task_losses(learner.logits(weights, reached, batch.n_way), batch.support_y).sum()
+        gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=graph)
+        if clip is not None:
+            gradients = tuple(g.clamp(-clip, clip) for g in gradients)
+        weights = {
+            name: weight - rate * gradient
+            for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
+        }
+    return weights
+
+
+def task_losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy of each task: logits [T, N, n_way], labels [T, N] -> [T]."""
+    losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none")
+    return losses.view(labels.shape).mean(1)
+
+
+def query_logits(learner: Learner, weights: Weights, batch: TaskBatch, *, training: bool) -> Tensor:
+    """Logits [T, Q, n_way] of the adapted learner, normalised by the body's batch-norm policy."""
+    features = query_features(learner, weights, batch, training=training)
+    return learner.logits(weights, features, batch.n_way)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InnerLoopMethod:
+    """A method that adapts by gradient steps. A subclass says which layers adapt, and has a `name`.
+
+    inner_lr, inner_steps: α and the number of steps while training. The loss is a *mean* over the support
+    set; where a paper sums over n ways, its rate is n times smaller than the equal rate here.
+    test_inner_lr, test_inner_steps: the same at test time; None for the training values.
+    first_order: leave out the second derivatives. inner_gradient_clip: None, or the largest absolute value of
+    an inner gradient's element.
+    """
+
+    name: str
+    inner_lr: float = 0.01
+    inner_steps: int = 5
+    test_inner_lr: float | None = None
+    test_inner_steps: int | None = 10
+    first_order: bool = False
+    inner_gradient_clip: float | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("inner_steps", "test_inner_steps"):
+            value = getattr(self, field)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
+                raise ConfigError(
+                    f"{type(self).__name__}.{field} must be a whole number of at least 0; got {value!r}."
+                )
+        for field in ("inner_lr", "test_inner_lr", "inner_gradient_clip"):
+            value = getattr(self, field)
+            if value is not None and (
+                not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0
+            ):
+                raise ConfigError(f"{type(self).__name__}.{field} must be a number above 0; got {value!r}.")
+
+    def adapted_layers(self, learner: Learner) -> LayerMask:
+        """The layers the inner loop changes."""
+        raise NotImplementedError
+
+    @property
+    def trainer(self) -> InnerLoopMethod:
+        """The method itself."""
+        return self
+
+    @property
+    def adaptation_steps(self) -> int:
+        """Inner steps at test time."""
+        return self.inner_steps if self.test_inner_steps is None else self.test_inner_steps
+
+    def init(self, body: Body, max_way: int) -> Learner:
+        """A learner with a linear head."""
+        return Learner(body, max_way)
+
+    def outer_loss(self, learner: Learner, episodes: Sequence[Episode]) -> Tensor:
+        """Mean over tasks of the query loss after adaptation (Finn et al. 2017, eq. 2)."""
+        losses = []
+        for batch, query_y in equal_shapes(episodes):
+            weights = adapt(
+                learner,
+                batch,
+                self.adapted_layers(learner),
+                steps=self.inner_steps,
+                rate=self.inner_lr,
+                graph=not self.first_order,
+                training=True,
+                clip=self.inner_gradient_clip,
+            )
+            logits = query_logits(learner, weights, batch, training=True)
+            losses.append(task_losses(logits, query_y))
+        return torch.cat(losses).mean()
+
+    def adapt(self, learner: Learner, task: Task, *, adapted: LayerMask | None = None) -> Weights:
+        """The weights after test-time adaptation to one task, [1, ...] each; `adapted` overrides the mask."""
+        with torch.enable_grad():
+            weights = adapt(
+                learner,
+                stack([task]),
+                self.adapted_layers(learner) if adapted is None else adapted,
+                steps=self.adaptation_steps,
+                rate=self.inner_lr if self.test_inner_lr is None else self.test_inner_lr,
+                graph=False,
+                training=False,
+                clip=self.inner_gradient_clip,
+            )
+        return {name: weight.detach() for name, weight in weights.items()}
+
+    @torch.no_grad()
+    def predict(self, learner: Learner, task: Task) -> Tensor:
+        """Adapt to the support set, then logits [n_query, n_way] of the queries."""
+        return query_logits(learner, self.adapt(learner, task), stack([task]), training=False)[0]

@@ -1,0 +1,120 @@
+"""A learner: a body, a head, and the ways a method may run them."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from harness.layers import BatchNorm, Head, Mode, Statistics
+from harness.networks import Body
+from harness.task_batch import TaskBatch
+
+LayerMask = frozenset[str]
+"""The layers that the inner loop may change: names of body stages, and "head"."""
+
+HEAD = "head"
+
+Weights = Mapping[str, Tensor]
+"""Adapted parameters, one copy a task: name in the learner -> [T, ...]."""
+
+
+class Learner(nn.Module):
+    """A network plus whatever state a method trains (a method may add modules).
+
+    `max_way` is the largest number of classes its head can tell apart.
+    """
+
+    def __init__(self, body: Body, max_way: int) -> None:
+        super().__init__()
+        self.body = body
+        self.head = Head(body.out_features, max_way)
+        self.max_way = max_way
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Every layer a mask may name, input side first; the head last."""
+        return (*self.body.layers, HEAD)
+
+    def adaptable(self, mask: Collection[str]) -> dict[str, nn.Parameter]:
+        """The parameters the inner loop changes under `mask`: name -> stored parameter.
+
+        Batch-norm scale and offset are meta-learned but never adapted. Raises ValueError for a layer the
+        learner does not have.
+        """
+        unknown = set(mask) - set(self.layers)
+        if unknown:
+            raise ValueError(f"No layers {sorted(unknown)}; this learner has {list(self.layers)}.")
+        norms = {id(p) for m in self.modules() if isinstance(m, BatchNorm) for p in m.parameters()}
+        named = self.named_parameters()
+        return {name: p for name, p in named if id(p) not in norms and _layer_of(name) in mask}
+
+    def first_adapted(self, mask: Collection[str]) -> int:
+        """The number of body stages below every layer in `mask`: they run once however many steps follow."""
+        return next((i for i, name in enumerate(self.body.layers) if name in mask), len(self.body.layers))
+
+    def features(
+        self,
+        weights: Weights,
+        xs: Sequence[Tensor],
+        statistics: Sequence[Statistics],
+        start: int = 0,
+    ) -> Tensor:
+        """Features [T, N, D] of T tasks' images, or of what stage `start - 1` gave for them.
+
+        Task t uses `weights[name][t]` in place of the stored parameter `name`, and `statistics[t]`.
+        """
+        body = {
+            name.removeprefix("body."): w.unbind(0) for name, w in weights.items() if name.startswith("body.")
+        }
+        parts = []
+        for t, (x, own) in enumerate(zip(xs, statistics, strict=True)):
+            swapped = {name: each[t] for name, each in body.items()}
+            parts.append(
+                functional_call(self.body, swapped, (x, own, start)) if swapped else self.body(x, own, start)
+            )
+        return torch.stack(parts)
+
+    def logits(self, weights: Weights, features: Tensor, n_way: int) -> Tensor:
+        """Logits [T, N, n_way] of features [T, N, D], with a task's own head where `weights` has one."""
+        head = {name.removeprefix("head."): w for name, w in weights.items() if name.startswith("head.")}
+        result: Tensor = (
+            functional_call(self.head, head, (features, n_way)) if head else self.head(features, n_way)
+        )
+        return result
+
+
+def _layer_of(parameter_name: str) -> str:
+    """`body.stages.conv1.conv.weight` -> `conv1`; `head.weight` -> `head`."""
+    parts = parameter_name.split(".")
+    return parts[2] if parts[:2] == ["body", "stages"] else parts[0]
+
+
+def support_statistics(learner: Learner, tasks: int, *, training: bool) -> list[Statistics]:
+    """What normalises each support set inside the inner loop, by the body's batch-norm policy."""
+    mode: Mode = "batch"
+    if learner.body.batch_norm == "running":
+        mode = "track" if training else "running"
+    return [Statistics(mode) for _ in range(tasks)]
+
+
+def query_features(learner: Learner, weights: Weights, batch: TaskBatch, *, training: bool) -> Tensor:
+    """Features [T, Q, D] of the queries under the adapted `weights`, by the body's batch-norm policy.
+
+    Under `support` the adapted network sees the support set once more, to take its statistics.
+    """
+    if learner.body.batch_norm == "support":
+        return embed(learner, weights, batch, training=training)[1]
+    statistics = support_statistics(learner, len(batch.query_x), training=training)
+    return learner.features(weights, batch.query_x, statistics)
+
+
+def embed(learner: Learner, weights: Weights, batch: TaskBatch, *, training: bool) -> tuple[Tensor, Tensor]:
+    """Features of the support [T, S, D] and of the queries [T, Q, D], by the body's batch-norm policy."""
+    if learner.body.batch_norm == "support":
+        statistics = [Statistics("record") for _ in batch.support_x]
+        support = learner.features(weights, batch.support_x, statistics)
+        return support, learner.features(weights, batch.query_x, [each.replay() for each in statistics])
+    statistics = support_statistics(learner, len(batch.support_x), training=training)
+    support = learner.features(weights, batch.support_x, statistics)
+    return support, learner.features(weights, batch.query_x, statistics)

@@ -1,0 +1,165 @@
+"""Backbones by name. A network plugin is a frozen dataclass whose `build` makes a `Body`.
+
+A body is a row of named stages and a read-out. The names are the layers that masks, freezing and probes speak
+of; the batch-norm policy is part of the body because it changes every number measured on it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from harness.errors import ConfigError, did_you_mean, named_choices
+from harness.layers import BatchNorm, Conv2d, Statistics
+
+BATCH_NORM_POLICIES = ("transductive", "support", "running")
+"""What normalises the queries. `transductive`: the queries' own statistics, as MAML's code does, so the queries
+of an episode inform one another. `support`: the adapted network's statistics on the support set, as
+Meta-Dataset does. `running`: averages kept during training, for support and queries alike."""
+
+
+class Stage(Protocol):
+    """One named layer of a body."""
+
+    def __call__(self, x: Tensor, statistics: Statistics) -> Tensor:
+        """One task's [N, C, H, W] -> [N, C', H', W']."""
+
+
+class Body(nn.Module):
+    """Everything below the head.
+
+    Args:
+        stages: the layers in order; each is called as `Stage`.
+        readout: what turns the last stage's [N, C, H, W] into features [N, out_features].
+        out_features: D.
+        batch_norm: one of BATCH_NORM_POLICIES.
+    """
+
+    def __init__(
+        self, stages: Mapping[str, nn.Module], readout: nn.Module, *, out_features: int, batch_norm: str
+    ) -> None:
+        super().__init__()
+        self.stages = nn.ModuleDict(stages)
+        self.readout = readout
+        self.out_features, self.batch_norm = out_features, batch_norm
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The stages' names, input side first."""
+        return tuple(self.stages)
+
+    def forward(self, x: Tensor, statistics: Statistics, start: int = 0, stop: int | None = None) -> Tensor:
+        """Run stages `start` to `stop` (exclusive) on one task's images, or on what stage `start - 1` gave.
+
+        With `stop=None` the read-out follows: features [N, out_features].
+        """
+        for stage in list(self.stages.values())[start:stop]:
+            x = stage(x, statistics)
+        return x if stop is not None else self.readout(x)
+
+
+@runtime_checkable
+class Network(Protocol):
+    """A network plugin, registered under `harness.networks`."""
+
+    @property
+    def name(self) -> str:
+        """The network's name in every row."""
+
+    @property
+    def batch_norm(self) -> str:
+        """The body's batch-norm policy, in every row."""
+
+    def build(self, in_channels: int, image_size: int) -> Body:
+        """A freshly drawn body (torch's global generator). Raises ConfigError for an image it cannot take."""
+
+
+class ConvBlock(nn.Module):
+    """3x3 convolution, batch norm, ReLU, then 2x2 max pooling if asked."""
+
+    def __init__(
+        self, in_channels: int, filters: int, *, stride: int, pool: bool, scale: bool, epsilon: float
+    ):
+        super().__init__()
+        self.conv = Conv2d(in_channels, filters, kernel=3, stride=stride, padding=1)
+        self.norm = BatchNorm(filters, scale=scale, epsilon=epsilon)
+        self.pool = pool
+
+    def forward(self, x: Tensor, statistics: Statistics) -> Tensor:
+        """[N, C, H, W] -> [N, filters, H/2, W/2], rounded up for strides and down for pooling."""
+        x = nn.functional.relu(self.norm(self.conv(x), statistics))
+        return nn.functional.max_pool2d(x, 2) if self.pool else x
+
+
+class SpatialMean(nn.Module):
+    """The mean over positions: [N, C, H, W] -> [N, C]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Average each channel."""
+        return x.mean(dim=(2, 3))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv4:
+    """Four 3x3 convolution blocks, in the two forms of the ANIL paper (arXiv 1909.09157, appendix).
+
+    Omniglot: `filters=64, downsample='stride', readout='mean'` (the default; 28x28 -> 64 features).
+    miniImageNet: `filters=32, downsample='max_pool', readout='flatten'` (84x84 -> 800 features).
+
+    batch_norm: what normalises the queries, see BATCH_NORM_POLICIES. batch_norm_scale: learn a scale beside
+    the offset. batch_norm_epsilon: added to the variance.
+    """
+
+    name: str = "conv4"
+    filters: int = 64
+    downsample: str = "stride"
+    readout: str = "mean"
+    batch_norm: str = "transductive"
+    batch_norm_scale: bool = False
+    batch_norm_epsilon: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for field, allowed in (
+            ("downsample", ("stride", "max_pool")),
+            ("readout", ("mean", "flatten")),
+            ("batch_norm", BATCH_NORM_POLICIES),
+        ):
+            value = getattr(self, field)
+            if value not in allowed:
+                raise ConfigError(
+                    f"Conv4.{field} must be one of {named_choices(allowed)}; got {value!r}."
+                    f"{did_you_mean(str(value), allowed)}"
+                )
+        if not isinstance(self.filters, int) or self.filters < 1:
+            raise ConfigError(f"Conv4.filters must be a whole number of at least 1; got {self.filters!r}.")
+
+    def build(self, in_channels: int, image_size: int) -> Body:
+        """A freshly drawn body; raises ConfigError for images too small for four halvings."""
+        strided = self.downsample == "stride"
+        side = image_size
+        for _ in range(4):
+            side = (side + 1) // 2 if strided else side // 2
+        if side < 1:
+            raise ConfigError(
+                f"Conv4 halves the image four times, so {image_size} pixels are too few. "
+                "Set Images.size to at least 16."
+            )
+        blocks = {
+            f"conv{i + 1}": ConvBlock(
+                in_channels if i == 0 else self.filters,
+                self.filters,
+                stride=2 if strided else 1,
+                pool=not strided,
+                scale=self.batch_norm_scale,
+                epsilon=self.batch_norm_epsilon,
+            )
+            for i in range(4)
+        }
+        mean = self.readout == "mean"
+        return Body(
+            blocks,
+            SpatialMean() if mean else nn.Flatten(),
+            out_features=self.filters if mean else self.filters * side * side,
+            batch_norm=self.batch_norm,
+        )

@@ -1,0 +1,161 @@
+"""The outer loop: sample a meta-batch, step on its outer loss, validate now and then, keep checkpoints."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from harness import checkpoint
+from harness.checkpoint import TrainingState
+from harness.episode_sequence import EpisodeSequence
+from harness.evaluation import mean_accuracy
+from harness.interruption import DeferredInterrupt
+from harness.learner import Learner
+from harness.method import Method
+from harness.progress import Progress, Report
+from harness.seeds import torch_seed
+from harness.spec import RunSpec, TrainSpec
+from harness.store import RunFolder
+
+CHECKPOINT_SECONDS = 60.0
+"""A killed training loses at most about this much work."""
+
+REPORT_SECONDS = 0.5
+
+
+class TrainingDivergedError(Exception):
+    """The outer loss is no longer a number; the run fails with this message."""
+
+
+@dataclass(kw_only=True)
+class Trainer:
+    """One training: what it needs, and `run`, which carries it from where it stands to its last iteration.
+
+    `episodes` is the training sequence; iteration i uses episodes i·meta_batch and following. `validation`
+    holds one sequence for each training source.
+    """
+
+    spec: RunSpec
+    method: Method
+    learner: Learner
+    episodes: EpisodeSequence
+    validation: Sequence[EpisodeSequence]
+    folder: RunFolder
+    report: Report
+
+    def run(self) -> TrainingState:
+        """Train to the last iteration, resuming from the folder's checkpoint; the learner holds the result.
+
+        Ctrl-C finishes the update in hand, saves a checkpoint and raises KeyboardInterrupt.
+        Raises TrainingDivergedError for a loss of nan or inf.
+        """
+        train = self.spec.train
+        optimiser = torch.optim.Adam(self.learner.parameters(), lr=train.learning_rate)
+        content = checkpoint.load(self.folder.checkpoint, self.spec.training_id)
+        state = checkpoint.restore(content, self.learner, optimiser) if content else TrainingState()
+        self.folder.cut_curve(state.iteration)
+        clock = _Clock(state)
+        with DeferredInterrupt() as interrupt:
+            while state.iteration < train.iterations:
+                self._iterate(optimiser, state)
+                state.seconds = clock.seconds()
+                validated = state.iteration % train.validate_every == 0 or state.iteration == train.iterations
+                if validated:
+                    self._validate(state)
+                if validated or interrupt.requested or clock.due("checkpoint", CHECKPOINT_SECONDS):
+                    self._save(optimiser, state)
+                if validated or clock.due("report", REPORT_SECONDS):
+                    self.report(self._progress(state, clock))
+                if interrupt.requested:
+                    raise KeyboardInterrupt
+        return state
+
+    def _save(self, optimiser: torch.optim.Optimizer, state: TrainingState) -> None:
+        checkpoint.save(self.folder.checkpoint, self.spec.training_id, self.learner, optimiser, state)
+
+    def _iterate(self, optimiser: torch.optim.Optimizer, state: TrainingState) -> None:
+        """One outer update. `state` changes only when the update is complete."""
+        train, i = self.spec.train, state.iteration
+        first = i * train.meta_batch
+        batch = [self.episodes[k] for k in range(first, first + train.meta_batch)]
+        torch.manual_seed(torch_seed(self.spec.seed, f"train/{i}"))
+        self.learner.train()
+        for group in optimiser.param_groups:
+            group["lr"] = learning_rate(train, i)
+        optimiser.zero_grad(set_to_none=True)
+        loss = self.method.outer_loss(self.learner, batch)
+        if not math.isfinite(loss.item()):
+            raise TrainingDivergedError(
+                f"The outer loss of {self.method.name} is {loss.item()} at iteration {i + 1}. "
+                "Lower the inner or outer learning rate, or set Regime.gradient_clip."
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+        if train.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.learner.parameters(), train.gradient_clip)
+        optimiser.step()
+        state.iteration += 1
+        state.loss_sum += loss.item()
+        state.loss_count += 1
+
+    def _validate(self, state: TrainingState) -> None:
+        """Accuracy on the fixed validation episodes; keep the learner if it is the best so far."""
+        n = self.spec.train.validation_episodes
+        accuracies = [
+            mean_accuracy(self.method, self.learner, (sequence[k] for k in range(n)), seed=self.spec.seed)
+            for sequence in self.validation
+        ]
+        accuracy = sum(accuracies) / len(accuracies)
+        if accuracy > state.best_valid:
+            state.best_valid, state.best_iteration = accuracy, state.iteration
+            state.best = {name: value.clone() for name, value in self.learner.state_dict().items()}
+        self.folder.append_curve(
+            {
+                "iteration": state.iteration,
+                "loss": state.loss_sum / state.loss_count,
+                "valid_accuracy": accuracy,
+                "seconds": round(state.seconds, 3),
+            }
+        )
+        state.loss_sum, state.loss_count = 0.0, 0
+
+    def _progress(self, state: TrainingState, clock: "_Clock") -> Progress:
+        return Progress(
+            run_id=self.spec.run_id,
+            state="training",
+            done=state.iteration,
+            total=self.spec.train.iterations,
+            per_second=clock.rate(state.iteration),
+            loss=state.loss_sum / state.loss_count if state.loss_count else None,
+            valid_accuracy=None if state.best_valid == -math.inf else state.best_valid,
+        )
+
+
+def learning_rate(train: TrainSpec, iteration: int) -> float:
+    """The outer rate of an iteration: constant, or half a cosine from the full rate towards zero."""
+    if train.schedule == "cosine":
+        return train.learning_rate * 0.5 * (1 + math.cos(math.pi * iteration / train.iterations))
+    return train.learning_rate
+
+
+class _Clock:
+    """Wall time of a training across interruptions, and what is due."""
+
+    def __init__(self, state: TrainingState) -> None:
+        self._began, self._before = time.perf_counter(), state.seconds
+        self._first = state.iteration
+        self._last: dict[str, float] = {}
+
+    def seconds(self) -> float:
+        return self._before + time.perf_counter() - self._began
+
+    def rate(self, iteration: int) -> float:
+        return (iteration - self._first) / max(time.perf_counter() - self._began, 1e-9)
+
+    def due(self, what: str, every: float) -> bool:
+        now = time.perf_counter()
+        if now - self._last.setdefault(what, self._began) < every:
+            return False
+        self._last[what] = now
+        return True

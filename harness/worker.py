@@ -1,0 +1,158 @@
+"""One run in one process: no Ray, no gin, no tensorflow. Serial and Ray runs call the same `execute`."""
+
+import os
+import resource
+import time
+import traceback
+from dataclasses import asdict
+
+import pandas as pd
+import torch
+
+from harness import checkpoint, plugins
+from harness.environment import describe_environment, keep_freed_memory
+from harness.episode_sequence import EpisodeSequence, MixedSequence, SourceSequence
+from harness.evaluation import evaluate
+from harness.learner import Learner
+from harness.method import Method
+from harness.networks import Network
+from harness.pools import open_pool
+from harness.progress import Progress, Report
+from harness.seeds import torch_seed
+from harness.selection import select
+from harness.spec import EvaluationSpec, RunSpec
+from harness.store import RunFolder, Workspace
+from harness.training import Trainer
+
+THREADS = 1
+"""Torch threads of a worker: one worker a core is faster than one worker on all, and sums in a fixed order."""
+
+
+def execute(spec: RunSpec, workspace: Workspace, report: Report) -> None:
+    """Train, select a checkpoint, evaluate, and leave the results in runs/<run_id>/.
+
+    A finished run returns at once; an interrupted one resumes to the same numbers. On an error the run's
+    status says `failed` with the traceback, and the error goes on up; on Ctrl-C a checkpoint is saved, the
+    status says `interrupted`, and KeyboardInterrupt goes on up.
+    """
+    folder = workspace.folder(spec.run_id)
+    if folder.state == "done" and folder.episodes.exists():
+        return
+    torch.set_num_threads(THREADS)
+    keep_freed_memory()
+    folder.begin(spec)
+    try:
+        _execute(spec, workspace, folder, report)
+    except KeyboardInterrupt:
+        folder.write_status("interrupted")
+        raise
+    except Exception as error:
+        folder.write_status(
+            "failed", error=f"{type(error).__name__}: {error}", traceback=traceback.format_exc()
+        )
+        raise
+
+
+def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Report) -> None:
+    method: Method = plugins.build(plugins.METHODS, spec.method)
+    network: Network = plugins.build(plugins.NETWORKS, spec.network)
+    trainer: Method = plugins.build(plugins.METHODS, spec.trainer)
+    learner = fresh_learner(spec, trainer, network)
+    checkpoint.adopt(spec, workspace)
+    folder.write_status("training")
+    state = _trainer(spec, workspace, folder, trainer, learner, report).run()
+    chosen, iteration = select(spec.selection, learner, state)
+    learner.load_state_dict(chosen)
+
+    folder.write_status("evaluating")
+    began = time.perf_counter()
+    folder.write_episodes(_evaluate_all(spec, workspace, method, network.name, learner, report))
+    folder.write_status(
+        "done",
+        iterations=state.iteration,
+        selected_iteration=iteration,
+        best_valid_accuracy=state.best_valid,
+        training_seconds=round(state.seconds, 3),
+        evaluation_seconds=round(time.perf_counter() - began, 3),
+        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        environment=describe_environment(),
+        process=os.getpid(),
+    )
+
+
+def fresh_learner(spec: RunSpec, method: Method, network: Network) -> Learner:
+    """The learner before its first update: pure in the spec."""
+    torch.manual_seed(torch_seed(spec.seed, "init"))
+    return method.init(network.build(spec.images.channels, spec.images.size), spec.max_way)
+
+
+def _trainer(
+    spec: RunSpec, workspace: Workspace, folder: RunFolder, method: Method, learner: Learner, report: Report
+) -> Trainer:
+    train = spec.train
+
+    def sequences(split: str) -> list[SourceSequence]:
+        shape = train.shape if split == "train" else train.validation_shape
+        return [
+            SourceSequence(
+                open_pool(workspace.cache, source.pool_key(split, spec.images.size)),
+                shape,
+                spec.images,
+                seed=spec.seed,
+            )
+            for source in train.sources
+        ]
+
+    mixed: EpisodeSequence = MixedSequence(sequences("train"), seed=spec.seed, stream="train/source")
+    return Trainer(
+        spec=spec,
+        method=method,
+        learner=learner,
+        episodes=mixed,
+        validation=sequences("valid"),
+        folder=folder,
+        report=report,
+    )
+
+
+def _evaluate_all(
+    spec: RunSpec, workspace: Workspace, method: Method, network: str, learner: Learner, report: Report
+) -> pd.DataFrame:
+    """One row an episode, over all evaluations of the spec."""
+    total = sum(evaluation.n_episodes for evaluation in spec.evaluations)
+    began = told = time.perf_counter()
+    rows: list[dict[str, object]] = []
+    for evaluation in spec.evaluations:
+        pool = open_pool(workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images.size))
+        sequence = SourceSequence(pool, evaluation.shape, spec.images, seed=spec.seed)
+        episodes = (sequence[k] for k in range(evaluation.n_episodes))
+        for score in evaluate(method, learner, episodes, seed=spec.seed):
+            rows.append({**_columns(spec, method, network, evaluation), **asdict(score)})
+            now = time.perf_counter()
+            if now - told > 0.5 or len(rows) == total:
+                told = now
+                rate = len(rows) / max(now - began, 1e-9)
+                report(
+                    Progress(
+                        run_id=spec.run_id, state="evaluating", done=len(rows), total=total, per_second=rate
+                    )
+                )
+    return pd.DataFrame(rows)
+
+
+def _columns(spec: RunSpec, method: Method, network: str, evaluation: EvaluationSpec) -> dict[str, object]:
+    """The columns that are the same for all episodes of an evaluation."""
+    return {
+        "run_id": spec.run_id,
+        "method": method.name,
+        "trained_on": spec.trained_on,
+        "network": network,
+        "source": evaluation.source.name,
+        "split": evaluation.split,
+        "seed": spec.seed,
+        "batch_norm": spec.batch_norm,
+        "selection": spec.selection,
+        "adaptation_steps": method.adaptation_steps,
+        "image_size": spec.images.size,
+        "protocol": spec.protocol,
+    }

@@ -1,0 +1,20 @@
+"""MAML: Finn, Abbeel & Levine 2017, "Model-Agnostic Meta-Learning" (arXiv 1703.03400), algorithm 2."""
+
+from dataclasses import dataclass
+
+from harness.inner_loop import InnerLoopMethod
+from harness.learner import LayerMask, Learner
+
+
+@dataclass(frozen=True, kw_only=True)
+class MAML(InnerLoopMethod):
+    """Adapt every layer to the support set; learn the initialisation through the adaptation.
+
+    `first_order=True` is the paper's first-order approximation (section 5.2).
+    """
+
+    name: str = "maml"
+
+    def adapted_layers(self, learner: Learner) -> LayerMask:
+        """All of them."""
+        return frozenset(learner.layers)

@@ -1,0 +1,47 @@
+"""NIL, "no inner loop": Raghu et al. 2020 (arXiv 1909.09157), section 5."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harness.episode import Episode, Task
+from harness.learner import Learner, embed
+from harness.method import Method
+from harness.networks import Body
+from harness.task_batch import stack
+from harness_methods.anil import ANIL
+
+
+@dataclass(frozen=True, kw_only=True)
+class NIL:
+    """Train as `trainer` does (ANIL by default); at test drop the head and adapt nothing.
+
+    A query's cosine similarities to the support embeddings weight the support labels, as in Matching Networks
+    (Vinyals et al. 2016, eq. 1, without the softmax): logit of class c = Σ_{i: y_i = c} cos(f(x), f(x_i)).
+    """
+
+    name: str = "nil"
+    trainer: Method = field(default_factory=ANIL)
+
+    @property
+    def adaptation_steps(self) -> int:
+        """None are taken."""
+        return 0
+
+    def init(self, body: Body, max_way: int) -> Learner:
+        """The trainer's learner."""
+        return self.trainer.init(body, max_way)
+
+    def outer_loss(self, learner: Learner, episodes: Sequence[Episode]) -> Tensor:
+        """The trainer's loss."""
+        return self.trainer.outer_loss(learner, episodes)
+
+    @torch.no_grad()
+    def predict(self, learner: Learner, task: Task) -> Tensor:
+        """Summed cosine similarities to each class's support embeddings, [n_query, n_way]."""
+        support, query = embed(learner, {}, stack([task]), training=False)
+        similarity = F.normalize(query[0], dim=1) @ F.normalize(support[0], dim=1).T
+        return similarity @ F.one_hot(task.support_y, task.n_way).to(similarity.dtype)
