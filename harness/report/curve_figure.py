@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
+from harness.report.panels import natural
 from harness.report.style import GREY, Style, figure_of, grid, save
 
 
@@ -28,7 +30,7 @@ def curves_of(curves: pd.DataFrame) -> list[Curve]:
     """The curves of one regime's runs; methods whose curves are equal line by line share one."""
     found: dict[str, Curve] = {}
     columns = ["seed", "iteration", "loss", "valid_accuracy"]
-    for method, lines in curves.groupby("method", sort=True):
+    for method, lines in sorted(curves.groupby("method"), key=lambda pair: natural(str(pair[0]))):
         lines = lines.sort_values(["seed", "iteration"], kind="stable")
         content = lines[columns].to_csv(index=False)
         known = found.get(content)
@@ -92,7 +94,9 @@ def _by_seed(curve: Curve, column: str) -> pd.DataFrame:
     """Rows: iterations; columns: seeds; finite values of `column`."""
     lines = curve.lines.assign(value=pd.to_numeric(curve.lines[column], errors="coerce"))
     lines = lines[np.isfinite(lines["value"].to_numpy(dtype=np.float64))]
-    return lines.groupby(["iteration", "seed"])["value"].last().unstack("seed")
+    table = lines.groupby(["iteration", "seed"])["value"].last().unstack("seed")
+    assert isinstance(table, pd.DataFrame)
+    return table
 
 
 def _name_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
@@ -109,10 +113,16 @@ def _name_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
             textcoords="axes fraction",
             va="center",
             color=colour,
-            fontsize=13,
+            fontsize=13 if len(ends) <= 8 else 11,
             fontweight="bold",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 2},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.8,
+                "shrinkB": 2,
+                "relpos": (0, 0.5),
+            },
         )
     axes.set_ylim(low, high)
 
@@ -130,7 +140,7 @@ def spread(values: Iterable[float], low: float, high: float, step: float) -> lis
     return [float(place) for place in places]
 
 
-def _isotonic(values: np.ndarray) -> np.ndarray:
+def _isotonic(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The non-falling sequence nearest to `values` in squares, by pooling neighbours that fall."""
     blocks: list[list[float]] = []
     for value in values:

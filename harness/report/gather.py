@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import WorkspaceError
-from harness.report.panels import PANEL_KEYS
+from harness.report.panels import PANEL_KEYS, natural
 from harness.results import CONDITIONS
 from harness.statistics import with_shots
 from harness.store import LeftOut, RunFolder, read_curves, read_episodes
@@ -83,7 +83,7 @@ def gather(folders: list[RunFolder]) -> Gathered:
         run, missing = _read(folder)
         runs += [run] if run else []
         left_out += missing
-    runs.sort(key=lambda run: (run.trained_on, run.method, run.seed, run.run_id))
+    runs.sort(key=lambda run: (natural(run.trained_on), natural(run.method), run.seed, run.run_id))
     _refuse_mixtures(runs)
     kept = {run.run_id for run in runs}
     curves = read_curves([folder for folder in folders if folder.path.name in kept])

@@ -13,6 +13,10 @@ from harness.report.summary import RegimeSummary
 from harness.store import LeftOut
 
 
+NUMBER = r"-?[\d.,\s]+( ± [\d.]+)?|\N{EN DASH}|leads|nan ± nan"
+"""What a column of numbers holds."""
+
+
 class Markup(str):
     """Text that is Markdown already and must not be escaped."""
 
@@ -145,6 +149,4 @@ def _cell(text: str) -> str:
 
 def _numbers(content: Table, column: int) -> bool:
     cells = [row[column].strip("*† ") for row in content.rows]
-    return column > 0 and all(
-        cell[:1].isdigit() or cell[:1] in "-\N{EN DASH}" or cell == "leads" for cell in cells
-    )
+    return column > 0 and all(re.fullmatch(NUMBER, cell) for cell in cells)

@@ -4,6 +4,7 @@ Rows of different shape, split, batch norm policy, image size or protocol versio
 each combination is a panel with its own table and figure.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +59,7 @@ class Panel:
     @property
     def regimes(self) -> tuple[str, ...]:
         """What the entries were trained on, sorted."""
-        return tuple(sorted({entry.trained_on for entry in self.entries}))
+        return tuple(sorted({entry.trained_on for entry in self.entries}, key=natural))
 
     @property
     def chance(self) -> float:
@@ -76,6 +77,14 @@ def panels(episodes: pd.DataFrame) -> list[Panel]:
     frame = labelled(with_shots(episodes))
     varying = [key for key in PANEL_KEYS if frame[key].nunique() > 1]
     return [_panel(group, varying) for _, group in frame.groupby(list(PANEL_KEYS), sort=True)]
+
+
+def natural(name: str) -> tuple[tuple[bool, int, str], ...]:
+    """A sort key that puts `maml9` before `maml10`."""
+    return tuple(
+        (part.isdigit(), int(part or 0) if part.isdigit() else 0, part)
+        for part in re.split(r"([0-9]+)", name)
+    )
 
 
 def labelled(frame: pd.DataFrame) -> pd.DataFrame:
@@ -126,7 +135,7 @@ def _panel(frame: pd.DataFrame, varying: Sequence[str]) -> Panel:
         heading=heading(first, varying),
         n_way=int(first["n_way"]),
         sources=by_accuracy(board),
-        entries=tuple(sorted(entries, key=lambda e: (e.trained_on, e.method))),
+        entries=tuple(sorted(entries, key=lambda e: (natural(e.trained_on), natural(e.method)))),
         cells=cells,
         episodes=frame,
     )

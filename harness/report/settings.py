@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from harness.report.gather import FinishedRun
+from harness.report.panels import natural
 
 DASH = "\N{EN DASH}"
 
@@ -53,7 +54,10 @@ def conditions(runs: Sequence[FinishedRun]) -> Table:
         row = (run.method, run.trained_on, *(str(first[key]) for key in keys))
         seen.setdefault(row, set()).add(run.seed)
     rows = ((*row, ", ".join(str(seed) for seed in sorted(seeds))) for row, seeds in seen.items())
-    return Table(columns=columns, rows=tuple(sorted(rows, key=lambda row: (row[1], row[0], row))))
+    return Table(
+        columns=columns,
+        rows=tuple(sorted(rows, key=lambda row: [natural(row[place]) for place in (1, 0, 2, 3, 4)])),
+    )
 
 
 def costs(runs: Sequence[FinishedRun]) -> Table:
@@ -128,7 +132,8 @@ def _network(run: FinishedRun) -> tuple[str, ...]:
     network, images = run.spec.get("network", {}), run.spec.get("images", {})
     size, channels = _said(images.get("size")), _said(images.get("channels"))
     scaling = {"unit": "[0, 1]", "signed": "[-1, 1]"}.get(images.get("scaling", ""), DASH)
-    picture = f"{size} by {size} pixels, {channels} channels, scaled to {scaling}"
+    word = "channel" if channels == "1" else "channels"
+    picture = f"{size} by {size} pixels, {channels} {word}, scaled to {scaling}"
     return (
         _said(network.get("plugin")),
         _parameters(network) or DASH,
@@ -199,4 +204,7 @@ def _rounded(value: float | None) -> str:
 def _distinct(
     columns: tuple[str, ...], runs: Sequence[FinishedRun], row: Callable[[FinishedRun], tuple[str, ...]]
 ) -> Table:
-    return Table(columns=columns, rows=tuple(sorted({row(run) for run in runs})))
+    return Table(
+        columns=columns,
+        rows=tuple(sorted({row(run) for run in runs}, key=lambda cells: [natural(c) for c in cells])),
+    )

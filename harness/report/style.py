@@ -1,4 +1,4 @@
-"""How figures look: sizes, and a colour, marker and line per method that colour-blind readers can tell apart."""
+"""How figures look: sizes, and for each method a colour, marker and line that the colour-blind can tell."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from harness.files import write_aside
+from harness.report.panels import natural
 
 # Okabe & Ito's palette without its yellow, which is too pale for lines and text on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -54,8 +55,8 @@ class Style:
 
 def styles(methods: Iterable[str], labels: Iterable[str] = ()) -> dict[str, Style]:
     """A style for each method, in alphabetical order, then for each of `labels` that is not a method."""
-    names = sorted(set(methods))
-    names += sorted(set(labels) - set(names))
+    names = sorted(set(methods), key=natural)
+    names += sorted(set(labels) - set(names), key=natural)
     found = {}
     for index, name in enumerate(names):
         turn, place = divmod(index, len(COLOURS))
@@ -71,6 +72,7 @@ def figure_of(width: float, height: float) -> Iterator[Figure]:
         mpl.rcParams.update({**mpl.rcParamsDefault, "backend": "agg"})
         mpl.rcParams.update(SETTINGS)
         figure = Figure(figsize=(width, height), layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr, call-arg]
         FigureCanvasAgg(figure)
         yield figure
 

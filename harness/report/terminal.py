@@ -8,16 +8,16 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from harness.report.panels import PANEL_KEYS, by_accuracy, heading, labelled
+from harness.report.panels import PANEL_KEYS, by_accuracy, heading, labelled, natural
 
 WIDTH = 80
 
 Cells = dict[tuple[str, ...], dict[tuple[str, ...], tuple[str, bool]]]
-"""Row name -> column name -> (text, is the best of its source)."""
+"""Row name -> column name -> (text, whether it is the best of its source)."""
 
 
 def leaderboard_table(board: pd.DataFrame) -> Table:
-    """`board` (results.LEADERBOARD_COLUMNS) as percent ± half the 95 % interval; the best of each source is bold.
+    """`board` (results.LEADERBOARD_COLUMNS) in percent ± half the 95 % interval; the best of a source is bold.
 
     Methods by sources; sources by methods where only that fits in 80 columns; else one line a result.
     `trained on` is shown when there are several regimes; what differs between groups of comparable rows is
@@ -70,9 +70,9 @@ def _matrix(frame: pd.DataFrame, rows: list[str], columns: list[str]) -> Table |
         heads += [] if head in heads else [head]
         cells.setdefault(row, {})[head] = (record["text"], record["best"])
     if columns[0] == "method":
-        heads.sort(key=lambda head: (head[1:], head))
+        heads.sort(key=_by_regime)
     else:
-        cells = {row: cells[row] for row in sorted(cells, key=lambda row: (row[1:], row))}
+        cells = {row: cells[row] for row in sorted(cells, key=_by_regime)}
     table = _empty_table(rows)
     for head in heads:
         table.add_column(Text("\n".join(head)), justify="right", no_wrap=True)
@@ -115,6 +115,11 @@ def _words(columns: Sequence[str]) -> list[str]:
 
 def _key(record: Mapping[Any, Any], columns: Sequence[str]) -> tuple[str, ...]:
     return tuple(str(record[column]) for column in columns)
+
+
+def _by_regime(names: tuple[str, ...]) -> tuple[object, ...]:
+    """Sorts (method, trained_on) by the latter first."""
+    return tuple(natural(name) for name in (*names[1:], names[0]))
 
 
 def _cell(text: str, best: bool) -> Text:
