@@ -48,13 +48,13 @@ def run_spec(
 ) -> RunSpec:
     settings = {"inner_lr": 0.4, "inner_steps": 1, "name": method, **params}
     component = Component(plugin=method, params=settings)
-    trained_by = (
+    other = Component(plugin=trainer or method, params={**settings, "name": trainer or method})
         component if trainer is None else Component(plugin=trainer, params={**settings, "name": trainer})
     )
     return RunSpec(
         method_name=method,
         method=component,
-        trainer=trained_by,
+        trainer=other,
         trained_on=regime or "+".join(trained_on),
         network=Component(plugin="conv4", params={"channels": 64, "batch_norm": "transductive"}),
         batch_norm="transductive",

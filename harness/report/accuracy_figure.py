@@ -94,7 +94,7 @@ def _draw_cell(
     axes: Axes, panel: Panel, entry: Entry, source: str, y: float, look: Style, space: Spacing
 ) -> None:
     cell = panel.cells[entry, source]
-    x, size = 100 * cell.accuracy, 8 if space.named else 6.5
+    x, size = 100 * cell.accuracy, 7.5 if space.named else 6.5
     cap, width = (5, 2.2) if space.named else (0, 1.8)
     bar = 100 * cell.ci95
     axes.errorbar(
@@ -108,7 +108,16 @@ def _draw_cell(
         capthick=width,
         zorder=3,
     )
-    axes.plot(x, y, color=look.colour, marker=look.marker, markersize=size, markeredgecolor="white", zorder=4)
+    axes.plot(
+        x,
+        y,
+        color=look.colour,
+        marker=look.marker,
+        markersize=size,
+        markeredgecolor="white",
+        markeredgewidth=0.7,
+        zorder=4,
+    )
     if not space.named:
         return
     leads = entry == panel.best(source, entry.trained_on)

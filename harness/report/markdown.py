@@ -12,7 +12,6 @@ from harness.report.settings import Table
 from harness.report.summary import RegimeSummary
 from harness.store import LeftOut
 
-
 NUMBER = r"-?[\d.,\s]+( ± [\d.]+)?|\N{EN DASH}|leads|nan ± nan"
 """What a column of numbers holds."""
 

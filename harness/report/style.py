@@ -16,7 +16,7 @@ from harness.report.panels import natural
 
 # Okabe & Ito's palette without its yellow, which is too pale for lines and text on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+MARKERS = ("o", "s", "D", "^", "v", "<", ">")
 LINES = ("-", "--", "-.", ":")
 INK, GREY, GRID, BAND = "#222222", "#666666", "#dddddd", "#eef3f8"
 DPI = 144

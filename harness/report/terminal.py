@@ -17,7 +17,7 @@ Cells = dict[tuple[str, ...], dict[tuple[str, ...], tuple[str, bool]]]
 
 
 def leaderboard_table(board: pd.DataFrame) -> Table:
-    """`board` (results.LEADERBOARD_COLUMNS) in percent ± half the 95 % interval; the best of a source is bold.
+    """`board` (results.LEADERBOARD_COLUMNS) in % ± half the 95 % interval; the best of a source is bold.
 
     Methods by sources; sources by methods where only that fits in 80 columns; else one line a result.
     `trained on` is shown when there are several regimes; what differs between groups of comparable rows is
