@@ -8,7 +8,7 @@ never run at the same time: the first trains, the rest take its checkpoint.
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,13 +28,7 @@ POST_SECONDS = 0.5
 GRACE_SECONDS = 120.0
 """How long interrupted runs may take to write their checkpoints."""
 
-WORKER_ENV = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    # glibc would hand large tensors back to the kernel after each use; page faults then dominate.
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
-    "MALLOC_TRIM_THRESHOLD_": str(1024 * 1024 * 1024),
-}
+WORKER_ENV = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 """The environment of worker processes, unless it is set already."""
 
 RAY_ENV = {
@@ -64,6 +58,7 @@ def launch(
     workers: int | None = None,
     address: str | None = None,
     on_progress: Report | None = None,
+    on_outcome: Callable[[Outcome], None] | None = None,
     execute: Execute | None = None,
 ) -> list[Outcome]:
     """Execute `runs`; one outcome each, in their order.
@@ -73,6 +68,7 @@ def launch(
         workers: runs at the same time on this machine; None for one per core. Ray only.
         address: of a running Ray cluster, which must see the same folders; None starts Ray on this machine.
         on_progress: called in this process, now and then, with what the runs say of themselves.
+        on_outcome: called in this process whenever a run ends.
         execute: what does a run; None for `worker.execute`. With Ray, a function that workers can import.
 
     Raises ConfigError for an unknown backend and KeyboardInterrupt on Ctrl-C, after the runs in flight have
@@ -84,13 +80,17 @@ def launch(
             f"{did_you_mean(backend, BACKENDS)}"
         )
     place = Workspace(runs=make_folder(workspace.runs).resolve(), cache=workspace.cache.resolve())
-    report = on_progress or _silent
     waiting = [run for run in runs if not is_done(run, place)]
     outcomes = {run.run_id: Outcome(run_id=run.run_id, state="done") for run in runs}
-    if waiting and backend == "serial":
-        outcomes |= {run.run_id: _attempt(run, place, report, execute) for run in waiting}
-    elif waiting:
-        outcomes |= _ray(waiting, place, workers or os.cpu_count() or 1, address, report, execute)
+    if backend == "serial":
+        ended = _serial(waiting, place, on_progress or _silent, execute)
+    else:
+        ended = _ray(waiting, place, workers or os.cpu_count() or 1, address, on_progress or _silent, execute)
+    with contextlib.closing(ended):
+        for outcome in ended:
+            outcomes[outcome.run_id] = outcome
+            if on_outcome is not None:
+                on_outcome(outcome)
     return [outcomes[run.run_id] for run in runs]
 
 
@@ -98,6 +98,13 @@ def is_done(run: RunSpec, workspace: Workspace) -> bool:
     """Whether the run is finished and its episodes are there."""
     folder = workspace.folder(run.run_id)
     return folder.state == "done" and folder.episodes.exists()
+
+
+def _serial(
+    runs: Iterable[RunSpec], workspace: Workspace, report: Report, execute: Execute | None
+) -> Generator[Outcome]:
+    for run in runs:
+        yield _attempt(run, workspace, report, execute)
 
 
 def _silent(progress: Progress) -> None:
@@ -186,7 +193,9 @@ def _ray(
     address: str | None,
     report: Report,
     execute: Execute | None,
-) -> dict[str, Outcome]:
+) -> Generator[Outcome]:
+    if not runs:
+        return
     with _ray_started(workspace, min(workers, len(runs)), address) as ray:
         board = ray.remote(num_cpus=0)(Board).remote()
         task = ray.remote(num_cpus=1, max_retries=0)(_in_worker)
@@ -195,7 +204,7 @@ def _ray(
             version=harness.__version__,
             execute=execute,
         )
-        schedule, outcomes, flying = Schedule(runs), {}, {}
+        schedule, flying = Schedule(runs), {}
 
         def start(ready: Iterable[RunSpec]) -> None:
             for run in ready:
@@ -209,15 +218,15 @@ def _ray(
                     report(progress)
                 for reference in landed:
                     run = flying.pop(reference)
-                    outcomes[run.run_id] = _landed(ray, reference, run, workspace)
-                    start(schedule.after(run, trained=outcomes[run.run_id].state == "done"))
-        except KeyboardInterrupt:
+                    outcome = _landed(ray, reference, run, workspace)
+                    start(schedule.after(run, trained=outcome.state == "done"))
+                    yield outcome
+        except (KeyboardInterrupt, GeneratorExit):
             for reference in flying:
                 ray.cancel(reference)
             if flying:
                 ray.wait(list(flying), num_returns=len(flying), timeout=GRACE_SECONDS)
             raise
-    return outcomes
 
 
 @contextlib.contextmanager

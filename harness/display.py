@@ -1,0 +1,110 @@
+"""What a person sees while runs are in flight: a live table on a terminal, a line now and then elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from harness.cost import duration
+from harness.launch import Outcome
+from harness.progress import Progress
+
+PLAIN_SECONDS = 30.0
+"""Between two lines about the same run, where there is no terminal."""
+
+
+@dataclass
+class Display:
+    """Takes what `launch` and the pools say and shows it on `console`.
+
+    Lines are never more often than every PLAIN_SECONDS for one run, unless its state changes.
+    """
+
+    console: Console
+    n_runs: int
+    live: Live | None = None
+    flying: dict[str, Progress] = field(default_factory=dict)
+    ended: int = 0
+    last: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def progress(self, progress: Progress) -> None:
+        """A run says how far it is."""
+        self.flying[progress.run_id] = progress
+        if self.live is not None:
+            self.live.update(self.table())
+        elif self._due(progress.run_id, progress.state):
+            self.console.print(_line(progress), highlight=False, soft_wrap=True)
+
+    def outcome(self, outcome: Outcome) -> None:
+        """A run has ended."""
+        self.flying.pop(outcome.run_id, None)
+        self.ended += 1
+        style = "red" if outcome.state == "failed" else "green"
+        self.console.print(
+            f"[{style}]{outcome.state}[/] {outcome.run_id} after {duration(outcome.seconds)} "
+            f"({self.ended} of {self.n_runs})",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if self.live is not None:
+            self.live.update(self.table())
+
+    def pool(self, name: str, done: int, total: int) -> None:
+        """A pool is being prepared."""
+        if self._due(f"pool {name}", "last" if done >= total else "first"):
+            self.console.print(
+                f"preparing {name}: {done} of {total} classes", highlight=False, soft_wrap=True
+            )
+
+    def table(self) -> Table:
+        """One line a run in flight."""
+        table = Table(box=None, title=f"{self.ended} of {self.n_runs} runs ended", title_justify="left")
+        for name in ("run", "state", "done", "per s", "loss", "valid", "left"):
+            table.add_column(name, justify="left" if name in ("run", "state") else "right", no_wrap=True)
+        for progress in self.flying.values():
+            table.add_row(progress.run_id, progress.state, *_cells(progress))
+        return table
+
+    def _due(self, subject: str, state: str) -> bool:
+        now = time.monotonic()
+        known = self.last.get(subject)
+        due = known is None or known[0] != state or now - known[1] >= PLAIN_SECONDS
+        if due:
+            self.last[subject] = (state, now)
+        return due
+
+
+@contextmanager
+def showing(console: Console, n_runs: int) -> Iterator[Display]:
+    """A display for the length of the block: live where `console` is a terminal."""
+    display = Display(console=console, n_runs=n_runs)
+    if not console.is_terminal:
+        yield display
+        return
+    with Live(console=console, refresh_per_second=2, transient=True) as live:
+        display.live = live
+        yield display
+
+
+def _cells(progress: Progress) -> tuple[str, ...]:
+    left = progress.seconds_left
+    return (
+        f"{progress.done}/{progress.total}",
+        f"{progress.per_second:.1f}",
+        "" if progress.loss is None else f"{progress.loss:.3f}",
+        "" if progress.valid_accuracy is None else f"{100 * progress.valid_accuracy:.1f} %",
+        "" if left is None else duration(left),
+    )
+
+
+def _line(progress: Progress) -> str:
+    done, rate, loss, valid, left = _cells(progress)
+    parts = [f"{progress.run_id}: {progress.state} {done}", f"{rate}/s"]
+    parts += [f"loss {loss}"] if loss else []
+    parts += [f"valid {valid}"] if valid else []
+    parts += [f"{left} left"] if left else []
+    return ", ".join(parts)

@@ -1,0 +1,153 @@
+"""The commands that look and do not train: plan, list, check, data."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness import plugins, pools
+from harness.cost import duration, estimate
+from harness.display import Display
+from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
+from harness.plan import PoolNeed, plan
+from harness.spec import SourceSpec
+from harness.store import Workspace
+
+GROUPS = {"methods": plugins.METHODS, "sources": plugins.DATASETS, "networks": plugins.NETWORKS}
+
+
+def show_plan(
+    config: Path, bindings: Sequence[str], data_dir: Path | None, cache: Path, console: Console
+) -> None:
+    """Print the runs, what each will roughly take, and which pools are still to be prepared."""
+    from harness.config import load_experiment
+
+    experiment, _ = load_experiment(config, bindings)
+    planned = plan(experiment, data_dir=data_dir, cache=cache)
+    workspace = Workspace(runs=Path("reports") / experiment.name / "runs", cache=cache)
+    guesses = estimate(planned.runs, workspace)
+    table = _table("run", "state", "training", "estimate")
+    for run, guess in zip(planned.runs, guesses, strict=True):
+        state = workspace.folder(run.run_id).state or "to do"
+        table.add_row(run.run_id, state, run.training_id[:8], duration(guess.seconds))
+    console.print(table)
+    ready = {row["key"] for row in pools.status(cache) if row["problem"] is None}
+    for need in planned.pools:
+        state = "ready" if need.key in ready else "to be prepared"
+        console.print(f"pool {need.key}: {state}", highlight=False, soft_wrap=True)
+    basis = (
+        "rates of finished runs" if all(g.measured for g in guesses) else "a guess, good to a factor of ten"
+    )
+    total = duration(sum(guess.seconds for guess in guesses))
+    console.print(
+        f"{len(planned.runs)} runs, {len({run.training_id for run in planned.runs})} trainings; "
+        f"very roughly {total} of one core ({basis}). Runs of one training share it.",
+        highlight=False,
+    )
+
+
+def show_plugins(what: str, console: Console) -> None:
+    """Print name, purpose and origin of each plugin. Raises ConfigError for an unknown kind."""
+    if what not in GROUPS:
+        raise ConfigError(
+            f"There is no list of {what!r}.{did_you_mean(what, GROUPS)} Lists: {named_choices(GROUPS)}."
+        )
+    group = GROUPS[what]
+    table = _table("name", "what it is", "from")
+    for name in plugins.names(group):
+        try:
+            summary = ((plugins.load(group, name).__doc__ or "").strip().splitlines() or [""])[0]
+        except PluginError as error:
+            summary = f"BROKEN: {error}"
+        table.add_row(name, escape(summary), escape(plugins.origin_of(group, name)))
+    console.print(table)
+
+
+def check_method(name: str, console: Console) -> int:
+    """Run the conformance kit on a method and print what it found; 1 when a check failed."""
+    from harness import testing
+
+    plugins.load(plugins.METHODS, name)
+    return _show_checks(testing.check_method(name), console)
+
+
+def check_source(name: str, data_dir: Path | None, console: Console) -> int:
+    """Run the conformance kit on a source with its default parameters; 1 when a check failed."""
+    from harness import testing
+
+    return _show_checks(testing.check_dataset(plugins.load(plugins.DATASETS, name)(), data_dir), console)
+
+
+def _show_checks(checks: Sequence[Any], console: Console) -> int:
+    table = _table("check", "", "found")
+    for check in checks:
+        verdict = "[green]passed[/]" if check.passed else "[red]FAILED[/]"
+        table.add_row(escape(check.name), verdict, escape(check.detail))
+    console.print(table)
+    return 0 if all(check.passed for check in checks) else 1
+
+
+def show_pools(cache: Path, console: Console) -> None:
+    """Print the pools below `cache`."""
+    rows = pools.status(cache)
+    table = _table("pool", "classes", "images", "MB", "state")
+    for row in rows:
+        table.add_row(
+            row["key"],
+            str(row["classes"] or ""),
+            str(row["images"] or ""),
+            f"{row['bytes'] / 1e6:.1f}",
+            escape(row["problem"] or "ready"),
+        )
+    if rows:
+        console.print(table)
+    console.print(f"{len(rows)} pools in {cache}", highlight=False, soft_wrap=True)
+
+
+def prepare_pools(
+    names: Sequence[str], size: int, data_dir: Path | None, cache: Path, console: Console
+) -> None:
+    """Prepare all splits of each source at `size` pixels, or the pools of each experiment file."""
+    needs = [need for name in names for need in _needs(name, size, data_dir, cache)]
+    display = Display(console=console, n_runs=0)
+    for need in needs:
+        pool = pools.ensure_pool(
+            need.dataset,
+            need.source,
+            need.split,
+            need.image_size,
+            data_dir=data_dir,
+            cache=cache,
+            progress=display.pool,
+        )
+        console.print(
+            f"{pool.key}: {len(pool.class_names)} classes, {len(pool.images)} images",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _needs(name: str, size: int, data_dir: Path | None, cache: Path) -> list[PoolNeed]:
+    if name.endswith(".gin"):
+        from harness.config import load_experiment
+
+        return list(plan(load_experiment(Path(name))[0], data_dir=data_dir, cache=cache).pools)
+    dataset = plugins.load(plugins.DATASETS, name)()
+    source = SourceSpec(
+        name=dataset.name,
+        component=plugins.describe(plugins.DATASETS, dataset),
+        fingerprint=dataset.fingerprint(data_dir),
+    )
+    return [
+        PoolNeed(dataset=dataset, source=source, split=split, image_size=size) for split in dataset.splits
+    ]
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
