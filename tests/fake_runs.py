@@ -49,8 +49,6 @@ def run_spec(
     settings = {"inner_lr": 0.4, "inner_steps": 1, "name": method, **params}
     component = Component(plugin=method, params=settings)
     other = Component(plugin=trainer or method, params={**settings, "name": trainer or method})
-        component if trainer is None else Component(plugin=trainer, params={**settings, "name": trainer})
-    )
     return RunSpec(
         method_name=method,
         method=component,
@@ -61,8 +59,8 @@ def run_spec(
         max_way=shape.n_way,
         images=ImageSpec(size=28, channels=1, scaling="unit"),
         train=TrainSpec(
-            sources=tuple(source_spec(name) for name in trained_on), shape=shape, iterations=2000, meta_batch=8,
-            learning_rate=1e-3, schedule="cosine", gradient_clip=None, validate_every=100,
+            sources=tuple(source_spec(name) for name in trained_on), shape=shape, iterations=2000,
+            meta_batch=8, learning_rate=1e-3, schedule="cosine", gradient_clip=None, validate_every=100,
             validation_episodes=100, validation_shape=shape,
         ),
         selection="best_valid",

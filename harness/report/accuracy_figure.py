@@ -6,6 +6,7 @@ Each entry is named at its row's right; where rows are too many for that, they a
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
@@ -108,16 +109,8 @@ def _draw_cell(
         capthick=width,
         zorder=3,
     )
-    axes.plot(
-        x,
-        y,
-        color=look.colour,
-        marker=look.marker,
-        markersize=size,
-        markeredgecolor="white",
-        markeredgewidth=0.7,
-        zorder=4,
-    )
+    edge: dict[str, Any] = {"markeredgecolor": "white", "markeredgewidth": 0.7}
+    axes.plot(x, y, color=look.colour, marker=look.marker, markersize=size, zorder=4, **edge)
     if not space.named:
         return
     leads = entry == panel.best(source, entry.trained_on)

@@ -1,5 +1,6 @@
 """The leaderboard in a terminal: a matrix where it fits in 80 columns, a list where it does not."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from rich.text import Text
 
 from harness.report.panels import PANEL_KEYS, by_accuracy, heading, labelled, natural
 
-WIDTH = 80
+WIDTH, NAME_WIDTH = 80, 16
 
 Cells = dict[tuple[str, ...], dict[tuple[str, ...], tuple[str, bool]]]
 """Row name -> column name -> (text, whether it is the best of its source)."""
@@ -24,7 +25,7 @@ def leaderboard_table(board: pd.DataFrame) -> Table:
     shown with the source, and "best" is among comparable rows only.
     """
     if board.empty:
-        return Table(title="No finished runs: there is nothing to rank.", box=box.SIMPLE)
+        return Table("No run has finished: there is nothing to rank.", box=None)
     frame = _prepared(board)
     regimes = frame["trained_on"].nunique() > 1
     names = ["method", "trained_on"] if regimes else ["method"]
@@ -56,6 +57,7 @@ def _prepared(board: pd.DataFrame) -> pd.DataFrame:
 def _titled(table: Table, frame: pd.DataFrame) -> Table:
     shared = frame["panel"].iloc[0] + ", " if frame["panel"].nunique() == 1 else ""
     table.title = Text(f"Accuracy, {shared}% ± 95 % interval")
+    table.min_width = min(len(table.title), WIDTH)
     if frame["trained_on"].nunique() == 1:
         table.caption = Text(f"trained on {frame['trained_on'].iloc[0]}")
     return table
@@ -73,6 +75,8 @@ def _matrix(frame: pd.DataFrame, rows: list[str], columns: list[str]) -> Table |
         heads.sort(key=_by_regime)
     else:
         cells = {row: cells[row] for row in sorted(cells, key=_by_regime)}
+    if _width(rows, heads, cells) > WIDTH:
+        return None
     table = _empty_table(rows)
     for head in heads:
         table.add_column(Text("\n".join(head)), justify="right", no_wrap=True)
@@ -80,12 +84,19 @@ def _matrix(frame: pd.DataFrame, rows: list[str], columns: list[str]) -> Table |
         table.add_row(
             *(Text(name) for name in row), *(_cell(*found.get(head, ("", False))) for head in heads)
         )
-    widths = [max(len(row[place]) for row in [tuple(_words(rows)), *cells]) for place in range(len(rows))]
-    widths += [
-        max(*(len(part) for part in head), *(len(found.get(head, ("",))[0]) for found in cells.values()))
-        for head in heads
+    return table
+
+
+def _width(rows: list[str], heads: list[tuple[str, ...]], cells: Cells) -> int:
+    """Columns of the terminal that the matrix takes: padding, gaps and edges too."""
+    widths = [
+        max(len(line) for row in [tuple(_words(rows)), *cells] for line in row[place].split("\n"))
+        for place in range(len(rows))
     ]
-    return table if sum(width + 2 for width in widths) + 2 <= WIDTH else None
+    for head in heads:
+        lines = [line for part in head for line in part.split("\n")]
+        widths.append(max(map(len, [*lines, *(found[head][0] for found in cells.values() if head in found)])))
+    return sum(widths) + 2 * len(widths) + 2
 
 
 def _list(frame: pd.DataFrame, names: list[str], places: list[str]) -> Table:
@@ -103,7 +114,7 @@ def _list(frame: pd.DataFrame, names: list[str], places: list[str]) -> Table:
 
 
 def _empty_table(columns: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left", padding=(0, 1))
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left", caption_justify="left", padding=(0, 1, 0, 0))
     for word in _words(columns):
         table.add_column(word, justify="left", overflow="fold")
     return table
@@ -114,7 +125,19 @@ def _words(columns: Sequence[str]) -> list[str]:
 
 
 def _key(record: Mapping[Any, Any], columns: Sequence[str]) -> tuple[str, ...]:
-    return tuple(str(record[column]) for column in columns)
+    return tuple(
+        _broken(str(record[column])) if column == "trained_on" else str(record[column]) for column in columns
+    )
+
+
+def _broken(name: str) -> str:
+    """`name` on several lines where it is long and joins sources by "+"."""
+    lines = [""]
+    for part in re.split(r"(?<=[+])", name):
+        if lines[-1] and len(lines[-1] + part) > NAME_WIDTH:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
 
 
 def _by_regime(names: tuple[str, ...]) -> tuple[object, ...]:
