@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -108,7 +108,7 @@ def _sharpened(wave: Field, contrast: float) -> Field:
     return np.asarray(0.5 + 0.5 * np.clip(wave * np.float32(1 + 5 * contrast), -1, 1), dtype=np.float32)
 
 
-def _sine(x: Field) -> Field:
+def _sine(x: npt.NDArray[np.floating[Any]]) -> Field:
     return np.asarray(np.sin(np.float32(2 * np.pi) * x), dtype=np.float32)
 
 

@@ -1,0 +1,18 @@
+"""Fixtures for every test: where the raw data is."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of raw data, `$HARNESS_DATA` or `shared/data` beside the repository; skips without one."""
+    named = os.environ.get("HARNESS_DATA")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no raw data at {folder}; set HARNESS_DATA to the folder that has it")
+    return folder

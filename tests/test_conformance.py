@@ -1,0 +1,100 @@
+"""Every registered plugin keeps its contract."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from harness_datasets.digits import Digits
+
+from harness import plugins
+from harness.dataset import ClassImages
+from harness.testing import check_dataset
+
+SMALL = {"n_classes": 20, "images_per_class": 5}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", plugins.names(plugins.DATASETS))
+def test_every_registered_source_keeps_the_contract(name: str, request: pytest.FixtureRequest) -> None:
+    source = plugins.load(plugins.DATASETS, name)
+    fields = {field.name for field in dataclasses.fields(source)}
+    dataset = source(**{key: value for key, value in SMALL.items() if key in fields})
+    assert dataset.name == name
+    data_dir = request.getfixturevalue("data_dir") if dataset.needs_data else None
+    checks = check_dataset(dataset, data_dir)
+    assert len(checks) == 10
+    assert [check for check in checks if not check.passed] == []
+    component = plugins.describe(plugins.DATASETS, dataset)
+    assert plugins.build(plugins.DATASETS, component) == dataset
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Wrong(Digits):
+    """Keeps the contract but for one fault."""
+
+    fault: str
+    name: str = "wrong"
+
+    @property
+    def splits(self) -> tuple[str, ...]:  # type: ignore[override]
+        return ("train", "test")
+
+    @property
+    def needs_data(self) -> bool:  # type: ignore[override]
+        return self.fault == "needs nothing"
+
+    def fingerprint(self, data_dir: Path | None) -> str:
+        return f"{np.random.default_rng().random()}" if self.fault == "fingerprint" else "digits"
+
+    def class_sizes(self, split: str, data_dir: Path | None) -> dict[str, int]:
+        if split not in self.splits and self.fault != "any split":
+            return {**super().class_sizes(split, data_dir)}
+        sizes = {f"{split}{digit}": 2 for digit in range(3)}
+        if self.fault == "shared class":
+            sizes = {"same": 2, **dict(list(sizes.items())[1:])}
+        return dict(reversed(sizes.items())) if self.fault == "order" else sizes
+
+    def read(self, split: str, image_size: int, data_dir: Path | None) -> Iterator[ClassImages]:
+        sizes = self.class_sizes(split, data_dir)
+        for name in sorted(sizes) if self.fault == "order" else sizes:
+            rng = np.random.default_rng([*name.encode()])
+            if self.fault == "random":
+                rng = np.random.default_rng()
+            if self.fault == "shared image":
+                rng = np.random.default_rng(0)
+            shape = (1 if self.fault == "count" else 2, image_size, image_size, 1)
+            images = rng.integers(0, 256, shape).astype(np.uint8)
+            yield name, (images / 255).astype(np.uint8) if self.fault == "range" else images
+            if self.fault == "early end":
+                return
+
+
+def test_the_source_without_fault_passes() -> None:
+    assert [check for check in check_dataset(Wrong(fault="none"), None) if not check.passed] == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "caught"),
+    [
+        ("fingerprint", {"fingerprint is stable"}),
+        ("shared class", {"splits share no class", "splits share no image"}),
+        ("any split", {"unknown split is a DataError"}),
+        ("needs nothing", {"missing raw data is a DataError"}),
+        ("order", {"read agrees with class_sizes"}),
+        ("count", {"read agrees with class_sizes"}),
+        ("early end", {"read agrees with class_sizes"}),
+        ("range", {"images are uint8 squares in full range"}),
+        ("random", {"reading twice gives the same bytes"}),
+        ("shared image", {"splits share no image"}),
+    ],
+)
+def test_each_fault_of_a_source_is_caught_by_name(fault: str, caught: set[str]) -> None:
+    failed = {check.name for check in check_dataset(Wrong(fault=fault), None) if not check.passed}
+    assert caught <= failed
+    assert len(failed) <= 2
+
+
+def test_something_else_fails_without_raising() -> None:
+    assert not any(check.passed for check in check_dataset(object(), None))

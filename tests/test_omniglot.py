@@ -1,0 +1,278 @@
+"""Omniglot: splits as published, archive equal to tree, a clear sentence for every kind of broken data."""
+
+import hashlib
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from harness_datasets import omniglot
+from harness_datasets.omniglot import Omniglot, characters
+from PIL import Image
+
+from harness.errors import ConfigError, DataError
+
+SMALL = {
+    "images_background": {"Greek": 2, "Tagalog": 1, "Latin": 1},
+    "images_evaluation": {"ULOG": 2},
+}
+SIZE = 12
+
+
+def drawing(number: int) -> bytes:
+    """A PNG as in the archives: 1 bit, black ink on white; the ink depends on `number`."""
+    pixels = np.full((21, 21), 255, np.uint8)
+    pixels[2:6, 3 + number % 12 : 8 + number % 12] = 0
+    pixels[10 : 12 + number // 12 % 8, 4:9] = 0
+    out = io.BytesIO()
+    Image.fromarray(pixels).convert("1").save(out, "PNG")
+    return out.getvalue()
+
+
+def small_files() -> dict[str, bytes]:
+    names = [
+        f"{part}/{alphabet}/character{number:02}/{1000 + number}_{k:02}.png"
+        for part, alphabets in SMALL.items()
+        for alphabet, size in alphabets.items()
+        for number in range(1, size + 1)
+        for k in range(1, 21)
+    ]
+    return {name: drawing(i) for i, name in enumerate(names)}
+
+
+def write_tree(folder: Path, files: dict[str, bytes]) -> None:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+def write_archives(folder: Path, files: dict[str, bytes]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in SMALL:
+        with zipfile.ZipFile(folder / f"{part}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            # Not in sorted order, to see that the order of an archive does not matter.
+            for name in reversed([name for name in files if name.startswith(part)]):
+                archive.writestr(name, files[name])
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """A published Omniglot of six characters."""
+    monkeypatch.setattr(omniglot, "ALPHABETS", SMALL)
+    return small_files()
+
+
+def read_all(dataset: Omniglot, folder: Path) -> dict[str, Any]:
+    return {
+        split: [(name, images) for name, images in dataset.read(split, SIZE, folder)]
+        for split in dataset.splits
+    }
+
+
+@pytest.mark.parametrize(("split", "sizes"), [("shuffled", (1100, 100, 423)), ("lake", (883, 81, 659))])
+def test_the_splits_have_the_published_sizes_and_share_nothing(split: str, sizes: tuple[int, ...]) -> None:
+    chosen = [characters(split, part) for part in ("train", "valid", "test")]
+    assert tuple(map(len, chosen)) == sizes
+    assert len(set().union(*chosen)) == 1623
+
+
+def test_lake_splits_by_alphabet_and_shuffled_mixes_them() -> None:
+    assert {c.split("/")[0] for c in characters("lake", "test")} == {"images_evaluation"}
+    assert {c.split("/")[1] for c in characters("lake", "valid")} == set(omniglot.VALIDATION_ALPHABETS)
+    assert len({c.split("/")[1] for c in characters("shuffled", "test")}) == 50
+    # Results depend on this shuffle: it must never change.
+    validation = "\n".join(characters("shuffled", "valid")).encode()
+    assert hashlib.sha256(validation).hexdigest()[:16] == "3af8fed87982a816"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("split", ["shuffled", "lake"])
+def test_real_omniglot_is_complete_and_bright_on_dark(split: str, data_dir: Path) -> None:
+    if not ((data_dir / "omniglot").is_dir() or (data_dir / "images_background.zip").is_file()):
+        pytest.skip(f"no Omniglot in {data_dir}")
+    dataset = Omniglot(split=split)
+    sizes = dataset.class_sizes("valid", data_dir)
+    assert set(sizes.values()) == {20}
+    read = list(dataset.read("valid", 28, data_dir))
+    assert [name for name, _ in read] == list(sizes)
+    pixels = np.concatenate([images for _, images in read])
+    assert pixels.shape == (20 * len(sizes), 28, 28, 1)
+    assert pixels.max() == 255
+    assert 0.03 < pixels.mean() / 255 < 0.2
+    assert all(images.min() == 0 for _, images in read)
+
+
+def test_an_archive_and_its_unpacked_tree_are_the_same(tmp_path: Path, small: dict[str, bytes]) -> None:
+    write_archives(tmp_path / "zips", small)
+    write_tree(tmp_path / "tree" / "omniglot", {**small, "images_background/Greek/.DS_Store": b"litter"})
+    dataset = Omniglot(split="lake")
+    zips, tree = tmp_path / "zips", tmp_path / "tree"
+    assert dataset.fingerprint(zips) == dataset.fingerprint(tree)
+    from_zips, from_tree = read_all(dataset, zips), read_all(dataset, tree)
+    assert [name for name, _ in from_zips["train"]] == [
+        "Greek/character01",
+        "Greek/character02",
+        "Latin/character01",
+    ]
+    assert [len(from_zips[split]) for split in dataset.splits] == [3, 1, 2]
+    for split in dataset.splits:
+        assert dataset.class_sizes(split, zips) == dataset.class_sizes(split, tree)
+        for (name, images), (other, others) in zip(from_zips[split], from_tree[split], strict=True):
+            assert name == other
+            np.testing.assert_array_equal(images, others)
+
+
+def test_drawings_are_in_order_inverted_and_resized_smoothly(tmp_path: Path, small: dict[str, bytes]) -> None:
+    write_archives(tmp_path, small)
+    name, images = next(iter(Omniglot(split="lake").read("train", 21, tmp_path)))
+    assert (name, images.shape, images.dtype) == ("Greek/character01", (20, 21, 21, 1), np.uint8)
+    for number in range(20):
+        with Image.open(io.BytesIO(drawing(number))) as image:
+            np.testing.assert_array_equal(images[number, :, :, 0], 255 - np.asarray(image.convert("L")))
+    halved = next(iter(Omniglot(split="lake").read("train", 10, tmp_path)))[1]
+    assert len(np.unique(halved)) > 4
+    assert abs(float(halved.mean()) - float(images.mean())) < 5
+
+
+def test_one_changed_drawing_changes_the_fingerprint(tmp_path: Path, small: dict[str, bytes]) -> None:
+    write_archives(tmp_path / "one", small)
+    write_archives(
+        tmp_path / "two", {**small, "images_background/Greek/character01/1001_01.png": drawing(99)}
+    )
+    dataset = Omniglot(split="lake")
+    assert dataset.fingerprint(tmp_path / "one") != dataset.fingerprint(tmp_path / "two")
+
+
+def test_rotations_are_four_classes_of_one_split(tmp_path: Path, small: dict[str, bytes]) -> None:
+    write_archives(tmp_path, small)
+    plain = dict(Omniglot(split="lake").read("test", SIZE, tmp_path))
+    turned = dict(Omniglot(split="lake", rotations=True).read("test", SIZE, tmp_path))
+    assert list(turned) == list(Omniglot(split="lake", rotations=True).class_sizes("test", tmp_path))
+    assert len(turned) == 4 * len(plain)
+    for name, images in plain.items():
+        for turn, degrees in enumerate(("000", "090", "180", "270")):
+            for image, other in zip(images, turned[f"{name}/rot{degrees}"], strict=True):
+                np.testing.assert_array_equal(np.rot90(image, turn), other)
+
+
+def test_missing_data_says_where_it_looked_and_what_to_do(tmp_path: Path, small: dict[str, bytes]) -> None:
+    write_archives(tmp_path, small)
+    (tmp_path / "images_evaluation.zip").unlink()
+    for ask in (Omniglot().fingerprint, lambda d: Omniglot().class_sizes("test", d)):
+        with pytest.raises(DataError) as caught:
+            ask(tmp_path)
+        message = str(caught.value)
+        for part in (
+            "images_evaluation.zip",
+            str(tmp_path / "omniglot"),
+            "--data DIR",
+            "HARNESS_DATA",
+            "brendenlake/omniglot",
+        ):
+            assert part in message
+        assert "images_background.zip" not in message
+    with pytest.raises(DataError, match="looked in no folder, because none was named"):
+        list(Omniglot().read("test", SIZE, None))
+
+
+@pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99])
+def test_a_truncated_archive_is_named(tmp_path: Path, small: dict[str, bytes], kept: float) -> None:
+    write_archives(tmp_path, small)
+    path = tmp_path / "images_background.zip"
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept if kept > 1 else kept * len(content))])
+    with pytest.raises(DataError, match=r"images_background\.zip .*truncated"):
+        Omniglot().class_sizes("train", tmp_path)
+
+
+def test_a_damaged_member_is_named(tmp_path: Path, small: dict[str, bytes]) -> None:
+    write_archives(tmp_path, small)
+    path = tmp_path / "images_background.zip"
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo("images_background/Greek/character02/1002_07.png")
+        start = member.header_offset + 30 + len(member.filename)
+    content = bytearray(path.read_bytes())
+    content[start + 5 : start + 25] = b"\0" * 20
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"Greek/character02/1002_07\.png in .*images_background\.zip"):
+        list(Omniglot(split="lake").read("train", SIZE, tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"", b"not an image", drawing(3)[:60]])
+def test_a_bad_png_is_named(tmp_path: Path, small: dict[str, bytes], content: bytes) -> None:
+    bad = "images_background/Greek/character02/1002_07.png"
+    for folder, write in ((tmp_path / "zip", write_archives), (tmp_path / "tree", write_tree)):
+        write(folder, {**small, bad: content})
+        with pytest.raises(DataError, match=r"Greek/character02/1002_07\.png"):
+            list(Omniglot(split="lake").read("train", SIZE, folder))
+
+
+@pytest.mark.parametrize(
+    ("gone", "message"),
+    [
+        ("images_background/Greek/character02/1002_07.png", r"3 of 4 .*Greek/character02 \(19\)"),
+        ("images_background/Greek/", r"2 of 4 .*Greek/character01 \(0\), Greek/character02 \(0\)"),
+        ("images_evaluation/", r"0 of 2 .*ULOG/character01 \(0\)"),
+    ],
+)
+def test_missing_characters_are_named(
+    tmp_path: Path, small: dict[str, bytes], gone: str, message: str
+) -> None:
+    left = {name: content for name, content in small.items() if not name.startswith(gone)}
+    (tmp_path / "tree" / "images_evaluation").mkdir(parents=True)
+    for folder, write in ((tmp_path / "zip", write_archives), (tmp_path / "tree", write_tree)):
+        write(folder, left)
+        for ask in (Omniglot().fingerprint, lambda d: Omniglot().class_sizes("test", d)):
+            with pytest.raises(DataError, match=message):
+                ask(folder)
+
+
+def test_a_few_characters_are_not_the_published_1623(tmp_path: Path) -> None:
+    write_archives(tmp_path, small_files())
+    with pytest.raises(DataError, match=r"4 of 964 characters .* and 955 more"):
+        Omniglot().class_sizes("train", tmp_path)
+
+
+def test_characters_nobody_published_are_refused(tmp_path: Path, small: dict[str, bytes]) -> None:
+    more = {f"images_background/Klingon/character01/2001_{k:02}.png": drawing(k) for k in range(1, 21)}
+    write_archives(tmp_path, {**small, **more})
+    with pytest.raises(DataError, match=r"Klingon/character01 \(20\)"):
+        Omniglot().fingerprint(tmp_path)
+
+
+def test_paths_that_lead_out_of_an_archive_are_ignored(tmp_path: Path, small: dict[str, bytes]) -> None:
+    write_archives(tmp_path / "plain", small)
+    write_archives(tmp_path / "evil", small)
+    with zipfile.ZipFile(tmp_path / "evil" / "images_background.zip", "a") as archive:
+        archive.writestr("images_background/../../character01/0001_01.png", b"evil")
+        archive.writestr("images_background/../character01/0001_01.png", b"evil")
+        archive.writestr("/images_background/Greek/character01/0001_01.png", b"evil")
+    before = sorted(tmp_path.rglob("*"))
+    dataset = Omniglot(split="lake")
+    assert dataset.fingerprint(tmp_path / "evil") == dataset.fingerprint(tmp_path / "plain")
+    assert len(list(dataset.read("train", SIZE, tmp_path / "evil"))) == 3
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"split": "lakes"}, "Did you mean 'lake'"),
+        ({"split": 3}, "Omniglot.split is 3"),
+        ({"rotations": 1}, "Omniglot.rotations is 1; use True or False"),
+        ({"name": "../omniglot"}, "Omniglot.name"),
+        ({"name": ""}, "Omniglot.name"),
+    ],
+)
+def test_wrong_parameters_are_config_errors(parameters: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Omniglot(**parameters)
+
+
+def test_an_unknown_split_is_a_data_error_with_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Did you mean 'train'"):
+        Omniglot().class_sizes("trian", tmp_path)
+    with pytest.raises(DataError, match="Did you mean 'valid'"):
+        next(iter(Omniglot().read("validation", SIZE, tmp_path)))
