@@ -190,7 +190,9 @@ def _console() -> Console:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     try:
-        result = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        result = cli.main(
+            args=None if arguments is None else list(arguments), prog_name="harness", standalone_mode=False
+        )
     except PlanError as error:
         lines = "\n".join(f"  - {problem}" for problem in error.problems)
         click.echo(f"The experiment cannot run; nothing was started.\n{lines}", err=True)

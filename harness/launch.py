@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from harness.cost import evaluation_work, training_work
 from harness.errors import ConfigError, HarnessError, did_you_mean, named_choices
 from harness.files import make_folder
 from harness.progress import Progress, Report
+from harness.schedule import Schedule
 from harness.spec import RunSpec
 from harness.store import Workspace
 
@@ -74,11 +74,7 @@ def launch(
     Raises ConfigError for an unknown backend and KeyboardInterrupt on Ctrl-C, after the runs in flight have
     saved their state.
     """
-    if backend not in BACKENDS:
-        raise ConfigError(
-            f"The backend must be one of {named_choices(BACKENDS)}; got {backend!r}."
-            f"{did_you_mean(backend, BACKENDS)}"
-        )
+    check_backend(backend)
     place = Workspace(runs=make_folder(workspace.runs).resolve(), cache=workspace.cache.resolve())
     waiting = [run for run in runs if not is_done(run, place)]
     outcomes = {run.run_id: Outcome(run_id=run.run_id, state="done") for run in runs}
@@ -92,6 +88,15 @@ def launch(
             if on_outcome is not None:
                 on_outcome(outcome)
     return [outcomes[run.run_id] for run in runs]
+
+
+def check_backend(backend: str) -> None:
+    """Raises ConfigError for an unknown backend."""
+    if backend not in BACKENDS:
+        raise ConfigError(
+            f"The backend must be one of {named_choices(BACKENDS)}; got {backend!r}."
+            f"{did_you_mean(backend, BACKENDS)}"
+        )
 
 
 def is_done(run: RunSpec, workspace: Workspace) -> bool:
@@ -144,30 +149,6 @@ def _record_failure(run: RunSpec, workspace: Workspace, error: str) -> None:
         if not folder.spec():
             folder.begin(run)
         folder.write_status("failed", error=error, traceback="")
-
-
-class Schedule:
-    """Which runs may start: of those that share a training, one at first, the others when it is trained.
-
-    The longest come first, so that no long run is left to the end.
-    """
-
-    def __init__(self, runs: Iterable[RunSpec]) -> None:
-        self._groups: dict[str, list[RunSpec]] = {}
-        for run in runs:
-            self._groups.setdefault(run.training_id, []).append(run)
-
-    def first(self) -> list[RunSpec]:
-        """The runs to start with; the rest wait for `after`."""
-        leaders = [group.pop(0) for group in self._groups.values()]
-        return sorted(leaders, key=lambda run: training_work(run) + evaluation_work(run), reverse=True)
-
-    def after(self, run: RunSpec, *, trained: bool) -> list[RunSpec]:
-        """The runs that may start now that `run` has ended; if it failed, the next one tries."""
-        group = self._groups[run.training_id]
-        ready = group[:] if trained else group[:1]
-        del group[: len(ready)]
-        return ready
 
 
 class Board:

@@ -39,7 +39,9 @@ def show_plan(
         state = "ready" if need.key in ready else "to be prepared"
         console.print(f"pool {need.key}: {state}", highlight=False, soft_wrap=True)
     basis = (
-        "rates of finished runs" if all(g.measured for g in guesses) else "a guess, good to a factor of ten"
+        "rates of finished runs"
+        if all(g.measured for g in guesses)
+        else "a guess, good to a factor of three or so"
     )
     total = duration(sum(guess.seconds for guess in guesses))
     console.print(

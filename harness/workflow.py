@@ -19,7 +19,7 @@ from harness.cost import duration, estimate
 from harness.display import Display, showing
 from harness.errors import WorkspaceError
 from harness.files import explained, make_folder, write_json, write_text
-from harness.launch import Outcome, is_done, launch
+from harness.launch import Outcome, check_backend, is_done, launch
 from harness.plan import Plan, plan
 from harness.pools import ensure_pool
 from harness.store import RunFolder, Workspace, read_episodes
@@ -55,6 +55,7 @@ def run(request: Request, console: Console) -> int:
     Raises HarnessError before anything is written when the request is wrong; KeyboardInterrupt on Ctrl-C and
     on SIGTERM, when the runs in flight have saved their state.
     """
+    check_backend(request.backend)
     experiment, text = load_experiment(request.config, request.bindings)
     planned = plan(experiment, data_dir=request.data_dir, cache=request.cache)
     folder = request.out or Path("reports") / experiment.name

@@ -1,0 +1,30 @@
+"""Which runs may start, and in which order."""
+
+from collections.abc import Iterable
+
+from harness.cost import evaluation_work, training_work
+from harness.spec import RunSpec
+
+
+class Schedule:
+    """Which runs may start: of those that share a training, one at first, the others when it is trained.
+
+    The longest come first, so that no long run is left to the end.
+    """
+
+    def __init__(self, runs: Iterable[RunSpec]) -> None:
+        self._groups: dict[str, list[RunSpec]] = {}
+        for run in runs:
+            self._groups.setdefault(run.training_id, []).append(run)
+
+    def first(self) -> list[RunSpec]:
+        """The runs to start with; the rest wait for `after`."""
+        leaders = [group.pop(0) for group in self._groups.values()]
+        return sorted(leaders, key=lambda run: training_work(run) + evaluation_work(run), reverse=True)
+
+    def after(self, run: RunSpec, *, trained: bool) -> list[RunSpec]:
+        """The runs that may start now that `run` has ended; if it failed, the next one tries."""
+        group = self._groups[run.training_id]
+        ready = group[:] if trained else group[:1]
+        del group[: len(ready)]
+        return ready
