@@ -1,0 +1,376 @@
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_runs import episode_rows, run_spec, write_run
+from markdown_it import MarkdownIt
+from rich.console import Console
+
+from harness.errors import ConfigError, WorkspaceError
+from harness.report import build_report
+from harness.report.curve_figure import curves_of, spread
+from harness.report.markdown import escape, fenced
+from harness.report.panels import labelled, natural, panels
+from harness.report.style import styles
+from harness.report.summary import summarise
+from harness.report.terminal import leaderboard_table
+from harness.results import LEADERBOARD_COLUMNS
+from harness.statistics import leaderboard, with_shots
+from harness.store import RunFolder
+
+SOURCES = {"glyphs": 0.85, "textures": 0.55}
+
+
+def report(folder: Path, **changes) -> str:
+    given = {"title": "A title", "claim": "A claim.", "command": "harness run x.gin", **changes}
+    return build_report(folder, **given).read_text(encoding="utf-8")
+
+
+def three_methods(folder: Path, **changes) -> None:
+    for seed in (0, 1):
+        for method, trainer in (("maml", None), ("anil", None), ("nil", "anil")):
+            spec = run_spec(method, evaluated_on=tuple(SOURCES), seed=seed, trainer=trainer, **changes)
+            write_run(folder / "runs", spec, SOURCES, steps=0 if method == "nil" else 10)
+
+
+def html(text: str) -> str:
+    return MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    files = [path for path in folder.rglob("*") if path.is_file() and "runs" not in path.parts]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def test_a_report_says_what_was_found_and_how(tmp_path):
+    three_methods(tmp_path)
+    (tmp_path / "config.gin").write_text("Experiment.name = 'x'\n")
+    text = report(tmp_path)
+    for phrase in (
+        "# A title",
+        "> A claim.",
+        "**Trained on glyphs.** In training: glyphs",
+        "Never trained on: textures",
+        "**textures** (not in training)",
+        "anil, nil share one training on glyphs",
+        "t interval over the seeds' means",
+        "inner_lr 0.4, inner_steps 1",
+        "2000 of 8 episodes",
+        "transductive",
+        "Imaginary CPU, 2 cores",
+        "Nothing: every run finished.",
+        "harness run x.gin",
+        "Experiment.name = 'x'",
+    ):
+        assert phrase in text
+    for picture in re.findall(r"!\[.*?\]\((.*?)\)", text):
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
+    assert text.count("![") == 2
+    board = pd.read_csv(tmp_path / "leaderboard.csv")
+    assert tuple(board.columns) == LEADERBOARD_COLUMNS
+    assert len(board) == 6
+
+
+def test_the_table_holds_the_boards_numbers(tmp_path):
+    write_run(tmp_path / "runs", run_spec(), 0.7)
+    text = report(tmp_path)
+    row = pd.read_csv(tmp_path / "leaderboard.csv").iloc[0]
+    cell = f"{100 * row['accuracy']:.1f} ± {100 * row['ci95']:.1f}"
+    assert f"| maml | glyphs | **{cell}** † |" in text
+    assert f"maml reaches {cell} %" in text
+    assert "in Meta-Dataset" in text
+
+
+def test_the_same_runs_give_the_same_bytes(tmp_path):
+    three_methods(tmp_path / "a")
+    report(tmp_path / "a")
+    first = everything(tmp_path / "a")
+    shutil.copytree(tmp_path / "a" / "runs", tmp_path / "b" / "runs")
+    report(tmp_path / "b")
+    report(tmp_path / "a")
+    assert everything(tmp_path / "a") == first == everything(tmp_path / "b")
+
+
+def test_the_order_of_the_folders_does_not_matter(tmp_path):
+    three_methods(tmp_path)
+    folders = [RunFolder(path) for path in sorted((tmp_path / "runs").iterdir())]
+    report(tmp_path, runs=folders)
+    first = everything(tmp_path)
+    report(tmp_path, runs=folders[::-1])
+    assert everything(tmp_path) == first
+
+
+def test_figures_of_an_earlier_report_go(tmp_path):
+    write_run(tmp_path / "runs", run_spec(), 0.7)
+    (tmp_path / "figures").mkdir()
+    for name in ("curves-old.png", "mine.png"):
+        (tmp_path / "figures" / name).write_bytes(b"x")
+    report(tmp_path)
+    names = sorted(path.name for path in (tmp_path / "figures").iterdir())
+    assert names == ["accuracy-5-way-1-shot-test-split.png", "curves-glyphs.png", "mine.png"]
+
+
+def damaged_runs(runs: Path) -> dict[str, str]:
+    """Runs that cannot be reported, and a part of the reason that the report must give."""
+    failed = RunFolder(runs / "failed-run")
+    failed.path.mkdir(parents=True)
+    failed.write_status("failed", error="OutOfMemoryError: no\nmore | memory", traceback="...")
+    RunFolder(runs / "foreign-folder").path.mkdir()
+    expected = {"failed-run": r"no more \| memory", "foreign-folder": "no status"}
+
+    torn = write_run(runs, run_spec("torn"), 0.5)
+    torn.episodes.write_bytes(torn.episodes.read_bytes()[:200])
+    expected[torn.path.name] = "episodes.parquet cannot be read"
+
+    specless = write_run(runs, run_spec("specless"), 0.5)
+    (specless.path / "spec.json").write_text("{")
+    expected[specless.path.name] = "spec.json is missing, damaged or foreign"
+
+    copied = write_run(runs, run_spec("copied"), 0.5)
+    shutil.copytree(copied.path, runs / "a-copy")
+    expected["a-copy"] = f"spec.json is that of the run {copied.path.name}"
+
+    empty = write_run(runs, run_spec("empty"), 0.5)
+    empty.write_episodes(episode_rows([]))
+    expected[empty.path.name] = "holds no episodes"
+
+    strange = write_run(runs, run_spec("strange"), 0.5)
+    strange.write_episodes(episode_rows([0.5], run_id="another", method="strange"))
+    expected[strange.path.name] = "episodes of the run another"
+    return expected
+
+
+def test_what_cannot_be_reported_is_named_with_the_reason(tmp_path):
+    expected = damaged_runs(tmp_path / "runs")
+    text = report(tmp_path)
+    for run_id, reason in expected.items():
+        assert re.search(rf"^- {re.escape(run_id)}: .*{re.escape(reason)}", text, re.MULTILINE), run_id
+    assert f"{len(expected)} runs are not in this report" in text
+    assert str(tmp_path) not in text
+    assert "copied" in pd.read_csv(tmp_path / "leaderboard.csv")["method"].tolist()
+
+
+def test_no_finished_run_is_said_plainly(tmp_path):
+    RunFolder(tmp_path / "runs" / "r").path.mkdir(parents=True)
+    RunFolder(tmp_path / "runs" / "r").write_status("interrupted")
+    text = report(tmp_path)
+    assert "no run has finished" in text
+    assert "- r: interrupted" in text
+    assert pd.read_csv(tmp_path / "leaderboard.csv").empty
+    assert (tmp_path / "figures").is_dir()
+
+
+def test_planned_runs_that_never_started_are_named(tmp_path):
+    text = report(tmp_path, runs=[RunFolder(tmp_path / "runs" / "planned")])
+    assert "- planned: never started" in text
+
+
+def test_no_folder_of_runs_is_refused(tmp_path):
+    with pytest.raises(WorkspaceError, match="There is no folder"):
+        report(tmp_path)
+
+
+def test_a_changed_method_is_refused_with_the_difference(tmp_path):
+    old = write_run(tmp_path / "runs", run_spec(inner_lr=0.1), 0.5)
+    new = write_run(tmp_path / "runs", run_spec(inner_lr=0.4, seed=1), 0.5)
+    with pytest.raises(WorkspaceError, match=r"inner_lr \(0\.[14], 0\.[14]\)"):
+        report(tmp_path)
+    assert "reaches" in report(tmp_path, runs=[old])
+    assert "reaches" in report(tmp_path, runs=[new])
+
+
+def test_a_changed_regime_is_refused_with_the_difference(tmp_path):
+    write_run(tmp_path / "runs", run_spec("maml", regime="r"), 0.5)
+    write_run(tmp_path / "runs", run_spec("anil", regime="r", trained_on=("textures",)), 0.5)
+    with pytest.raises(WorkspaceError, match=r"trained on 'r'.*train\.sources"):
+        report(tmp_path)
+
+
+def test_the_same_run_evaluated_twice_is_refused(tmp_path):
+    write_run(tmp_path / "runs", run_spec(evaluated_on=("glyphs",)), 0.5)
+    write_run(tmp_path / "runs", run_spec(evaluated_on=("glyphs", "textures")), SOURCES)
+    with pytest.raises(ConfigError, match="measured more than once"):
+        report(tmp_path)
+
+
+def test_names_cannot_forge_the_page(tmp_path):
+    name = "a|b <script>alert(1)</script> `c` **d** [e](f) $g$ _h_"
+    spec = run_spec("maml", regime=name)
+    object.__setattr__(spec, "method_name", name)
+    folder = RunFolder(tmp_path / "runs" / "odd")
+    whole = write_run(tmp_path / "elsewhere", run_spec(), 0.5)
+    shutil.copytree(whole.path, folder.path)
+    plain = {**spec.to_json(), "run_id": "odd"}
+    (folder.path / "spec.json").write_text(json.dumps(plain))
+    folder.write_episodes(episode_rows([0.4, 0.6], run_id="odd", method=name, trained_on=name))
+    text = report(tmp_path, title="# <b>T</b> | t", claim="1. one\n\n<i>two</i>", command="x ``` y")
+    page = html(text)
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert "<td>a|b &lt;script&gt;alert(1)&lt;/script&gt; `c` **d** [e](f) $g$ _h_</td>" in page
+    assert "<h1># &lt;b&gt;T&lt;/b&gt; | t</h1>" in page
+    assert "<p>1. one</p>\n<p>&lt;i&gt;two&lt;/i&gt;</p>" in page
+    assert "x ``` y\n</code>" in page
+
+
+@pytest.mark.parametrize("text", ["traffic_sign", "maml 5-way", "0.5 ± 0.1", "a-b (c)"])
+def test_plain_names_stay_as_they_are(text):
+    assert escape(text) == text
+
+
+def test_a_fence_is_longer_than_any_inside():
+    assert fenced("a\n````\nb").splitlines()[0] == "`````"
+
+
+def test_one_source_beats_chance_or_the_report_says_not(tmp_path):
+    write_run(tmp_path / "runs", run_spec(), 0.2)
+    assert "does not lie above chance" in report(tmp_path)
+
+
+def test_a_clear_gap_and_none():
+    rows = {"maml": [0.8, 0.8, 0.9], "anil": [0.9, 0.7, 0.8], "nil": [0.5, 0.5, 0.6]}
+    frame = pd.concat([episode_rows(values, method=method) for method, values in rows.items()])
+    (standing,) = summarise(panels(frame)[0], {"glyphs": frozenset({"glyphs"})})[0].standings
+    assert (standing.leader, standing.in_training, standing.above_chance) == ("maml", True, True)
+    # maml - anil: -0.1, 0.1, 0.1; maml - nil: 0.3 each.
+    assert [(gap.method, str(gap)) for gap in standing.level] == [("anil", "3.3 ± 10.7")]
+    assert [(gap.method, str(gap)) for gap in standing.behind] == [("nil", "30.0 ± 0.0")]
+
+
+def test_what_cannot_be_compared_is_said():
+    frame = pd.concat([episode_rows([0.5, 0.9]), episode_rows([0.4, 0.5], method="nil", n_query=10)])
+    (standing,) = summarise(panels(frame)[0], {})[0].standings
+    assert not standing.in_training
+    assert "'n_query'" in standing.refused[0].refusal
+    assert standing.gap_of("nil") == "not compared"
+
+
+def test_unlike_shapes_and_conditions_stand_in_panels_of_their_own():
+    frame = pd.concat(
+        [
+            episode_rows([0.5, 0.6]),
+            episode_rows([0.5, 0.6], n_support=25),
+            episode_rows([0.1, 0.2], batch_norm="support"),
+        ]
+    )
+    found = panels(frame)
+    assert [panel.heading for panel in found] == [
+        "5-way 1-shot, test split, support batch norm",
+        "5-way 1-shot, test split, transductive batch norm",
+        "5-way 5-shot, test split, transductive batch norm",
+    ]
+    assert all(len(panel.cells) == 1 for panel in found)
+
+
+def test_one_method_under_two_conditions_has_two_labels():
+    rows = [episode_rows([0.5]), episode_rows([0.5], adaptation_steps=1), episode_rows([0.5], method="b")]
+    names = labelled(with_shots(pd.concat(rows)))["method"].tolist()
+    assert names == ["maml [adaptation steps 10]", "maml [adaptation steps 1]", "b"]
+
+
+def test_two_panels_make_two_figures(tmp_path):
+    shapes = run_spec("maml", evaluated_on=("glyphs", "textures"))
+    folder = write_run(tmp_path / "runs", shapes, SOURCES)
+    frame = pd.read_parquet(folder.episodes)
+    frame.loc[frame["source"] == "textures", "n_support"] = 25
+    folder.write_episodes(frame)
+    text = report(tmp_path)
+    assert "### 5-way 5-shot, test split" in text
+    assert len(list((tmp_path / "figures").glob("accuracy-*.png"))) == 2
+
+
+def test_missing_status_keys_and_curves_are_no_trouble(tmp_path):
+    folder = write_run(tmp_path / "runs", run_spec(), 0.6)
+    folder.write_status("done")
+    (folder.path / "curve.jsonl").unlink()
+    text = report(tmp_path)
+    assert "The runs did not record their environment." in text
+    assert "## Learning curves" not in text
+
+
+def test_curves_without_numbers_are_drawn(tmp_path):
+    folder = write_run(tmp_path / "runs", run_spec(), 0.6)
+    (folder.path / "curve.jsonl").write_text(
+        '{"iteration": 0, "loss": null, "valid_accuracy": null, "seconds": 0}\n'
+        '{"iteration": 9, "loss": NaN, "valid_accuracy": 0.4, "seconds": 1}\n'
+    )
+    assert "curves-glyphs.png" in report(tmp_path)
+
+
+def test_runs_with_one_training_share_one_curve():
+    lines = [{"seed": 0, "iteration": i, "loss": 1.0, "valid_accuracy": 0.5, "run_id": "r"} for i in (0, 1)]
+    frame = pd.concat([pd.DataFrame(lines).assign(method=name) for name in ("nil", "anil")])
+    other = pd.DataFrame(lines).assign(method="maml", loss=2.0)
+    assert [curve.label for curve in curves_of(pd.concat([frame, other]))] == ["anil, nil", "maml"]
+
+
+def test_labels_are_spread_apart_in_order_and_within_bounds():
+    places = spread([5.0, 5.0, 5.1, 0.0, 10.0], 0, 10, 1)
+    assert np.diff(sorted(places)).min() >= 1 - 1e-9
+    assert np.argsort(places, kind="stable").tolist() == [3, 0, 1, 2, 4]
+    assert min(places) >= 0
+    assert max(places) <= 10
+    assert spread([1.0, 5.0], 0, 10, 1) == pytest.approx([1, 5])
+    assert max(spread([0.0] * 30, 0, 10, 1)) <= 10 + 1e-9
+
+
+def test_every_method_looks_different():
+    looks = styles(f"method_{index}" for index in range(25))
+    assert len({(look.colour, look.marker) for look in looks.values()}) == 25
+
+
+def test_numbers_in_names_are_sorted_as_numbers():
+    assert sorted(["m10", "m9", "a"], key=natural) == ["a", "m9", "m10"]
+
+
+@pytest.mark.slow
+def test_many_methods_and_sources(tmp_path):
+    sources = {f"source_{index}": 0.9 - 0.05 * index for index in range(10)}
+    for index in range(12):
+        spec = run_spec(f"method_{index}", trained_on=("source_0",), evaluated_on=tuple(sources))
+        write_run(tmp_path / "runs", spec, sources, n_episodes=20)
+    text = report(tmp_path)
+    assert "| method_11 | source_0 |" in text
+
+
+def shown(board: pd.DataFrame, width: int = 80) -> str:
+    console = Console(width=width, color_system="standard", force_terminal=True, legacy_windows=False)
+    with console.capture() as capture:
+        console.print(leaderboard_table(board))
+    return capture.get()
+
+
+def board_of(methods: int, sources: int, regimes: int = 1) -> pd.DataFrame:
+    frames = [
+        episode_rows(
+            [0.5 + 0.01 * m, 0.6], method=f"method_{m}", source=f"source_{s}", trained_on=f"regime_{r}"
+        )
+        for m in range(methods)
+        for s in range(sources)
+        for r in range(regimes)
+    ]
+    return leaderboard(pd.concat(frames, ignore_index=True))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 4), (3, 9), (12, 10), (4, 4, 3), (12, 2), (2, 12, 2)])
+def test_the_terminal_table_fits_in_80_columns_whole(size):
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown(board_of(*size)))
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "…" not in text
+    assert text.count(" ± ") - 1 == int(np.prod(size))
+    for m in range(size[0]):
+        assert f"method_{m}" in text
+
+
+def test_the_best_of_a_source_is_bold():
+    best = [line for line in shown(board_of(3, 2)).splitlines() if re.search(r"\x1b\[1m *5", line)]
+    assert len(best) == 1
+    assert "method_2" in best[0]
+
+
+def test_an_empty_board_says_so():
+    assert "No run has finished" in shown(leaderboard(episode_rows([])))
