@@ -174,7 +174,7 @@ def test_a_cache_that_is_a_file_is_a_workspace_error(tmp_path: Path) -> None:
 
 
 def test_a_missing_pool_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=rf"{KEY} is not there.*harness run"):
+    with pytest.raises(DataError, match=rf"{KEY} is not there.*harness data prepare"):
         open_pool(tmp_path, KEY)
 
 
