@@ -3,23 +3,14 @@ import re
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 from fake_runs import episode_rows, run_spec, write_run
 from markdown_it import MarkdownIt
-from rich.console import Console
 
 from harness.errors import ConfigError, WorkspaceError
 from harness.report import build_report
-from harness.report.curve_figure import curves_of, spread
-from harness.report.markdown import escape, fenced
-from harness.report.panels import labelled, natural, panels
-from harness.report.style import styles
-from harness.report.summary import summarise
-from harness.report.terminal import leaderboard_table
 from harness.results import LEADERBOARD_COLUMNS
-from harness.statistics import leaderboard, with_shots
 from harness.store import RunFolder
 
 SOURCES = {"glyphs": 0.85, "textures": 0.55}
@@ -217,59 +208,9 @@ def test_names_cannot_forge_the_page(tmp_path):
     assert "x ``` y\n</code>" in page
 
 
-@pytest.mark.parametrize("text", ["traffic_sign", "maml 5-way", "0.5 ± 0.1", "a-b (c)"])
-def test_plain_names_stay_as_they_are(text):
-    assert escape(text) == text
-
-
-def test_a_fence_is_longer_than_any_inside():
-    assert fenced("a\n````\nb").splitlines()[0] == "`````"
-
-
 def test_one_source_beats_chance_or_the_report_says_not(tmp_path):
     write_run(tmp_path / "runs", run_spec(), 0.2)
     assert "does not lie above chance" in report(tmp_path)
-
-
-def test_a_clear_gap_and_none():
-    rows = {"maml": [0.8, 0.8, 0.9], "anil": [0.9, 0.7, 0.8], "nil": [0.5, 0.5, 0.6]}
-    frame = pd.concat([episode_rows(values, method=method) for method, values in rows.items()])
-    (standing,) = summarise(panels(frame)[0], {"glyphs": frozenset({"glyphs"})})[0].standings
-    assert (standing.leader, standing.in_training, standing.above_chance) == ("maml", True, True)
-    # maml - anil: -0.1, 0.1, 0.1; maml - nil: 0.3 each.
-    assert [(gap.method, str(gap)) for gap in standing.level] == [("anil", "3.3 ± 10.7")]
-    assert [(gap.method, str(gap)) for gap in standing.behind] == [("nil", "30.0 ± 0.0")]
-
-
-def test_what_cannot_be_compared_is_said():
-    frame = pd.concat([episode_rows([0.5, 0.9]), episode_rows([0.4, 0.5], method="nil", n_query=10)])
-    (standing,) = summarise(panels(frame)[0], {})[0].standings
-    assert not standing.in_training
-    assert "'n_query'" in standing.refused[0].refusal
-    assert standing.gap_of("nil") == "not compared"
-
-
-def test_unlike_shapes_and_conditions_stand_in_panels_of_their_own():
-    frame = pd.concat(
-        [
-            episode_rows([0.5, 0.6]),
-            episode_rows([0.5, 0.6], n_support=25),
-            episode_rows([0.1, 0.2], batch_norm="support"),
-        ]
-    )
-    found = panels(frame)
-    assert [panel.heading for panel in found] == [
-        "5-way 1-shot, test split, support batch norm",
-        "5-way 1-shot, test split, transductive batch norm",
-        "5-way 5-shot, test split, transductive batch norm",
-    ]
-    assert all(len(panel.cells) == 1 for panel in found)
-
-
-def test_one_method_under_two_conditions_has_two_labels():
-    rows = [episode_rows([0.5]), episode_rows([0.5], adaptation_steps=1), episode_rows([0.5], method="b")]
-    names = labelled(with_shots(pd.concat(rows)))["method"].tolist()
-    assert names == ["maml [adaptation steps 10]", "maml [adaptation steps 1]", "b"]
 
 
 def test_two_panels_make_two_figures(tmp_path):
@@ -301,32 +242,6 @@ def test_curves_without_numbers_are_drawn(tmp_path):
     assert "curves-glyphs.png" in report(tmp_path)
 
 
-def test_runs_with_one_training_share_one_curve():
-    lines = [{"seed": 0, "iteration": i, "loss": 1.0, "valid_accuracy": 0.5, "run_id": "r"} for i in (0, 1)]
-    frame = pd.concat([pd.DataFrame(lines).assign(method=name) for name in ("nil", "anil")])
-    other = pd.DataFrame(lines).assign(method="maml", loss=2.0)
-    assert [curve.label for curve in curves_of(pd.concat([frame, other]))] == ["anil, nil", "maml"]
-
-
-def test_labels_are_spread_apart_in_order_and_within_bounds():
-    places = spread([5.0, 5.0, 5.1, 0.0, 10.0], 0, 10, 1)
-    assert np.diff(sorted(places)).min() >= 1 - 1e-9
-    assert np.argsort(places, kind="stable").tolist() == [3, 0, 1, 2, 4]
-    assert min(places) >= 0
-    assert max(places) <= 10
-    assert spread([1.0, 5.0], 0, 10, 1) == pytest.approx([1, 5])
-    assert max(spread([0.0] * 30, 0, 10, 1)) <= 10 + 1e-9
-
-
-def test_every_method_looks_different():
-    looks = styles(f"method_{index}" for index in range(25))
-    assert len({(look.colour, look.marker) for look in looks.values()}) == 25
-
-
-def test_numbers_in_names_are_sorted_as_numbers():
-    assert sorted(["m10", "m9", "a"], key=natural) == ["a", "m9", "m10"]
-
-
 @pytest.mark.slow
 def test_many_methods_and_sources(tmp_path):
     sources = {f"source_{index}": 0.9 - 0.05 * index for index in range(10)}
@@ -335,42 +250,3 @@ def test_many_methods_and_sources(tmp_path):
         write_run(tmp_path / "runs", spec, sources, n_episodes=20)
     text = report(tmp_path)
     assert "| method_11 | source_0 |" in text
-
-
-def shown(board: pd.DataFrame, width: int = 80) -> str:
-    console = Console(width=width, color_system="standard", force_terminal=True, legacy_windows=False)
-    with console.capture() as capture:
-        console.print(leaderboard_table(board))
-    return capture.get()
-
-
-def board_of(methods: int, sources: int, regimes: int = 1) -> pd.DataFrame:
-    frames = [
-        episode_rows(
-            [0.5 + 0.01 * m, 0.6], method=f"method_{m}", source=f"source_{s}", trained_on=f"regime_{r}"
-        )
-        for m in range(methods)
-        for s in range(sources)
-        for r in range(regimes)
-    ]
-    return leaderboard(pd.concat(frames, ignore_index=True))
-
-
-@pytest.mark.parametrize("size", [(1, 1), (3, 4), (3, 9), (12, 10), (4, 4, 3), (12, 2), (2, 12, 2)])
-def test_the_terminal_table_fits_in_80_columns_whole(size):
-    text = re.sub(r"\x1b\[[0-9;]*m", "", shown(board_of(*size)))
-    assert max(len(line) for line in text.splitlines()) <= 80
-    assert "…" not in text
-    assert text.count(" ± ") - 1 == int(np.prod(size))
-    for m in range(size[0]):
-        assert f"method_{m}" in text
-
-
-def test_the_best_of_a_source_is_bold():
-    best = [line for line in shown(board_of(3, 2)).splitlines() if re.search(r"\x1b\[1m *5", line)]
-    assert len(best) == 1
-    assert "method_2" in best[0]
-
-
-def test_an_empty_board_says_so():
-    assert "No run has finished" in shown(leaderboard(episode_rows([])))
