@@ -1,0 +1,32 @@
+# Each target makes .venv from constraints.txt if it is missing or out of date.
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
+PROJECT = pyproject.toml constraints.txt
+
+.PHONY: quickstart test lint clean
+
+quickstart: .venv/.installed
+	.venv/bin/harness run gin/quickstart.gin
+
+test: lint
+	.venv/bin/python -m pytest
+
+lint: .venv/.installed-test
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "harness needs Python 3.11 or newer: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: $(PROJECT) | .venv/bin/python
+	$(PIP) install -c constraints.txt -e .
+	touch $@
+
+.venv/.installed-test: $(PROJECT) | .venv/bin/python
+	$(PIP) install -c constraints.txt -e '.[test]'
+	touch .venv/.installed $@

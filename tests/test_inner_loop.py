@@ -1,0 +1,235 @@
+"""The meta-gradient against float64 references that share no code with the inner loop."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from harness_methods.anil import ANIL
+from harness_methods.maml import MAML
+from tiny import flat, tiny_episode, tiny_learner
+
+from harness.episode import Episode, Task
+from harness.errors import ConfigError
+from harness.inner_loop import InnerLoopMethod, adapt
+from harness.learner import HEAD, LayerMask, Learner
+from harness.task_batch import stack
+
+EPISODES = [tiny_episode(seed=1), tiny_episode(seed=2), tiny_episode(seed=3, n_way=2, n_query=3)]
+Params = dict[str, torch.Tensor]
+
+
+def reference_logits(params: Params, x: torch.Tensor, n_way: int) -> torch.Tensor:
+    """Conv4 (strided, spatial mean) written out, with batch norm as its formula."""
+    for i in range(1, 5):
+        x = F.conv2d(x, params[f"body.stages.conv{i}.conv.weight"], stride=2, padding=1)
+        mean = x.mean(dim=(0, 2, 3), keepdim=True)
+        variance = ((x - mean) ** 2).mean(dim=(0, 2, 3), keepdim=True)
+        x = (x - mean) / (variance + 1e-3).sqrt() + params[f"body.stages.conv{i}.norm.bias"][:, None, None]
+        x = x.clamp(min=0)
+    x = x.mean(dim=(2, 3))
+    return x @ params["head.weight"][:n_way].T + params["head.bias"][:n_way]
+
+
+def reference_adapted(params: Params, task: Task, names: list[str], steps: int, rate: float) -> Params:
+    """Inner steps with plain first derivatives; nothing is differentiated twice."""
+    now = {name: p.detach().clone() for name, p in params.items()}
+    for _ in range(steps):
+        leaves = {name: p.clone().requires_grad_(name in names) for name, p in now.items()}
+        loss = F.cross_entropy(reference_logits(leaves, task.support_x, task.n_way), task.support_y)
+        grads = torch.autograd.grad(loss, [leaves[name] for name in names], allow_unused=True)
+        for name, grad in zip(names, grads, strict=True):
+            now[name] = now[name] - rate * (torch.zeros_like(now[name]) if grad is None else grad)
+    return now
+
+
+def reference_loss(params: Params, episodes: list[Episode], names: list[str], steps: int, rate: float) -> float:
+    losses = []
+    for episode in episodes:
+        adapted = reference_adapted(params, episode.task, names, steps, rate)
+        logits = reference_logits(adapted, episode.task.query_x, episode.task.n_way)
+        losses.append(float(F.cross_entropy(logits, episode.query_y)))
+    return sum(losses) / len(losses)
+
+
+def finite_differences(f: Callable[[Params], float], params: Params, step: float = 1e-6) -> Params:
+    """Central differences of `f` in up to eight elements of each parameter; nan for the others."""
+    generator = torch.Generator().manual_seed(0)
+    gradient = {}
+    for name, parameter in params.items():
+        grad = torch.full_like(parameter, torch.nan)
+        for i in torch.randperm(parameter.numel(), generator=generator)[:8].tolist():
+            values = []
+            for sign in (1, -1):
+                moved = parameter.clone()
+                moved.view(-1)[i] += sign * step
+                values.append(f({**params, name: moved}))
+            grad.view(-1)[i] = (values[0] - values[1]) / (2 * step)
+        gradient[name] = grad
+    return gradient
+
+
+def assert_agree(gradient: Params, expected: Params) -> None:
+    """Equal wherever the reference was computed, which is somewhere in every parameter."""
+    for name, reference in expected.items():
+        known = ~reference.isnan()
+        assert known.any(), name
+        assert torch.allclose(gradient[name][known], reference[known], atol=2e-7, rtol=1e-5), name
+
+
+def stored(learner: Learner) -> Params:
+    return {name: p.detach().clone().contiguous() for name, p in learner.named_parameters()}
+
+
+def outer_gradient(method: InnerLoopMethod, learner: Learner, episodes: list[Episode]) -> tuple[float, Params]:
+    learner.zero_grad()
+    loss = method.outer_loss(learner, episodes)
+    loss.backward()
+    grads = {
+        name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in learner.named_parameters()
+    }
+    return loss.item(), grads
+
+
+@pytest.mark.parametrize("method", [MAML(inner_lr=0.3, inner_steps=2), ANIL(inner_lr=0.7, inner_steps=3)])
+def test_second_order_gradient_equals_finite_differences(method: InnerLoopMethod) -> None:
+    learner = tiny_learner(method)
+    names = list(learner.adaptable(method.adapted_layers(learner)))
+    loss, gradient = outer_gradient(method, learner, EPISODES)
+
+    def objective(params: Params) -> float:
+        return reference_loss(params, EPISODES, names, method.inner_steps, method.inner_lr)
+
+    params = stored(learner)
+    assert loss == pytest.approx(objective(params), abs=1e-12)
+    assert_agree(gradient, finite_differences(objective, params))
+
+
+def test_first_order_gradient_is_the_query_gradient_at_the_adapted_weights() -> None:
+    method = MAML(inner_lr=0.3, inner_steps=2, first_order=True)
+    learner = tiny_learner(method)
+    names = list(learner.adaptable(method.adapted_layers(learner)))
+    params = stored(learner)
+    expected = {name: torch.zeros_like(p) for name, p in params.items()}
+    for episode in EPISODES:
+        task = episode.task
+        adapted = reference_adapted(params, task, names, method.inner_steps, method.inner_lr)
+        grads = finite_differences(
+            lambda p, t=task, e=episode: float(
+                F.cross_entropy(reference_logits(p, t.query_x, t.n_way), e.query_y)
+            ),
+            adapted,
+        )
+        for name, grad in grads.items():
+            expected[name] += grad / len(EPISODES)
+    _, gradient = outer_gradient(method, learner, EPISODES)
+    assert_agree(gradient, expected)
+
+
+def test_first_order_differs_from_second_order() -> None:
+    learner = tiny_learner(MAML())
+    _, second = outer_gradient(MAML(inner_lr=0.3, inner_steps=2), learner, EPISODES)
+    _, first = outer_gradient(MAML(inner_lr=0.3, inner_steps=2, first_order=True), learner, EPISODES)
+    assert not torch.allclose(second["body.stages.conv1.conv.weight"], first["body.stages.conv1.conv.weight"])
+
+
+class FrozenBodyMAML(MAML):
+    """MAML through its own path, with a mask that leaves only the head free."""
+
+    def adapted_layers(self, learner: Learner) -> LayerMask:
+        return frozenset(learner.layers) - frozenset(learner.body.layers)
+
+
+def test_anil_is_maml_with_the_body_frozen() -> None:
+    """Against MAML's own inner steps with every body gradient thrown away, and through the mask."""
+    anil, frozen = ANIL(inner_lr=0.5, inner_steps=3), FrozenBodyMAML(inner_lr=0.5, inner_steps=3)
+    learner = tiny_learner(anil)
+    task = EPISODES[0].task
+    heads = [name for name in stored(learner) if name.startswith("head.")]
+    by_hand = reference_adapted(stored(learner), task, heads, anil.adaptation_steps, anil.inner_lr)
+    adapted = anil.adapt(learner, task)
+    assert set(adapted) == set(heads)
+    for name in heads:
+        assert torch.allclose(adapted[name][0], by_hand[name], atol=1e-12)
+    ours, theirs = outer_gradient(anil, learner, EPISODES), outer_gradient(frozen, learner, EPISODES)
+    assert ours[0] == theirs[0]
+    assert torch.equal(flat(list(ours[1].values())), flat(list(theirs[1].values())))
+
+
+@pytest.mark.parametrize("layers", [{"conv3", "head"}, {"conv1"}, {"conv2", "conv4"}, {"head"}])
+def test_a_mask_changes_its_layers_and_no_others(layers: set[str]) -> None:
+    """Running the frozen lower stages once gives what running them in every step gives."""
+    method = MAML(inner_lr=0.4, test_inner_steps=3)
+    learner = tiny_learner(method)
+    task = EPISODES[0].task
+    names = list(learner.adaptable(layers))
+    assert names
+    assert {n.split(".")[2] if n.startswith("body") else HEAD for n in names} == layers
+    adapted = method.adapt(learner, task, adapted=frozenset(layers))
+    expected = reference_adapted(stored(learner), task, names, 3, 0.4)
+    for name in names:
+        assert torch.allclose(adapted[name][0], expected[name], atol=1e-12), name
+
+
+def test_adaptation_keeps_tasks_apart() -> None:
+    """Each task of a batch ends where it would have ended alone."""
+    method = MAML(inner_lr=0.4, inner_steps=2)
+    learner = tiny_learner(method)
+    tasks = [EPISODES[0].task, EPISODES[1].task]
+    mask = method.adapted_layers(learner)
+
+    def adapted(chosen: list[Task]) -> dict[str, torch.Tensor]:
+        return dict(adapt(learner, stack(chosen), mask, steps=2, rate=0.4, graph=False, training=False))
+
+    together = adapted(tasks)
+    for t, task in enumerate(tasks):
+        alone = adapted([task])
+        for name, value in together.items():
+            assert torch.allclose(value[t], alone[name][0], atol=1e-13)
+
+
+def test_batch_norm_is_never_adapted() -> None:
+    learner = tiny_learner(MAML(), batch_norm_scale=True)
+    assert not [name for name in learner.adaptable(frozenset(learner.layers)) if "norm" in name]
+
+
+def test_inner_gradients_are_clipped_element_by_element() -> None:
+    method = MAML(inner_lr=1.0, test_inner_steps=1, inner_gradient_clip=0.01)
+    learner = tiny_learner(method)
+    moved = method.adapt(learner, EPISODES[0].task)
+    for name, value in moved.items():
+        assert (value[0] - dict(learner.named_parameters())[name]).abs().max() <= 0.01 + 1e-12
+
+
+def test_test_time_steps_and_rate_are_their_own() -> None:
+    method = ANIL(inner_lr=0.5, inner_steps=1, test_inner_lr=0.1, test_inner_steps=4)
+    learner = tiny_learner(method)
+    task = EPISODES[0].task
+    heads = ["head.weight", "head.bias"]
+    expected = reference_adapted(stored(learner), task, heads, 4, 0.1)
+    adapted = method.adapt(learner, task)
+    assert torch.allclose(adapted["head.weight"][0], expected["head.weight"], atol=1e-12)
+    assert replace(method, test_inner_steps=None).adaptation_steps == 1
+
+
+def test_zero_steps_leave_the_weights_as_they_are() -> None:
+    method = MAML(test_inner_steps=0)
+    learner = tiny_learner(method)
+    for name, value in method.adapt(learner, EPISODES[0].task).items():
+        assert torch.equal(value[0], dict(learner.named_parameters())[name])
+
+
+def test_unknown_layers_are_refused() -> None:
+    learner = tiny_learner(MAML())
+    with pytest.raises(ValueError, match="conv9"):
+        learner.adaptable({"conv9"})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("inner_steps", -1), ("inner_steps", 1.5), ("inner_lr", 0), ("inner_lr", "fast"), ("test_inner_steps", True)],
+)
+def test_wrong_hyperparameters_are_named(field: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=rf"MAML\.{field} .*{value!r}"):
+        MAML(**{field: value})  # type: ignore[arg-type]
