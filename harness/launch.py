@@ -142,13 +142,13 @@ def _worker() -> Execute:
     return execute
 
 
-def _record_failure(run: RunSpec, workspace: Workspace, error: str) -> None:
+def _record_failure(run: RunSpec, workspace: Workspace, error: str, trace: str = "") -> None:
     """Write the failure of a run that could not do so itself; a disk that refuses is left alone."""
     folder = workspace.folder(run.run_id)
     with contextlib.suppress(HarnessError):
         if not folder.spec():
             folder.begin(run)
-        folder.write_status("failed", error=error, traceback="")
+        folder.write_status("failed", error=error, traceback=trace)
 
 
 class Board:
@@ -282,13 +282,13 @@ def _landed(ray: Any, reference: Any, run: RunSpec, workspace: Workspace) -> Out
     except KeyboardInterrupt:
         raise
     except Exception as problem:  # whatever Ray says, the run failed and the others go on
-        killed = isinstance(problem, ray.exceptions.WorkerCrashedError | ray.exceptions.OutOfMemoryError)
-        error = (
-            "The worker process was killed, most likely because memory ran out. Use fewer --workers; "
-            "the same command resumes from the last checkpoint."
-            if killed
-            else f"{type(problem).__name__}: {problem}"
-        )
-        _record_failure(run, workspace, error)
+        text = str(problem)
+        error = f"{type(problem).__name__}: {text.strip().rpartition(chr(10))[2]}"
+        if isinstance(problem, ray.exceptions.WorkerCrashedError | ray.exceptions.OutOfMemoryError):
+            error = (
+                "The worker process was killed, most likely because memory ran out. Use fewer --workers; "
+                "the same command resumes from the last checkpoint."
+            )
+        _record_failure(run, workspace, error, text)
         outcome = Outcome(run_id=run.run_id, state="failed", error=error)
     return outcome

@@ -1,0 +1,30 @@
+"""Stands in for `worker.execute` where a test is about launching, not about learning."""
+
+import os
+import signal
+import time
+
+from harness.progress import Progress, Report
+from harness.spec import RunSpec
+from harness.store import Workspace
+
+
+def execute(run: RunSpec, workspace: Workspace, report: Report) -> None:
+    """Seed 1 fails, seed 2 is killed, seed 3 waits to be interrupted; all others finish."""
+    folder = workspace.folder(run.run_id)
+    folder.begin(run)
+    folder.write_status("training", process=os.getpid())
+    if run.seed == 1:
+        raise ValueError("made to fail")
+    if run.seed == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        for done in range(3):
+            report(Progress(run_id=run.run_id, state="training", done=done, total=3, per_second=1.0))
+            time.sleep(60 if run.seed == 3 else 0.01)
+    except KeyboardInterrupt:
+        folder.write_status("interrupted")
+        raise
+    (folder.path / "began").write_text(str(time.time()))
+    folder.episodes.write_text("episodes")
+    folder.write_status("done")
