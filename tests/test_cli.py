@@ -1,0 +1,291 @@
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments import TINY, write_tiny
+from harness import cli, workflow
+from harness.store import RunFolder, Workspace
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, with a cache of its own and no raw data."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HARNESS_DATA", raising=False)
+    return tmp_path
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What a refused command says on stderr."""
+    assert cli.main(arguments) == 2
+    shown = capsys.readouterr()
+    assert "Traceback" not in shown.err
+    return shown.err
+
+
+def listing(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")}
+
+
+def test_help_is_quick_because_it_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, harness.cli\n"
+        "assert harness.cli.main(['--help']) == 0\n"
+        "print('LOADED', *sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = done.stderr.partition("LOADED")[2].split()
+    heavy = {"torch", "ray", "tensorflow", "pandas", "numpy", "gin", "rich", "sklearn", "matplotlib"}
+    assert not heavy & set(loaded)
+    assert "run" in done.stdout
+
+
+def test_the_installed_script_is_this_command_line() -> None:
+    (script,) = importlib.metadata.entry_points(group="console_scripts", name="harness")
+    assert script.load() is cli.main
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert "harness, version" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("rnu",), "No such command 'rnu'. Did you mean 'run'?"),
+        (("data", "sattus"), "Did you mean 'status'?"),
+        (("run", "--wrokers", "2"), "--workers"),
+        (("run",), "Missing argument 'CONFIG'"),
+        (("run", "tiny.gin", "--workers", "0"), "0 is not in the range"),
+        (("run", "tiny.gin", "--backend", "rya"), "Did you mean 'ray'?"),
+        (("run", "tyni.gin"), "Did you mean 'tiny.gin'?"),
+        (("run", "tiny.gin", "--set", "MALM.inner_lr=1"), "Did you mean 'MAML'?"),
+        (("run", "tiny.gin", "--set", "MAML.inner_lrr=1"), "Did you mean 'inner_lr'?"),
+        (("run", "tiny.gin", "--set", "Regime.sources=[@Gylphs()]"), "Did you mean 'Glyphs'?"),
+        (("run", "tiny.gin", "--set", "MAML.inner_lr"), "--set takes"),
+        (("run", "tiny.gin", "--set", "EpisodeShape.n_way=50"), "fewer than the 50 ways"),
+        (("run", "tiny.gin", "--set", "EpisodeShape.n_query=50"), "a class of only 20 images"),
+        (("run", "tiny.gin", "--set", "Regime.sources=[@Omniglot()]"), "--data DIR"),
+        (("run", "tiny.gin", "--set", "Regime.sources=[@Digits()]"), "has no train split"),
+        (("plan", "tiny.gin", "--set", "Experiment.methods=[@MAML(), @MAML()]"), "Two methods are called"),
+        (("list", "mehtods"), "Did you mean 'methods'?"),
+        (("check", "method", "malm"), "Did you mean 'maml'?"),
+        (("check", "source", "glphs"), "Did you mean 'glyphs'?"),
+        (("data", "prepare", "glphs"), "Did you mean 'glyphs'?"),
+        (("report", "nowhere"), "There is no folder nowhere"),
+    ],
+)
+def test_a_mistake_is_one_message_and_writes_nothing(
+    home: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    write_tiny(home)
+    assert said in refused(capsys, *arguments)
+    assert listing(home) == {"tiny.gin"}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("MAML.inner_lr = = 2", "tiny.gin:25: this is not gin syntax"), ("include 'no.gin'", "tiny.gin:25:")],
+)
+def test_a_mistake_in_the_file_names_its_line(
+    home: Path, capsys: pytest.CaptureFixture[str], line: str, said: str
+) -> None:
+    write_tiny(home, line)
+    assert said in refused(capsys, "run", "tiny.gin")
+
+
+def test_all_problems_of_a_plan_are_shown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny(home, "Regime.sources = [@Digits()]", "Evaluation.split = 'valid'", "EpisodeShape.n_way = 30")
+    shown = refused(capsys, "run", "tiny.gin")
+    assert "nothing was started" in shown
+    assert shown.count("\n  - ") >= 3
+
+
+def test_a_file_in_place_of_the_folder_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny(home)
+    (home / "out").write_text("a file")
+    assert "a file stands where a folder is needed" in refused(capsys, "run", "tiny.gin", "--out", "out")
+    assert (home / "out").read_text() == "a file"
+
+
+def test_an_unwritable_folder_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny(home)
+    if os.geteuid() == 0:  # root may write anywhere but where the kernel says no
+        folder = Path("/proc/harness")
+    else:
+        folder = home / "locked" / "out"
+        folder.parent.mkdir(mode=0o500)
+    assert f"Cannot write {folder}" in refused(capsys, "run", "tiny.gin", "--out", str(folder))
+
+
+def test_two_commands_do_not_work_in_one_folder(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny(home)
+    runs = home / "reports" / "tiny" / "runs"
+    runs.mkdir(parents=True)
+    with workflow._alone(runs):
+        assert "Another `harness run` works in" in refused(capsys, "run", "tiny.gin", "--backend", "serial")
+
+
+@pytest.mark.parametrize(
+    ("what", "name", "origin"),
+    [
+        ("methods", "anil", "harness_methods.anil:ANIL"),
+        ("sources", "glyphs", "harness_datasets.glyphs:Glyphs"),
+        ("networks", "conv4", "harness.networks:Conv4"),
+    ],
+)
+def test_list_says_what_there_is_and_where_it_came_from(
+    capsys: pytest.CaptureFixture[str], what: str, name: str, origin: str
+) -> None:
+    assert cli.main(["list", what]) == 0
+    shown = capsys.readouterr().out
+    assert name in shown
+    assert origin in shown
+
+
+def test_plan_shows_runs_pools_and_a_rough_cost(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny(home)
+    assert cli.main(["plan", "tiny.gin"]) == 0
+    shown = capsys.readouterr().out
+    for word in (
+        "maml-glyphs-s0-",
+        "nil-glyphs-s0-",
+        "pool glyphs-test-16px-",
+        "3 runs, 2 trainings",
+        "roughly",
+    ):
+        assert word in shown
+    assert listing(home) == {"tiny.gin"}
+
+
+def test_data_prepare_and_status(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny(home)
+    assert cli.main(["data", "prepare", "tiny.gin"]) == 0
+    capsys.readouterr()
+    assert cli.main(["data", "status"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("ready") == 3
+    assert "3 pools in" in shown
+    assert cli.main(["data", "prepare", "digits", "--size", "16"]) == 0
+    assert "10 classes, 1797 images" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_run_then_run_again_then_report(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny(home)
+    assert cli.main(["run", "tiny.gin", "--backend", "serial", "--set", "Evaluation.n_episodes=4"]) == 0
+    shown = capsys.readouterr().out
+    folder = Path("reports/tiny")
+    assert "Accuracy" in shown
+    assert f"Report: {folder / 'report.md'}" in shown
+    record = json.loads((folder / "experiment.json").read_text())
+    assert record["command"] == "harness run tiny.gin --set Evaluation.n_episodes=4"
+    assert len(record["runs"]) == 3
+    assert all(seconds > 0 for seconds in record["seconds"].values())
+    assert "Evaluation.n_episodes = 4" in (folder / "config.gin").read_text()
+    before = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.*") if path.is_file()}
+
+    assert cli.main(["run", "tiny.gin", "--backend", "ray", "--set", "Evaluation.n_episodes=4"]) == 0
+    assert "3 of them done already" in capsys.readouterr().out
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in before}.items()
+    assert json.loads((folder / "experiment.json").read_text())["seconds"] == record["seconds"]
+
+    shutil.copytree(folder, "elsewhere")
+    text = (folder / "report.md").read_bytes()
+    (folder / "report.md").unlink()
+    assert cli.main(["report", str(folder)]) == 0
+    assert (folder / "report.md").read_bytes() == text
+    assert cli.main(["report", "elsewhere"]) == 0
+    (folder / "experiment.json").write_text("{")
+    assert "cannot be read" in refused(capsys, "report", str(folder))
+
+
+@pytest.mark.slow
+def test_fresh_removes_the_own_runs_only(home: Path) -> None:
+    write_tiny(home, "Experiment.methods = [@ANIL()]")
+    command = ["run", "tiny.gin", "--backend", "serial"]
+    assert cli.main(command) == 0
+    runs = home / "reports" / "tiny" / "runs"
+    (own,) = (path for path in runs.iterdir() if path.is_dir())
+    other = runs / "another-run"
+    other.mkdir()
+    (own / "mark").touch()
+    assert cli.main([*command, "--fresh"]) == 0
+    assert other.exists()
+    assert not (own / "mark").exists()
+    assert RunFolder(own).state == "done"
+
+
+@pytest.mark.slow
+def test_a_failed_run_is_named_and_the_others_are_reported(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness import worker
+
+    real = worker.execute
+
+    def sometimes(run: object, workspace: Workspace, report: object) -> None:
+        if run.method_name == "maml":  # type: ignore[attr-defined]
+            raise ValueError("made to fail")
+        real(run, workspace, report)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(worker, "execute", sometimes)
+    write_tiny(home)
+    assert cli.main(["run", "tiny.gin", "--backend", "serial"]) == 1
+    shown = capsys.readouterr()
+    assert "1 of 3 runs failed" in shown.err
+    assert "ValueError: made to fail" in shown.err
+    assert "status.json" in shown.err
+    assert "anil" in shown.out
+    monkeypatch.undo()
+    monkeypatch.chdir(home)
+    assert cli.main(["run", "tiny.gin", "--backend", "serial", "--cache", str(home / "cache")]) == 0
+
+
+def test_ctrl_c_says_how_to_go_on(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness import worker
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(worker, "execute", interrupted)
+    write_tiny(home)
+    assert cli.main(["run", "tiny.gin", "--backend", "serial"]) == 130
+    shown = capsys.readouterr().err
+    assert "state kept, run the same command to resume" in shown
+    assert (home / "reports" / "tiny" / "experiment.json").exists()
+
+
+def test_a_check_that_fails_is_exit_code_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness import testing
+
+    found = [
+        testing.Check(name="kept", passed=True, detail="fine"),
+        testing.Check(name="broken", passed=False, detail="not [fine]"),
+    ]
+    monkeypatch.setattr(
+        testing, "check_method", lambda name: found[:1] if name == "anil" else found, raising=False
+    )
+    assert cli.main(["check", "method", "anil"]) == 0
+    assert cli.main(["check", "method", "maml"]) == 1
+    shown = capsys.readouterr().out
+    assert "FAILED" in shown
+    assert "not [fine]" in shown
+
+
+def test_tiny_is_what_the_line_numbers_of_these_tests_count_on() -> None:
+    assert len(TINY.splitlines()) == 24
