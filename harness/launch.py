@@ -7,6 +7,8 @@ never run at the same time: the first trains, the rest take its checkpoint.
 
 import contextlib
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -234,7 +236,8 @@ def _ray_started(workspace: Workspace, workers: int, address: str | None) -> Ite
     with contextlib.chdir(workspace.runs):
         try:
             try:
-                ray.init(**options)
+                with _own_sigterm():
+                    ray.init(**options)
             except (ConnectionError, RuntimeError, ValueError) as error:
                 raise ConfigError(
                     f"Ray cannot start{f' at {address!r}' if address else ''}: {error}. "
@@ -243,6 +246,15 @@ def _ray_started(workspace: Workspace, workers: int, address: str | None) -> Ite
             yield ray
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep this process's answer to SIGTERM: `ray.init` puts its own there, which kills without saving."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if before is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 @dataclass(frozen=True, kw_only=True)

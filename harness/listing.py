@@ -72,8 +72,7 @@ def check_method(name: str, console: Console) -> int:
     """Run the conformance kit on a method and print what it found; 1 when a check failed."""
     from harness import testing
 
-    plugins.load(plugins.METHODS, name)
-    return _show_checks(testing.check_method(name), console)
+    return _show_checks(testing.check_method(plugins.load(plugins.METHODS, name)()), console)
 
 
 def check_source(name: str, data_dir: Path | None, console: Console) -> int:

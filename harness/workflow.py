@@ -67,7 +67,7 @@ def run(request: Request, console: Console) -> int:
         with showing(console, sum(not is_done(run, workspace) for run in planned.runs)) as display:
             _prepare(planned, request, display)
             write_text(folder / "config.gin", text)
-            _record(folder, planned, request.command, ())
+            _record(folder, planned, request.command)
             outcomes = launch(
                 planned.runs,
                 workspace,
@@ -77,7 +77,6 @@ def run(request: Request, console: Console) -> int:
                 on_progress=display.progress,
                 on_outcome=display.outcome,
             )
-        _record(folder, planned, request.command, outcomes)
         report(folder, console)
     return _failures(outcomes, workspace)
 
@@ -138,16 +137,8 @@ def _remove(planned: Plan, workspace: Workspace) -> None:
                 shutil.rmtree(path)
 
 
-def _record(folder: Path, planned: Plan, command: str, outcomes: Sequence[Outcome]) -> None:
-    """Write experiment.json: what a report must know and the runs do not.
-
-    `seconds` adds up the wall clock of each run over all launches.
-    """
-    old = _read_record(folder) if (folder / RECORD).exists() else {}
-    ids = [run.run_id for run in planned.runs]
-    seconds = {run_id: float(old.get("seconds", {}).get(run_id, 0.0)) for run_id in ids}
-    for outcome in outcomes:
-        seconds[outcome.run_id] += outcome.seconds
+def _record(folder: Path, planned: Plan, command: str) -> None:
+    """Write experiment.json: what a report must know and the runs do not."""
     experiment = planned.experiment
     value = {
         "name": experiment.name,
@@ -155,8 +146,7 @@ def _record(folder: Path, planned: Plan, command: str, outcomes: Sequence[Outcom
         "claim": experiment.claim,
         "command": command,
         "harness": harness.__version__,
-        "runs": ids,
-        "seconds": {run_id: round(value, 1) for run_id, value in seconds.items()},
+        "runs": [run.run_id for run in planned.runs],
     }
     write_json(folder / RECORD, value)
 
