@@ -3,17 +3,17 @@ import re
 from pathlib import Path
 
 import pytest
-from experiments import write_tiny
-from harness_datasets.glyphs import Glyphs
-from harness_methods.anil import ANIL
-from harness_methods.maml import MAML
-from harness_methods.nil import NIL
 
+from experiments import write_tiny
 from harness import plugins
 from harness.config import load_experiment
 from harness.episode import EpisodeShape
 from harness.errors import ConfigError
 from harness.plan import plan
+from harness_datasets.glyphs import Glyphs
+from harness_methods.anil import ANIL
+from harness_methods.maml import MAML
+from harness_methods.nil import NIL
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -5,10 +5,10 @@ import threading
 import time
 from pathlib import Path
 
-import fake_execute
 import pytest
-from experiments import write_tiny
 
+import fake_execute
+from experiments import write_tiny
 from harness.config import load_experiment
 from harness.errors import ConfigError, WorkspaceError
 from harness.launch import Outcome, launch

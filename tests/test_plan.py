@@ -2,15 +2,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from experiments import write_tiny
-from harness_datasets.digits import Digits
-from harness_datasets.glyphs import Glyphs
-from harness_datasets.omniglot import Omniglot
-from harness_datasets.textures import Textures
-from harness_methods.anil import ANIL
-from harness_methods.maml import MAML
-from harness_methods.nil import NIL
 
+from experiments import write_tiny
 from harness.config import load_experiment
 from harness.cost import estimate, evaluation_work, training_work
 from harness.episode import EpisodeShape
@@ -21,6 +14,13 @@ from harness.plan import plan
 from harness.pools import ensure_pool
 from harness.spec import RunSpec
 from harness.store import Workspace
+from harness_datasets.digits import Digits
+from harness_datasets.glyphs import Glyphs
+from harness_datasets.omniglot import Omniglot
+from harness_datasets.textures import Textures
+from harness_methods.anil import ANIL
+from harness_methods.maml import MAML
+from harness_methods.nil import NIL
 
 GLYPHS = Glyphs(n_classes=40)
 SHAPE = EpisodeShape(n_way=5, n_query=2)
