@@ -64,11 +64,12 @@ class Trainer:
                 validated = state.iteration % train.validate_every == 0 or state.iteration == train.iterations
                 if validated:
                     self._validate(state)
-                if validated or interrupt.requested or clock.due("checkpoint", CHECKPOINT_SECONDS):
+                stopping = interrupt.requested
+                if validated or stopping or clock.due("checkpoint", CHECKPOINT_SECONDS):
                     self._save(optimiser, state)
                 if validated or clock.due("report", REPORT_SECONDS):
                     self.report(self._progress(state, clock))
-                if interrupt.requested:
+                if stopping:
                     raise KeyboardInterrupt
         return state
 

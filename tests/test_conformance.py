@@ -1,16 +1,20 @@
 """Every registered plugin keeps its contract."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from harness_datasets.digits import Digits
+import torch
 
 from harness import plugins
 from harness.dataset import ClassImages
-from harness.testing import check_dataset
+from harness.episode import Episode, Task
+from harness.learner import Learner
+from harness.testing import check_dataset, check_method
+from harness_datasets.digits import Digits
+from harness_methods.anil import ANIL
 
 SMALL = {"n_classes": 20, "images_per_class": 5}
 
@@ -28,6 +32,64 @@ def test_every_registered_source_keeps_the_contract(name: str, request: pytest.F
     assert [check for check in checks if not check.passed] == []
     component = plugins.describe(plugins.DATASETS, dataset)
     assert plugins.build(plugins.DATASETS, component) == dataset
+
+
+@pytest.mark.parametrize("name", plugins.names(plugins.METHODS))
+def test_every_registered_method_keeps_the_contract(name: str) -> None:
+    method = plugins.load(plugins.METHODS, name)()
+    assert method.name == name
+    checks = check_method(method)
+    assert len(checks) == 10
+    assert [check for check in checks if not check.passed] == []
+    assert plugins.build(plugins.METHODS, plugins.describe(plugins.METHODS, method)) == method
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WrongMethod(ANIL):
+    """Keeps the contract but for one fault."""
+
+    name: str = "wrong"
+    fault: str = ""
+
+    def outer_loss(self, learner: Learner, episodes: Sequence[Episode]) -> torch.Tensor:
+        loss = super().outer_loss(learner, episodes)
+        faulty = {
+            "nan": loss * torch.nan,
+            "detached": loss.detach(),
+            "not a scalar": loss[None],
+            "random": loss * torch.rand((), generator=torch.Generator().manual_seed(id(learner) % 2**31)),
+        }
+        return faulty.get(self.fault, loss)
+
+    def predict(self, learner: Learner, task: Task) -> torch.Tensor:
+        logits = super().predict(learner, task)
+        if self.fault == "moves the learner":
+            with torch.no_grad():
+                learner.head.bias += 1e-3
+        faulty = {
+            "too many logits": logits.repeat(1, 2),
+            "first class": logits + torch.tensor([9.0] + [0.0] * (task.n_way - 1)),
+            "guesses": torch.zeros_like(logits),
+        }
+        return faulty.get(self.fault, logits)
+
+
+@pytest.mark.parametrize(
+    ("fault", "broken"),
+    [
+        ("nan", "outer loss is a finite scalar"),
+        ("detached", "outer loss is a finite scalar"),
+        ("not a scalar", "outer loss is a finite scalar"),
+        ("random", "outer loss and predict are deterministic"),
+        ("moves the learner", "predict leaves the learner as it was"),
+        ("too many logits", "predict gives logits for 2, 5 and 20 ways"),
+        ("first class", "order of the labels does not matter"),
+        ("guesses", "learns: above chance after a few updates"),
+    ],
+)
+def test_a_broken_method_is_caught(fault: str, broken: str) -> None:
+    failed = [check.name for check in check_method(WrongMethod(fault=fault)) if not check.passed]
+    assert broken in failed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

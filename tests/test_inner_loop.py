@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from harness_methods.anil import ANIL
-from harness_methods.maml import MAML
-from tiny import flat, tiny_episode, tiny_learner
 
 from harness.episode import Episode, Task
 from harness.errors import ConfigError
 from harness.inner_loop import InnerLoopMethod, adapt
 from harness.learner import HEAD, LayerMask, Learner
 from harness.task_batch import stack
+from harness_methods.anil import ANIL
+from harness_methods.maml import MAML
+from tiny import flat, tiny_episode, tiny_learner
 
 EPISODES = [tiny_episode(seed=1), tiny_episode(seed=2), tiny_episode(seed=3, n_way=2, n_query=3)]
 Params = dict[str, torch.Tensor]

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from harness_datasets import omniglot
-from harness_datasets.omniglot import Omniglot, characters
 from PIL import Image
 
 from harness.errors import ConfigError, DataError
+from harness_datasets import omniglot
+from harness_datasets.omniglot import Omniglot, characters
 
 SMALL = {
     "images_background": {"Greek": 2, "Tagalog": 1, "Latin": 1},

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from fake_runs import episode_rows, run_spec, write_run
 from markdown_it import MarkdownIt
 
+from fake_runs import episode_rows, run_spec, write_run
 from harness.errors import ConfigError, WorkspaceError
 from harness.report import build_report
 from harness.results import LEADERBOARD_COLUMNS

@@ -1,8 +1,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from fake_runs import episode_rows
 
+from fake_runs import episode_rows
 from harness.report.curve_figure import curves_of, spread
 from harness.report.markdown import escape, fenced
 from harness.report.panels import labelled, natural, panels

@@ -3,9 +3,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from fake_runs import episode_rows
 from rich.console import Console
 
+from fake_runs import episode_rows
 from harness.report.terminal import leaderboard_table
 from harness.statistics import leaderboard
 

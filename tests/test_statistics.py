@@ -5,10 +5,10 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from fake_runs import episode_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fake_runs import episode_rows
 from harness.errors import ConfigError
 from harness.results import LEADERBOARD_COLUMNS
 from harness.statistics import DIFFERENCE_COLUMNS, interval, leaderboard, paired_differences

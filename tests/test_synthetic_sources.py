@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from harness.errors import ConfigError, DataError
 from harness_datasets.digits import Digits
 from harness_datasets.drawing import DrawnSource
 from harness_datasets.glyphs import Glyphs
 from harness_datasets.shapes import SCENES, Shapes
 from harness_datasets.textures import FAMILIES, Textures
-
-from harness.errors import ConfigError, DataError
 
 DRAWN = [Glyphs, Textures, Shapes]
 Images = np.ndarray[Any, np.dtype[np.uint8]]

@@ -1,13 +1,9 @@
-"""Conformance kits: does a plugin keep its contract? Plugin authors run them in their own tests.
-
-from harness.testing import check_dataset
-assert [check for check in check_dataset(MySource(), data_dir) if not check.passed] == []
-"""
+"""Whether a source keeps the contract of `harness.dataset`."""
 
 import dataclasses
 import hashlib
 import pickle
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -19,34 +15,7 @@ import numpy as np
 
 from harness.dataset import SPLITS, ClassImages, Dataset
 from harness.errors import DataError
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """One promise of a contract: its name, whether it is kept, and what was found."""
-
-    name: str
-    passed: bool
-    detail: str
-
-
-class _BrokenError(Exception):
-    """A promise that is not kept; the message says what was found."""
-
-
-def _require(kept: bool, found: str) -> None:
-    if not kept:
-        raise _BrokenError(found)
-
-
-def _run(name: str, check: Callable[[], str]) -> Check:
-    """Any exception is a failed check: one broken promise must not hide the others."""
-    try:
-        return Check(name=name, passed=True, detail=check())
-    except _BrokenError as broken:
-        return Check(name=name, passed=False, detail=str(broken))
-    except Exception as error:
-        return Check(name=name, passed=False, detail=f"{type(error).__name__}: {error}")
+from harness.testing.checks import BrokenError, Check, require, run_check
 
 
 def check_dataset(dataset: Any, data_dir: Path | None, *, image_size: int = 28) -> list[Check]:
@@ -68,7 +37,7 @@ def check_dataset(dataset: Any, data_dir: Path | None, *, image_size: int = 28) 
         "splits share no image": _no_shared_images,
     }
     subject = _Subject(dataset, data_dir, image_size)
-    return [_run(name, lambda check=check: check(subject)) for name, check in checks.items()]  # type: ignore[misc]
+    return [run_check(name, lambda check=check: check(subject)) for name, check in checks.items()]  # type: ignore[misc]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,32 +73,32 @@ class _Subject:
 
 def _attributes(subject: _Subject) -> str:
     dataset = subject.dataset
-    _require(
+    require(
         isinstance(dataset, Dataset), f"{type(dataset).__name__} lacks a member of harness.dataset.Dataset"
     )
-    _require(bool(dataset.name) and isinstance(dataset.name, str), f"name is {dataset.name!r}")
-    _require(dataset.channels in (1, 3), f"channels is {dataset.channels!r}, not 1 or 3")
+    require(bool(dataset.name) and isinstance(dataset.name, str), f"name is {dataset.name!r}")
+    require(dataset.channels in (1, 3), f"channels is {dataset.channels!r}, not 1 or 3")
     splits = dataset.splits
-    _require(bool(splits) and list(splits) == [s for s in SPLITS if s in splits], f"splits is {splits!r}")
-    _require(isinstance(dataset.needs_data, bool), f"needs_data is {dataset.needs_data!r}")
+    require(bool(splits) and list(splits) == [s for s in SPLITS if s in splits], f"splits is {splits!r}")
+    require(isinstance(dataset.needs_data, bool), f"needs_data is {dataset.needs_data!r}")
     return f"{dataset.name}: {', '.join(splits)}, {dataset.channels} channel(s)"
 
 
 def _pickles(subject: _Subject) -> str:
     dataset: Any = subject.dataset
-    _require(dataclasses.is_dataclass(dataset), f"{type(dataset).__name__} is not a dataclass")
-    _require(dataset.__dataclass_params__.frozen, f"{type(dataset).__name__} is not frozen")
+    require(dataclasses.is_dataclass(dataset), f"{type(dataset).__name__} is not a dataclass")
+    require(dataset.__dataclass_params__.frozen, f"{type(dataset).__name__} is not frozen")
     fields = {field.name: field for field in dataclasses.fields(dataset)}
-    _require("name" in fields, "name is not a field")
-    _require(fields["name"].default is not dataclasses.MISSING, "name has no default")
-    _require(pickle.loads(pickle.dumps(dataset)) == dataset, "a pickled copy is not equal")
+    require("name" in fields, "name is not a field")
+    require(fields["name"].default is not dataclasses.MISSING, "name has no default")
+    require(pickle.loads(pickle.dumps(dataset)) == dataset, "a pickled copy is not equal")
     return f"{len(fields)} fields"
 
 
 def _fingerprint(subject: _Subject) -> str:
     first, second = (subject.dataset.fingerprint(subject.data_dir) for _ in range(2))
-    _require(isinstance(first, str) and 0 < len(first) <= 80, f"the fingerprint is {first!r}")
-    _require(first == second, f"two calls gave {first!r} and {second!r}")
+    require(isinstance(first, str) and 0 < len(first) <= 80, f"the fingerprint is {first!r}")
+    require(first == second, f"two calls gave {first!r} and {second!r}")
     return first
 
 
@@ -137,7 +106,7 @@ def _disjoint(subject: _Subject) -> str:
     names = {split: set(subject.sizes(split)) for split in subject.dataset.splits}
     for one, other in combinations(names, 2):
         shared = sorted(names[one] & names[other])
-        _require(not shared, f"{one} and {other} share {len(shared)} classes, among them {shared[:3]}")
+        require(not shared, f"{one} and {other} share {len(shared)} classes, among them {shared[:3]}")
     return ", ".join(f"{len(classes)} {split}" for split, classes in names.items())
 
 
@@ -148,7 +117,7 @@ def _unknown_split(subject: _Subject) -> str:
         except DataError as error:
             message = str(error)
         else:
-            raise _BrokenError("it is accepted")
+            raise BrokenError("it is accepted")
     return message
 
 
@@ -162,7 +131,7 @@ def _missing_data(subject: _Subject) -> str:
             except DataError as error:
                 message = str(error)
             else:
-                raise _BrokenError(f"it has a fingerprint with the data folder {folder}")
+                raise BrokenError(f"it has a fingerprint with the data folder {folder}")
     return message
 
 
@@ -171,9 +140,9 @@ def _counts(subject: _Subject) -> str:
     for split, survey in subject.surveys.items():
         announced, found = list(subject.sizes(split).items()), list(survey.classes)
         different = [pair for pair in zip(announced, found, strict=False) if pair[0] != pair[1]]
-        _require(not different, f"{split}: announced and read differ, first {different[:1]}")
-        _require(len(announced) == len(found), f"{split}: {len(announced)} announced, {len(found)} read")
-        _require(bool(found) and all(n for _, n in found), f"{split} has no class, or a class without images")
+        require(not different, f"{split}: announced and read differ, first {different[:1]}")
+        require(len(announced) == len(found), f"{split}: {len(announced)} announced, {len(found)} read")
+        require(bool(found) and all(n for _, n in found), f"{split} has no class, or a class without images")
         total += sum(n for _, n in found)
     return f"{total} images"
 
@@ -182,17 +151,17 @@ def _images(subject: _Subject) -> str:
     shape = (subject.image_size, subject.image_size, subject.dataset.channels)
     for split, survey in subject.surveys.items():
         wrong = survey.kinds - {("uint8", shape)}
-        _require(not wrong, f"{split} has images {sorted(wrong)}, not only uint8 {shape}")
+        require(not wrong, f"{split} has images {sorted(wrong)}, not only uint8 {shape}")
     darkest = min(survey.darkest for survey in subject.surveys.values())
     brightest = max(survey.brightest for survey in subject.surveys.values())
     # Pixels in [0, 1] that were cast to uint8 would be 0 and 1.
-    _require(darkest < 64 and brightest > 191, f"pixels go from {darkest} to {brightest} only, of 0 to 255")
+    require(darkest < 64 and brightest > 191, f"pixels go from {darkest} to {brightest} only, of 0 to 255")
     return f"{shape}, from {darkest} to {brightest}"
 
 
 def _repeats(subject: _Subject) -> str:
     for split, survey in subject.surveys.items():
-        _require(_survey(subject.read(split)).digest == survey.digest, f"{split} read twice differs")
+        require(_survey(subject.read(split)).digest == survey.digest, f"{split} read twice differs")
     return ", ".join(f"{split} {survey.digest[:12]}" for split, survey in subject.surveys.items())
 
 
@@ -200,7 +169,7 @@ def _no_shared_images(subject: _Subject) -> str:
     seen = {split: survey.images for split, survey in subject.surveys.items()}
     for one, other in combinations(seen, 2):
         shared = seen[one] & seen[other]
-        _require(not shared, f"{one} and {other} share {len(shared)} images")
+        require(not shared, f"{one} and {other} share {len(shared)} images")
     return ", ".join(f"{len(images)} different {split}" for split, images in seen.items())
 
 

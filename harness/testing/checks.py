@@ -1,0 +1,33 @@
+"""What the conformance kits are made of: promises, kept or broken."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One promise of a contract: its name, whether it is kept, and what was found."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+class BrokenError(Exception):
+    """A promise that is not kept; the message says what was found."""
+
+
+def require(kept: bool, found: str) -> None:
+    """Raise BrokenError with what was found unless the promise is kept."""
+    if not kept:
+        raise BrokenError(found)
+
+
+def run_check(name: str, check: Callable[[], str]) -> Check:
+    """Run one check. Any exception is a failed check: one broken promise must not hide the others."""
+    try:
+        return Check(name=name, passed=True, detail=check())
+    except BrokenError as broken:
+        return Check(name=name, passed=False, detail=str(broken))
+    except Exception as error:
+        return Check(name=name, passed=False, detail=f"{type(error).__name__}: {error}")

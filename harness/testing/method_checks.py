@@ -1,0 +1,213 @@
+"""Whether a method keeps the contract of `harness.method`. Seconds to run, on drawn glyphs."""
+
+import dataclasses
+import pickle
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness import plugins
+from harness.dataset import Dataset
+from harness.episode import Episode, EpisodeShape
+from harness.episode_sequence import SourceSequence
+from harness.evaluation import evaluate
+from harness.learner import Learner
+from harness.method import Method
+from harness.networks import Conv4
+from harness.plugins import Component
+from harness.pools import Pool
+from harness.spec import ImageSpec
+from harness.testing.checks import Check, require, run_check
+
+MAX_WAY = 20
+IMAGES = ImageSpec(size=28, channels=1, scaling="unit")
+UPDATES = 25
+META_BATCH = 4
+
+
+def check_method(method: Any) -> list[Check]:
+    """Whether a method keeps the contract of `harness.method.Method`.
+
+    Nothing is raised: each promise is one `Check`, passed or not.
+    """
+    checks = {
+        "attributes": _attributes,
+        "frozen dataclass that pickles": _pickles,
+        "outer loss is a finite scalar": _loss,
+        "outer gradient is finite and reaches the learner": _gradient,
+        "outer loss and predict are deterministic": _deterministic,
+        "predict gives logits for 2, 5 and 20 ways": _ways,
+        "predict leaves the learner as it was": _unchanged,
+        "order of the labels does not matter": _relabelled,
+        "learner survives saving and loading": _state,
+        "learns: above chance after a few updates": _learns,
+    }
+    subject = _Subject(method)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return [run_check(name, lambda check=check: check(subject)) for name, check in checks.items()]  # type: ignore[misc]
+    finally:
+        torch.set_num_threads(threads)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """The method under test, with glyphs to try it on."""
+
+    method: Method
+
+    def learner(self) -> Learner:
+        torch.manual_seed(0)
+        return self.method.trainer.init(Conv4(filters=8).build(1, IMAGES.size), MAX_WAY)
+
+    def episode(self, k: int = 0, n_way: int = 5, split: str = "train") -> Episode:
+        shape = EpisodeShape(n_way=n_way, n_shot=1, n_query=3)
+        return SourceSequence(self.pools[split], shape, IMAGES, seed=0)[k]
+
+    @cached_property
+    def pools(self) -> dict[str, Pool]:
+        glyphs: Dataset = plugins.build(
+            plugins.DATASETS, Component(plugin="glyphs", params={"n_classes": 100, "images_per_class": 8})
+        )
+        return {split: _pool(glyphs, split) for split in ("train", "test")}
+
+    def loss(self, learner: Learner, n_episodes: int = 3) -> Tensor:
+        return self.method.outer_loss(learner, [self.episode(k) for k in range(n_episodes)])
+
+
+def _pool(dataset: Dataset, split: str) -> Pool:
+    """A pool in memory."""
+    classes = list(dataset.read(split, IMAGES.size, None))
+    return Pool(
+        key="in memory",
+        source=dataset.name,
+        split=split,
+        images=np.concatenate([images for _, images in classes]),
+        class_names=tuple(name for name, _ in classes),
+        class_sizes=np.array([len(images) for _, images in classes], dtype=np.int64),
+        fingerprint="",
+        sha256="",
+    )
+
+
+def _attributes(subject: _Subject) -> str:
+    method = subject.method
+    require(isinstance(method, Method), f"{type(method).__name__} lacks a member of harness.method.Method")
+    require(bool(method.name) and isinstance(method.name, str), f"name is {method.name!r}")
+    steps = method.adaptation_steps
+    require(
+        isinstance(steps, int) and steps >= 0, f"adaptation_steps is {steps!r}, not a whole number from 0"
+    )
+    require(isinstance(method.trainer, Method), f"trainer is {method.trainer!r}, not a method")
+    return f"{method.name}, trained by {method.trainer.name}, {steps} steps at test time"
+
+
+def _pickles(subject: _Subject) -> str:
+    method: Any = subject.method
+    require(dataclasses.is_dataclass(method), f"{type(method).__name__} is not a dataclass")
+    require(method.__dataclass_params__.frozen, f"{type(method).__name__} is not frozen")
+    fields = {field.name: field for field in dataclasses.fields(method)}
+    require("name" in fields, "name is not a field")
+    require(fields["name"].default is not dataclasses.MISSING, "name has no default")
+    require(pickle.loads(pickle.dumps(method)) == method, "a pickled copy is not equal")
+    return f"{len(fields)} fields"
+
+
+def _loss(subject: _Subject) -> str:
+    loss = subject.loss(subject.learner())
+    require(loss.shape == (), f"outer_loss has shape {tuple(loss.shape)}")
+    require(bool(loss.isfinite()), f"outer_loss is {loss.item()}")
+    require(loss.requires_grad, "outer_loss cannot be differentiated")
+    return f"{loss.item():.3f}"
+
+
+def _gradient(subject: _Subject) -> str:
+    learner = subject.learner()
+    # A head of zeros lets no gradient through to the body, so it is moved first.
+    with torch.no_grad():
+        for parameter in learner.parameters():
+            parameter.add_(0.01 * torch.randn_like(parameter))
+    subject.loss(learner).backward()  # type: ignore[no-untyped-call]
+    gradients = [p.grad for p in learner.parameters() if p.grad is not None]
+    require(bool(gradients), "no parameter has a gradient")
+    require(all(bool(g.isfinite().all()) for g in gradients), "a gradient is not finite")
+    reached = sum(bool(g.abs().max() > 0) for g in gradients)
+    require(reached > 0, "every gradient is zero")
+    return f"{reached} of {len(list(learner.parameters()))} parameters"
+
+
+def _deterministic(subject: _Subject) -> str:
+    results = []
+    for _ in range(2):
+        learner = subject.learner()
+        torch.manual_seed(1)
+        loss = subject.loss(learner).detach()
+        torch.manual_seed(1)
+        results.append((loss, subject.method.predict(learner, subject.episode().task).detach()))
+    require(torch.equal(results[0][0], results[1][0]), "the same outer loss computed twice differs")
+    require(torch.equal(results[0][1], results[1][1]), "the same prediction made twice differs")
+    return "bit for bit"
+
+
+def _ways(subject: _Subject) -> str:
+    learner = subject.learner()
+    for n_way in (2, 5, MAX_WAY):
+        episode = subject.episode(n_way=n_way)
+        logits = subject.method.predict(learner, episode.task)
+        expected = (len(episode.query_y), n_way)
+        require(logits.shape == expected, f"{n_way} ways: shape {tuple(logits.shape)}, not {expected}")
+        require(bool(logits.isfinite().all()), f"{n_way} ways: logits are not finite")
+    return f"up to {MAX_WAY}"
+
+
+def _unchanged(subject: _Subject) -> str:
+    learner = subject.learner().eval()
+    before = {name: value.clone() for name, value in learner.state_dict().items()}
+    subject.method.predict(learner, subject.episode().task)
+    changed = [name for name, value in learner.state_dict().items() if not torch.equal(value, before[name])]
+    require(not changed, f"predict changed {changed}")
+    grown = [name for name, parameter in learner.named_parameters() if parameter.grad is not None]
+    require(not grown, f"predict left gradients in {grown}")
+    return f"{len(before)} tensors"
+
+
+def _relabelled(subject: _Subject) -> str:
+    """On a fresh learner, whose head prefers no class, renaming the classes renames the logits."""
+    learner, task = subject.learner(), subject.episode().task
+    order = torch.tensor([3, 0, 4, 1, 2])
+    logits = subject.method.predict(learner, task)
+    renamed = subject.method.predict(learner, dataclasses.replace(task, support_y=order[task.support_y]))
+    require(torch.allclose(renamed[:, order], logits, atol=1e-4), "renaming the classes changes the logits")
+    return "logits follow the names"
+
+
+def _state(subject: _Subject) -> str:
+    learner = subject.learner()
+    task = subject.episode().task
+    other = subject.method.trainer.init(Conv4(filters=8).build(1, IMAGES.size), MAX_WAY)
+    other.load_state_dict(learner.state_dict())
+    same = torch.equal(subject.method.predict(learner, task), subject.method.predict(other, task))
+    require(same, "a learner with the loaded state predicts otherwise: state is kept outside state_dict")
+    return f"{len(learner.state_dict())} tensors"
+
+
+def _learns(subject: _Subject) -> str:
+    learner, method = subject.learner(), subject.method
+    optimiser = torch.optim.Adam(learner.parameters(), lr=3e-3)
+    for update in range(UPDATES):
+        learner.train()
+        optimiser.zero_grad()
+        episodes = [subject.episode(update * META_BATCH + k) for k in range(META_BATCH)]
+        method.outer_loss(learner, episodes).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    scores = evaluate(method, learner, [subject.episode(k, split="test") for k in range(60)], seed=0)
+    accuracy = np.array([score.accuracy for score in scores])
+    mean, error = accuracy.mean(), accuracy.std() / np.sqrt(len(accuracy))
+    found = f"{mean:.1%} ± {error:.1%} on unseen glyphs after {UPDATES} updates; chance is 20%"
+    require(mean - 3 * error > 0.2, found)
+    return found

@@ -1,0 +1,296 @@
+"""Training and the worker, on small real runs of drawn sources."""
+
+import dataclasses
+import math
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from experiments import write_tiny
+from harness import checkpoint, training
+from harness.checkpoint import TrainingState
+from harness.config import load_experiment
+from harness.episode_sequence import MixedSequence, SourceSequence, to_tensor
+from harness.errors import ConfigError
+from harness.experiment import SELECTIONS
+from harness.plan import plan
+from harness.pools import ensure_pool, open_pool
+from harness.progress import Progress
+from harness.selection import select
+from harness.spec import ImageSpec, RunSpec
+from harness.store import Workspace
+from harness.training import learning_rate
+from harness.worker import execute, fresh_learner
+from harness_methods.maml import MAML
+
+SAME_NUMBERS = ["method", "source", "seed", "episode", "accuracy", "loss"]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def planned(tmp_path: Path, cache: Path) -> Callable[..., dict[str, RunSpec]]:
+    """The runs of the tiny experiment by method, with their pools prepared."""
+
+    def make(*bindings: str) -> dict[str, RunSpec]:
+        experiment, _ = load_experiment(write_tiny(tmp_path), bindings)
+        made = plan(experiment, data_dir=None, cache=cache)
+        for need in made.pools:
+            ensure_pool(need.dataset, need.source, need.split, need.image_size, data_dir=None, cache=cache)
+        return {run.method_name: run for run in made.runs}
+
+    return make
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, cache: Path) -> Workspace:
+    (tmp_path / "runs").mkdir()
+    return Workspace(runs=tmp_path / "runs", cache=cache)
+
+
+def silent(progress: Progress) -> None:
+    pass
+
+
+def numbers(spec: RunSpec, workspace: Workspace) -> pd.DataFrame:
+    return pd.read_parquet(workspace.folder(spec.run_id).episodes)[SAME_NUMBERS]
+
+
+def weights(spec: RunSpec, workspace: Workspace) -> dict[str, torch.Tensor]:
+    content = checkpoint.load(workspace.folder(spec.run_id).checkpoint, spec.training_id)
+    assert content is not None
+    return content["learner"]  # type: ignore[no-any-return]
+
+
+def elsewhere(workspace: Workspace, name: str) -> Workspace:
+    runs = workspace.runs.parent / name
+    runs.mkdir()
+    return dataclasses.replace(workspace, runs=runs)
+
+
+def test_an_interrupted_run_resumes_to_the_same_bits(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = planned("Regime.iterations = 7", "Regime.validate_every = 3")["maml"]
+    execute(spec, workspace, silent)
+    monkeypatch.setattr(training, "REPORT_SECONDS", 0.0)
+    other = elsewhere(workspace, "interrupted")
+    reached = []
+    for stop in (1, 3, 5):
+
+        def interrupt(progress: Progress, stop: int = stop) -> None:
+            if progress.state == "training" and progress.done == stop:
+                signal.raise_signal(signal.SIGINT)
+
+        with pytest.raises(KeyboardInterrupt):
+            execute(spec, other, interrupt)
+        folder = other.folder(spec.run_id)
+        assert folder.state == "interrupted"
+        content = checkpoint.load(folder.checkpoint, spec.training_id)
+        assert content is not None
+        reached.append(content["state"]["iteration"])
+    assert reached == [2, 4, 6]  # the update in hand is finished
+    execute(spec, other, silent)
+    pd.testing.assert_frame_equal(numbers(spec, workspace), numbers(spec, other), check_exact=True)
+    for name, tensor in weights(spec, workspace).items():
+        assert torch.equal(tensor, weights(spec, other)[name]), name
+    curves = [[{**line, "seconds": 0} for line in w.folder(spec.run_id).curve()] for w in (workspace, other)]
+    assert curves[0] == curves[1]
+    assert [line["iteration"] for line in curves[0]] == [3, 6, 7]
+
+
+def test_work_after_the_last_checkpoint_is_done_again_to_the_same_bits(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace
+) -> None:
+    """As after kill -9: the curve is ahead of the checkpoint and its last line is torn."""
+    spec = planned("Regime.iterations = 6", "Regime.validate_every = 2")["maml"]
+    folder = workspace.folder(spec.run_id)
+
+    def die(progress: Progress) -> None:
+        if progress.done == 4:
+            raise MemoryError("as if killed")
+
+    with pytest.raises(MemoryError):
+        execute(spec, workspace, die)
+    with (folder.path / "curve.jsonl").open("a") as handle:
+        handle.write('{"iteration": 5, "loss": 1.0, "valid_accuracy": 0.1, "seconds": 1}\n{"iterat')
+    execute(spec, workspace, silent)
+    other = elsewhere(workspace, "undisturbed")
+    execute(spec, other, silent)
+    assert [line["iteration"] for line in folder.curve()] == [2, 4, 6]
+    pd.testing.assert_frame_equal(numbers(spec, workspace), numbers(spec, other), check_exact=True)
+
+
+def test_runs_of_one_training_share_the_learner(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace
+) -> None:
+    runs = planned()
+    assert runs["anil"].training_id == runs["nil"].training_id != runs["maml"].training_id
+    execute(runs["anil"], workspace, silent)
+    trained: list[Progress] = []
+    execute(runs["nil"], workspace, trained.append)
+    assert [p for p in trained if p.state == "training"] == []
+    alone = elsewhere(workspace, "alone")
+    execute(runs["nil"], alone, silent)
+    assert numbers(runs["nil"], workspace).equals(numbers(runs["nil"], alone))
+    assert not numbers(runs["nil"], workspace).accuracy.equals(numbers(runs["anil"], workspace).accuracy)
+    curve = workspace.folder(runs["nil"].run_id).curve()
+    assert curve == workspace.folder(runs["anil"].run_id).curve()
+
+
+def test_a_finished_run_is_not_run_again(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace
+) -> None:
+    spec = planned()["anil"]
+    execute(spec, workspace, silent)
+    said: list[Progress] = []
+    execute(spec, workspace, said.append)
+    assert said == []
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
+def test_a_damaged_checkpoint_costs_time_but_no_numbers(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace, damage: bytes | None
+) -> None:
+    spec = planned()["anil"]
+    execute(spec, workspace, silent)
+    before = numbers(spec, workspace)
+    folder = workspace.folder(spec.run_id)
+    content = folder.checkpoint.read_bytes()
+    folder.checkpoint.write_bytes(content[: len(content) // 2] if damage is None else damage)
+    folder.write_status("interrupted")
+    execute(spec, workspace, silent)
+    assert numbers(spec, workspace).equals(before)
+
+
+def test_a_diverging_run_fails_with_its_reason(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = planned()["maml"]
+    monkeypatch.setattr(MAML, "outer_loss", lambda *_: torch.tensor(math.nan, requires_grad=True))
+    with pytest.raises(training.TrainingDivergedError):
+        execute(spec, workspace, silent)
+    status = workspace.folder(spec.run_id).status()
+    assert status["state"] == "failed"
+    assert "outer loss of maml is nan at iteration 1" in status["error"]
+    assert "Traceback" in status["traceback"]
+
+
+def test_the_rows_say_what_was_measured(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace
+) -> None:
+    spec = planned("Evaluation.n_episodes = 4", "MAML.test_inner_steps = 3")["maml"]
+    execute(spec, workspace, silent)
+    rows = pd.read_parquet(workspace.folder(spec.run_id).episodes)
+    assert list(rows.episode) == [0, 1, 2, 3]
+    one = rows.iloc[0]
+    assert (one.n_way, one.n_support, one.n_query) == (5, 5, 10)
+    assert (one.batch_norm, one.selection, one.adaptation_steps) == ("transductive", "best_valid", 3)
+    assert (one.image_size, one.source, one.split) == (16, "glyphs", "test")
+    assert set(rows.accuracy * 10) <= set(range(11))
+    status = workspace.folder(spec.run_id).status()
+    assert status["training_seconds"] > 0
+    assert status["environment"]["torch"] == torch.__version__
+
+
+@pytest.mark.parametrize("rule", SELECTIONS)
+def test_every_selection_rule_chooses(rule: str, planned: Callable[..., dict[str, RunSpec]]) -> None:
+    spec = planned()["anil"]
+    learner = fresh_learner(spec, MAML(), _conv4(spec))
+    best = {name: value + 1 for name, value in learner.state_dict().items()}
+    chosen, iteration = select(rule, learner, TrainingState(iteration=9, best=best, best_iteration=4))
+    assert iteration == {"last": 9, "best_valid": 4}[rule]
+    expected = best if rule == "best_valid" else learner.state_dict()
+    assert all(torch.equal(chosen[name], expected[name]) for name in expected)
+
+
+def _conv4(spec: RunSpec):  # type: ignore[no-untyped-def]
+    from harness import plugins
+
+    return plugins.build(plugins.NETWORKS, spec.network)
+
+
+def test_an_unknown_selection_rule_is_refused(planned: Callable[..., dict[str, RunSpec]]) -> None:
+    spec = planned()["anil"]
+    with pytest.raises(ConfigError, match="'best_test'"):
+        select("best_test", fresh_learner(spec, MAML(), _conv4(spec)), TrainingState())
+
+
+def test_best_valid_is_the_first_of_the_best(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracies = iter([0.2, 0.6, 0.6, 0.4])
+    monkeypatch.setattr(training, "mean_accuracy", lambda *_, **__: next(accuracies))
+    spec = planned("Regime.iterations = 4", "Regime.validate_every = 1")["anil"]
+    execute(spec, workspace, silent)
+    status = workspace.folder(spec.run_id).status()
+    assert (status["selected_iteration"], status["best_valid_accuracy"]) == (2, 0.6)
+
+
+def test_initial_weights_are_pure_in_the_seed(planned: Callable[..., dict[str, RunSpec]]) -> None:
+    spec = planned()["anil"]
+    first, again = (fresh_learner(spec, MAML(), _conv4(spec)).state_dict() for _ in range(2))
+    other = fresh_learner(dataclasses.replace(spec, seed=1), MAML(), _conv4(spec)).state_dict()
+    name = "body.stages.conv1.conv.weight"
+    assert torch.equal(first[name], again[name])
+    assert not torch.equal(first[name], other[name])
+
+
+def test_schedules(planned: Callable[..., dict[str, RunSpec]]) -> None:
+    train = dataclasses.replace(planned()["anil"].train, iterations=100, learning_rate=0.5)
+    assert {learning_rate(train, i) for i in (0, 50, 99)} == {0.5}
+    cosine = dataclasses.replace(train, schedule="cosine")
+    assert learning_rate(cosine, 0) == 0.5
+    assert learning_rate(cosine, 50) == pytest.approx(0.25)
+    assert 0 < learning_rate(cosine, 99) < 0.001
+
+
+def test_mixed_sequences_take_each_source_and_are_pure(
+    planned: Callable[..., dict[str, RunSpec]], cache: Path
+) -> None:
+    spec = planned("Regime.sources = [@Glyphs(), @Textures()]", "Textures.n_classes = 40")["anil"]
+    pools = [open_pool(cache, s.pool_key("train", 16)) for s in spec.train.sources]
+    sequences = [SourceSequence(p, spec.train.shape, spec.images, seed=0) for p in pools]
+    mixed = MixedSequence(sequences, seed=0, stream="train/source")
+    sources = [mixed[k].source for k in range(60)]
+    assert 15 < sources.count("glyphs") < 45
+    assert set(sources) == {"glyphs", "textures"}
+    assert [mixed[k].source for k in reversed(range(60))] == sources[::-1]
+    assert torch.equal(mixed[7].task.support_x, mixed[7].task.support_x)
+    assert mixed[0].task.support_x.shape[1] == 3  # colour among the sources makes every image colour
+
+
+def test_pixels_become_tensors() -> None:
+    grey = np.array([[[[0], [255]], [[51], [102]]]], dtype=np.uint8)
+    unit = to_tensor(grey, ImageSpec(size=2, channels=1, scaling="unit"))
+    assert unit.shape == (1, 1, 2, 2)
+    assert torch.allclose(unit[0, 0], torch.tensor([[0.0, 1.0], [0.2, 0.4]]))
+    signed = to_tensor(grey, ImageSpec(size=2, channels=3, scaling="signed"))
+    assert signed.shape == (1, 3, 2, 2)
+    assert torch.allclose(signed[0, 2], torch.tensor([[-1.0, 1.0], [-0.6, -0.2]]))
+    red = np.zeros((1, 2, 2, 3), dtype=np.uint8)
+    red[..., 0] = 255
+    assert torch.allclose(to_tensor(red, ImageSpec(size=2, channels=1, scaling="unit")), torch.tensor(0.299))
+
+
+def test_too_many_interrupts_stop_at_once(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace
+) -> None:
+    """A second Ctrl-C does not wait for the update in hand."""
+    spec = planned()["anil"]
+
+    def twice(progress: Progress) -> None:
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(spec, workspace, twice)
+    assert workspace.folder(spec.run_id).state == "interrupted"
