@@ -31,16 +31,20 @@ class Dataset(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The source's name in rows and paths."""
 
     @property
-    def channels(self) -> int: ...
+    def channels(self) -> int:
+        """1 (grey) or 3 (RGB)."""
 
     @property
-    def splits(self) -> tuple[str, ...]: ...
+    def splits(self) -> tuple[str, ...]:
+        """The splits it has."""
 
     @property
-    def needs_data(self) -> bool: ...
+    def needs_data(self) -> bool:
+        """Whether raw files are needed."""
 
     def fingerprint(self, data_dir: Path | None) -> str:
         """A short text that changes whenever the raw content or the code that draws it changes.

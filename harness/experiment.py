@@ -68,7 +68,7 @@ class Regime:
     """
 
     sources: Sequence[Dataset]
-    shape: EpisodeShape = EpisodeShape()
+    shape: EpisodeShape = field(default_factory=EpisodeShape)
     iterations: int = 60_000
     meta_batch: int = 4
     learning_rate: float = 1e-3
@@ -106,7 +106,7 @@ class Evaluation:
     """Which episodes every trained learner is tested on: `n_episodes` of each source."""
 
     sources: Sequence[Dataset]
-    shape: EpisodeShape = EpisodeShape()
+    shape: EpisodeShape = field(default_factory=EpisodeShape)
     split: str = "test"
     n_episodes: int = 600
 
@@ -141,11 +141,17 @@ class Experiment:
         for what in ("methods", "regimes", "evaluations"):
             if not getattr(self, what):
                 raise ConfigError(f"Experiment.{what} is empty: name at least one.")
-        if not self.seed_list or any(isinstance(s, bool) or not isinstance(s, int) or s < 0 for s in self.seed_list):
+        if not self.seed_list or any(
+            isinstance(s, bool) or not isinstance(s, int) or s < 0 for s in self.seed_list
+        ):
             raise ConfigError(
                 f"Experiment.seeds must be a number of at least 1 or a list of whole numbers; got {self.seeds!r}."
             )
-        if not self.name or not all(c.isalnum() or c in "-_." for c in self.name) or self.name.startswith("."):
+        if (
+            not self.name
+            or not all(c.isalnum() or c in "-_." for c in self.name)
+            or self.name.startswith(".")
+        ):
             raise ConfigError(
                 f"Experiment.name names a folder: letters, digits, '-', '_' and '.' only; got {self.name!r}."
             )

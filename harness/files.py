@@ -23,7 +23,8 @@ def explained(path: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             cause, cure = "the disk is full", "Free some space"
         elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            cause, cure = "the folder is not writable", "Choose another with --out or --cache, or change its permissions"
+            cause = "the folder is not writable"
+            cure = "Choose another with --out or --cache, or change its permissions"
         elif error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
             cause, cure = "a file stands where a folder is needed, or the other way round", "Move it away"
         else:

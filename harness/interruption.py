@@ -29,7 +29,7 @@ class DeferredInterrupt:
         if self._caught:
             signal.signal(signal.SIGINT, self._previous)
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True

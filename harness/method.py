@@ -35,13 +35,16 @@ class Method(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The method's name in rows."""
 
     @property
-    def trainer(self) -> Method: ...
+    def trainer(self) -> Method:
+        """The method that trains the learner."""
 
     @property
-    def adaptation_steps(self) -> int: ...
+    def adaptation_steps(self) -> int:
+        """Inner steps at test time."""
 
     def init(self, body: Body, max_way: int) -> Learner:
         """A fresh learner on `body` that can tell up to `max_way` classes apart."""

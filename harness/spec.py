@@ -115,7 +115,9 @@ def canonical(value: Any) -> Any:
         return [canonical(item) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise TypeError(f"A parameter of type {type(value).__name__} cannot be part of a run's identity: {value!r}")
+    raise TypeError(
+        f"A parameter of type {type(value).__name__} cannot be part of a run's identity: {value!r}"
+    )
 
 
 def _digest(value: Any, length: int) -> str:

@@ -111,7 +111,9 @@ class LeftOut:
 def run_folders(runs: Path) -> list[RunFolder]:
     """The run folders below `runs`, by name."""
     if not runs.is_dir():
-        raise WorkspaceError(f"There is no folder {runs}. Name an experiment's folder, for example reports/quickstart.")
+        raise WorkspaceError(
+            f"There is no folder {runs}. Name an experiment's folder, for example reports/quickstart."
+        )
     return [RunFolder(path) for path in sorted(runs.iterdir()) if path.is_dir()]
 
 
@@ -123,7 +125,9 @@ def read_episodes(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]
         reason = None
         if folder.state != "done":
             status = folder.status()
-            reason = f"{status.get('state', 'no status')}" + (f": {status['error']}" if "error" in status else "")
+            reason = f"{status.get('state', 'no status')}" + (
+                f": {status['error']}" if "error" in status else ""
+            )
         else:
             try:
                 frames.append(_typed(pd.read_parquet(folder.episodes)))

@@ -44,7 +44,9 @@ def reference_adapted(params: Params, task: Task, names: list[str], steps: int, 
     return now
 
 
-def reference_loss(params: Params, episodes: list[Episode], names: list[str], steps: int, rate: float) -> float:
+def reference_loss(
+    params: Params, episodes: list[Episode], names: list[str], steps: int, rate: float
+) -> float:
     losses = []
     for episode in episodes:
         adapted = reference_adapted(params, episode.task, names, steps, rate)
@@ -82,12 +84,15 @@ def stored(learner: Learner) -> Params:
     return {name: p.detach().clone().contiguous() for name, p in learner.named_parameters()}
 
 
-def outer_gradient(method: InnerLoopMethod, learner: Learner, episodes: list[Episode]) -> tuple[float, Params]:
+def outer_gradient(
+    method: InnerLoopMethod, learner: Learner, episodes: list[Episode]
+) -> tuple[float, Params]:
     learner.zero_grad()
     loss = method.outer_loss(learner, episodes)
     loss.backward()
     grads = {
-        name: torch.zeros_like(p) if p.grad is None else p.grad.clone() for name, p in learner.named_parameters()
+        name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
+        for name, p in learner.named_parameters()
     }
     return loss.item(), grads
 
@@ -228,7 +233,13 @@ def test_unknown_layers_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("inner_steps", -1), ("inner_steps", 1.5), ("inner_lr", 0), ("inner_lr", "fast"), ("test_inner_steps", True)],
+    [
+        ("inner_steps", -1),
+        ("inner_steps", 1.5),
+        ("inner_lr", 0),
+        ("inner_lr", "fast"),
+        ("test_inner_steps", True),
+    ],
 )
 def test_wrong_hyperparameters_are_named(field: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"MAML\.{field} .*{value!r}"):
