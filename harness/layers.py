@@ -98,16 +98,16 @@ class Conv2d(nn.Module):
 
 
 class Head(nn.Module):
-    """The last layer: one linear unit for each of up to `max_way` classes.
+    """The last layer: one linear unit for each of up to `max_way` classes, drawn as torch.nn.Linear draws.
 
-    An episode of n ways uses the first n rows. Rows start at zero, so that a learner trained on fewer ways
-    meets more of them at test time with rows that prefer no class.
+    An episode of n ways uses the first n rows. Rows beyond the ways of the training regime stay as drawn: a
+    learner can be tested on more ways than it was trained on, with that handicap.
     """
 
     def __init__(self, features: int, max_way: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.zeros(max_way, features))
-        self.bias = nn.Parameter(torch.zeros(max_way))
+        drawn = nn.Linear(features, max_way)
+        self.weight, self.bias = drawn.weight, drawn.bias
 
     def forward(self, features: Tensor, n_way: int) -> Tensor:
         """Features [T, N, D] -> logits [T, N, n_way]; weights shared, or [T, max_way, D] and [T, max_way]."""
