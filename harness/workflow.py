@@ -5,6 +5,7 @@ import shlex
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ def run(request: Request, console: Console) -> int:
         if request.fresh:
             _remove(planned, workspace)
         _announce(planned, workspace, console)
+        began = time.perf_counter()
         with showing(console, sum(not is_done(run, workspace) for run in planned.runs)) as display:
             _prepare(planned, request, display)
             write_text(folder / "config.gin", text)
@@ -77,6 +79,7 @@ def run(request: Request, console: Console) -> int:
                 on_progress=display.progress,
                 on_outcome=display.outcome,
             )
+        _record_time(folder, sum(outcome.seconds > 0 for outcome in outcomes), time.perf_counter() - began)
         report(folder, console)
     return _failures(outcomes, workspace)
 
@@ -97,6 +100,7 @@ def report(folder: Path, console: Console) -> Path:
         title=record.get("title") or folder.resolve().name,
         claim=record.get("claim", ""),
         command=record.get("command", ""),
+        took=duration(record["seconds"]) + " of wall clock" if "seconds" in record else "",
         runs=runs or None,
     )
     episodes, _ = read_episodes(runs or [RunFolder(p) for p in sorted((folder / "runs").iterdir())])
@@ -138,17 +142,31 @@ def _remove(planned: Plan, workspace: Workspace) -> None:
 
 
 def _record(folder: Path, planned: Plan, command: str) -> None:
-    """Write experiment.json: what a report must know and the runs do not."""
+    """Write experiment.json: what a report must know and the runs do not.
+
+    The seconds that an earlier, interrupted command spent on the same runs are kept.
+    """
     experiment = planned.experiment
+    runs = [run.run_id for run in planned.runs]
+    before = _read_record(folder)
+    spent = {"seconds": before["seconds"]} if before.get("runs") == runs and "seconds" in before else {}
     value = {
         "name": experiment.name,
         "title": experiment.title,
         "claim": experiment.claim,
         "command": command,
         "harness": harness.__version__,
-        "runs": [run.run_id for run in planned.runs],
+        "runs": runs,
+        **spent,
     }
     write_json(folder / RECORD, value)
+
+
+def _record_time(folder: Path, executed: int, seconds: float) -> None:
+    """Add what this command took to experiment.json, unless it found everything done."""
+    record = _read_record(folder)
+    if executed:
+        write_json(folder / RECORD, {**record, "seconds": round(record.get("seconds", 0) + seconds, 1)})
 
 
 def _read_record(folder: Path) -> dict[str, Any]:

@@ -1,9 +1,13 @@
-"""Fixtures for every test: where the raw data is."""
+"""For every test: one torch thread, as workers have; and where the raw data is."""
 
 import os
 from pathlib import Path
 
 import pytest
+import torch
+
+# Two tests' threads on one busy core wait for one another far longer than they work.
+torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

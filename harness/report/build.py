@@ -20,13 +20,19 @@ from harness.store import RunFolder, run_folders
 
 
 def build_report(
-    folder: Path, *, title: str, claim: str, command: str, runs: list[RunFolder] | None = None
+    folder: Path,
+    *,
+    title: str,
+    claim: str,
+    command: str,
+    took: str = "",
+    runs: list[RunFolder] | None = None,
 ) -> Path:
     """Write the report on `runs` into `folder` and return the path of report.md.
 
     runs: the run folders to report, those of one plan; None for all below `folder`/runs. title, claim: shown
-    at the top. command: the exact command that made the runs. `folder`/config.gin is shown where there is
-    one. The same runs give the same bytes.
+    at the top. command: the exact command that made the runs. took: how long that was, in words.
+    `folder`/config.gin is shown where there is one. The same runs and words give the same bytes.
 
     Raises WorkspaceError when there is no folder of runs, when finished runs of two configurations share a
     name, or when `folder` cannot be written; ConfigError when an episode was measured twice.
@@ -41,7 +47,7 @@ def build_report(
     views = tuple(_panel_view(panel, gathered, looks, figures) for panel in shown)
     curves = _draw_all_curves(gathered, looks, figures)
     _remove_others(figures, {*(view.figure.path for view in views), *(figure.path for figure in curves)})
-    view = _view(folder, gathered, views, curves, title=title, claim=claim, command=command)
+    view = _view(folder, gathered, views, curves, title=title, claim=claim, command=command, took=took)
     write_text(
         folder / "leaderboard.csv", board.to_csv(index=False, float_format="%.6g", lineterminator="\n")
     )
@@ -59,6 +65,7 @@ def _view(
     title: str,
     claim: str,
     command: str,
+    took: str,
 ) -> ReportView:
     runs = gathered.runs
     paragraphs = re.split(r"\n\s*\n", claim.strip()) if claim.strip() else []
@@ -66,6 +73,7 @@ def _view(
         title=title or folder.name,
         claim=tuple(" ".join(paragraph.split()) for paragraph in paragraphs),
         command=command,
+        took=took,
         gin=_gin_text(folder / "config.gin"),
         panels=views,
         curves=curves,

@@ -49,6 +49,7 @@ class ReportView:
     title: str
     claim: tuple[str, ...]
     command: str
+    took: str
     gin: str | None
     panels: tuple[PanelView, ...]
     curves: tuple[Figure, ...]

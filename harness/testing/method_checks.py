@@ -128,10 +128,6 @@ def _loss(subject: _Subject) -> str:
 
 def _gradient(subject: _Subject) -> str:
     learner = subject.learner()
-    # A head of zeros lets no gradient through to the body, so it is moved first.
-    with torch.no_grad():
-        for parameter in learner.parameters():
-            parameter.add_(0.01 * torch.randn_like(parameter))
     subject.loss(learner).backward()  # type: ignore[no-untyped-call]
     gradients = [p.grad for p in learner.parameters() if p.grad is not None]
     require(bool(gradients), "no parameter has a gradient")
@@ -177,8 +173,11 @@ def _unchanged(subject: _Subject) -> str:
 
 
 def _relabelled(subject: _Subject) -> str:
-    """On a fresh learner, whose head prefers no class, renaming the classes renames the logits."""
+    """With a head that prefers no class, renaming the classes renames the logits."""
     learner, task = subject.learner(), subject.episode().task
+    with torch.no_grad():
+        for parameter in learner.head.parameters():
+            parameter.zero_()
     order = torch.tensor([3, 0, 4, 1, 2])
     logits = subject.method.predict(learner, task)
     renamed = subject.method.predict(learner, dataclasses.replace(task, support_y=order[task.support_y]))
