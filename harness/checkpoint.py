@@ -1,5 +1,6 @@
 """The state of a training, on disk: everything that resuming needs to give the same numbers."""
 
+import io
 import math
 import shutil
 from dataclasses import dataclass, field
@@ -19,7 +20,8 @@ class TrainingState:
     """Where a training stands.
 
     `iteration` updates are done. `best_valid` and `best_iteration` are of the checkpoint kept in `best`.
-    `loss_sum` over `loss_count` iterations is the loss since the last line of the curve.
+    `loss_sum` over `loss_count` iterations is the loss since the last line of the curve; `last_loss` and
+    `last_valid` are those of that line.
     """
 
     iteration: int = 0
@@ -29,6 +31,8 @@ class TrainingState:
     best: dict[str, torch.Tensor] = field(default_factory=dict)
     loss_sum: float = 0.0
     loss_count: int = 0
+    last_loss: float | None = None
+    last_valid: float | None = None
 
 
 def save(
@@ -41,7 +45,10 @@ def save(
         "optimiser": optimiser.state_dict(),
         "state": dict(vars(state)),
     }
-    write_aside(path, lambda aside: torch.save(content, aside))
+    # Through memory: torch's own writer reports a full disk as an internal error, Python's as what it is.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_aside(path, lambda aside: aside.write_bytes(buffer.getbuffer()))
 
 
 def load(path: Path, training_id: str) -> dict[str, Any] | None:

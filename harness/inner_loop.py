@@ -54,7 +54,7 @@ def adapt(
         name: parameter.unsqueeze(0).expand(len(below), *parameter.shape)
         for name, parameter in learner.adaptable(mask).items()
     }
-    for _ in range(steps):
+    for _ in range(steps if weights else 0):
         reached = learner.features(weights, below, statistics, start) if features is None else features
         # A sum over tasks of means over images: each task's weights get the gradient of its own mean loss.
         loss = task_losses(learner.logits(weights, reached, batch.n_way), batch.support_y).sum()

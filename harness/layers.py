@@ -33,13 +33,15 @@ class Statistics:
 class BatchNorm(nn.Module):
     """Batch normalisation (Ioffe & Szegedy 2015) with a learned offset and, if asked, a scale.
 
-    Offset and scale are meta-learned but never adapted, as in the code base the ANIL paper built on.
+    Offset and scale are meta-learned but never adapted, as in the code base the ANIL paper built on. The
+    running averages move by `momentum` with every forward pass that tracks, so they cover about the last
+    1 / momentum passes: several tasks, each before and after adaptation.
     """
 
     running_mean: Tensor
     running_var: Tensor
 
-    def __init__(self, channels: int, *, scale: bool, epsilon: float, momentum: float = 0.1) -> None:
+    def __init__(self, channels: int, *, scale: bool, epsilon: float, momentum: float = 0.01) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(channels))
         self.weight = nn.Parameter(torch.ones(channels)) if scale else None
@@ -78,7 +80,7 @@ class BatchNorm(nn.Module):
 
 
 class Conv2d(nn.Module):
-    """A convolution without bias: the batch norm behind it would cancel one exactly.
+    """A convolution without bias: batch norm by the images' own statistics would cancel one exactly.
 
     Weights are drawn uniformly as Glorot & Bengio (2010) and kept channels-last, which CPUs convolve 2 to 4
     times faster.

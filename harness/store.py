@@ -6,7 +6,8 @@
                   checkpoint.pt    the learner (current and best), the optimiser, the counters
                   episodes.parquet one row an episode; there only when the run is done
 
-One writer a file; every file is written aside and renamed.
+One writer a file. Files are written aside and renamed; only curve.jsonl grows line by line, and a torn last
+line is left out when it is read.
 """
 
 import json
@@ -54,6 +55,11 @@ class RunFolder:
     def state(self) -> str | None:
         """The state in status.json; None for a run that never started or whose status cannot be read."""
         return self.status().get("state")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run is finished and its episodes are there."""
+        return self.state == "done" and self.episodes.exists()
 
     def status(self) -> dict[str, Any]:
         """status.json, or an empty dict when there is none or it is damaged."""

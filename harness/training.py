@@ -71,6 +71,8 @@ class Trainer:
                     self.report(self._progress(state, clock))
                 if stopping:
                     raise KeyboardInterrupt
+        if interrupt.requested:  # it came with the last update: the state is saved already
+            raise KeyboardInterrupt
         return state
 
     def _save(self, optimiser: torch.optim.Optimizer, state: TrainingState) -> None:
@@ -111,11 +113,12 @@ class Trainer:
         if accuracy > state.best_valid:
             state.best_valid, state.best_iteration = accuracy, state.iteration
             state.best = {name: value.clone() for name, value in self.learner.state_dict().items()}
+        state.last_loss, state.last_valid = state.loss_sum / state.loss_count, accuracy
         self.folder.append_curve(
             {
                 "iteration": state.iteration,
-                "loss": state.loss_sum / state.loss_count,
-                "valid_accuracy": accuracy,
+                "loss": state.last_loss,
+                "valid_accuracy": state.last_valid,
                 "seconds": round(state.seconds, 3),
             }
         )
@@ -128,8 +131,8 @@ class Trainer:
             done=state.iteration,
             total=self.spec.train.iterations,
             per_second=clock.rate(state.iteration),
-            loss=state.loss_sum / state.loss_count if state.loss_count else None,
-            valid_accuracy=None if state.best_valid == -math.inf else state.best_valid,
+            loss=state.loss_sum / state.loss_count if state.loss_count else state.last_loss,
+            valid_accuracy=state.last_valid,
         )
 
 

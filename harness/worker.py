@@ -1,7 +1,6 @@
 """One run in one process: no Ray, no gin, no tensorflow. Serial and Ray runs call the same `execute`."""
 
 import os
-import resource
 import time
 import traceback
 from dataclasses import asdict
@@ -10,7 +9,7 @@ import pandas as pd
 import torch
 
 from harness import checkpoint, plugins
-from harness.environment import describe_environment, keep_freed_memory
+from harness.environment import describe_environment, keep_freed_memory, peak_memory_mb, reset_peak_memory
 from harness.episode_sequence import EpisodeSequence, MixedSequence, SourceSequence
 from harness.evaluation import evaluate
 from harness.learner import Learner
@@ -40,6 +39,7 @@ def execute(spec: RunSpec, workspace: Workspace, report: Report) -> None:
         return
     torch.set_num_threads(THREADS)
     keep_freed_memory()
+    reset_peak_memory()
     folder.begin(spec)
     try:
         _execute(spec, workspace, folder, report)
@@ -74,7 +74,7 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
         best_valid_accuracy=state.best_valid,
         training_seconds=round(state.seconds, 3),
         evaluation_seconds=round(time.perf_counter() - began, 3),
-        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        peak_memory_mb=peak_memory_mb(),
         environment=describe_environment(),
         process=os.getpid(),
     )

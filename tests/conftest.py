@@ -1,10 +1,18 @@
-"""For every test: one torch thread, as workers have; and where the raw data is."""
+"""For every test: one torch thread, as workers have; where the raw data is; small real runs."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+
+from experiments import write_tiny
+from harness.config import load_experiment
+from harness.plan import plan
+from harness.pools import ensure_pool
+from harness.spec import RunSpec
+from harness.store import Workspace
 
 # Two tests' threads on one busy core wait for one another far longer than they work.
 torch.set_num_threads(1)
@@ -20,3 +28,28 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no raw data at {folder}; set HARNESS_DATA to the folder that has it")
     return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def planned(tmp_path: Path, cache: Path) -> Callable[..., dict[str, RunSpec]]:
+    """The runs of the tiny experiment by method, with their pools prepared."""
+
+    def make(*bindings: str) -> dict[str, RunSpec]:
+        experiment, _ = load_experiment(write_tiny(tmp_path), bindings)
+        made = plan(experiment, data_dir=None, cache=cache)
+        for need in made.pools:
+            ensure_pool(need.dataset, need.source, need.split, need.image_size, data_dir=None, cache=cache)
+        return {run.method_name: run for run in made.runs}
+
+    return make
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, cache: Path) -> Workspace:
+    (tmp_path / "runs").mkdir()
+    return Workspace(runs=tmp_path / "runs", cache=cache)

@@ -1,8 +1,6 @@
 """Training and the worker, on small real runs of drawn sources."""
 
 import dataclasses
-import math
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,122 +9,25 @@ import pandas as pd
 import pytest
 import torch
 
-from experiments import write_tiny
-from harness import checkpoint, training
+from harness import training
 from harness.checkpoint import TrainingState
-from harness.config import load_experiment
+from harness.episode import Task
 from harness.episode_sequence import MixedSequence, SourceSequence, to_tensor
 from harness.errors import ConfigError
 from harness.experiment import SELECTIONS
-from harness.plan import plan
-from harness.pools import ensure_pool, open_pool
+from harness.learner import Learner
+from harness.method import Method
+from harness.pools import open_pool
 from harness.progress import Progress
 from harness.selection import select
 from harness.spec import ImageSpec, RunSpec
 from harness.store import Workspace
 from harness.training import learning_rate
 from harness.worker import execute, fresh_learner
+from harness_methods.anil import ANIL
 from harness_methods.maml import MAML
-
-SAME_NUMBERS = ["method", "source", "seed", "episode", "accuracy", "loss"]
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def planned(tmp_path: Path, cache: Path) -> Callable[..., dict[str, RunSpec]]:
-    """The runs of the tiny experiment by method, with their pools prepared."""
-
-    def make(*bindings: str) -> dict[str, RunSpec]:
-        experiment, _ = load_experiment(write_tiny(tmp_path), bindings)
-        made = plan(experiment, data_dir=None, cache=cache)
-        for need in made.pools:
-            ensure_pool(need.dataset, need.source, need.split, need.image_size, data_dir=None, cache=cache)
-        return {run.method_name: run for run in made.runs}
-
-    return make
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, cache: Path) -> Workspace:
-    (tmp_path / "runs").mkdir()
-    return Workspace(runs=tmp_path / "runs", cache=cache)
-
-
-def silent(progress: Progress) -> None:
-    pass
-
-
-def numbers(spec: RunSpec, workspace: Workspace) -> pd.DataFrame:
-    return pd.read_parquet(workspace.folder(spec.run_id).episodes)[SAME_NUMBERS]
-
-
-def weights(spec: RunSpec, workspace: Workspace) -> dict[str, torch.Tensor]:
-    content = checkpoint.load(workspace.folder(spec.run_id).checkpoint, spec.training_id)
-    assert content is not None
-    return content["learner"]  # type: ignore[no-any-return]
-
-
-def elsewhere(workspace: Workspace, name: str) -> Workspace:
-    runs = workspace.runs.parent / name
-    runs.mkdir()
-    return dataclasses.replace(workspace, runs=runs)
-
-
-def test_an_interrupted_run_resumes_to_the_same_bits(
-    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spec = planned("Regime.iterations = 7", "Regime.validate_every = 3")["maml"]
-    execute(spec, workspace, silent)
-    monkeypatch.setattr(training, "REPORT_SECONDS", 0.0)
-    other = elsewhere(workspace, "interrupted")
-    reached = []
-    for stop in (1, 3, 5):
-
-        def interrupt(progress: Progress, stop: int = stop) -> None:
-            if progress.state == "training" and progress.done == stop:
-                signal.raise_signal(signal.SIGINT)
-
-        with pytest.raises(KeyboardInterrupt):
-            execute(spec, other, interrupt)
-        folder = other.folder(spec.run_id)
-        assert folder.state == "interrupted"
-        content = checkpoint.load(folder.checkpoint, spec.training_id)
-        assert content is not None
-        reached.append(content["state"]["iteration"])
-    assert reached == [2, 4, 6]  # the update in hand is finished
-    execute(spec, other, silent)
-    pd.testing.assert_frame_equal(numbers(spec, workspace), numbers(spec, other), check_exact=True)
-    for name, tensor in weights(spec, workspace).items():
-        assert torch.equal(tensor, weights(spec, other)[name]), name
-    curves = [[{**line, "seconds": 0} for line in w.folder(spec.run_id).curve()] for w in (workspace, other)]
-    assert curves[0] == curves[1]
-    assert [line["iteration"] for line in curves[0]] == [3, 6, 7]
-
-
-def test_work_after_the_last_checkpoint_is_done_again_to_the_same_bits(
-    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace
-) -> None:
-    """As after kill -9: the curve is ahead of the checkpoint and its last line is torn."""
-    spec = planned("Regime.iterations = 6", "Regime.validate_every = 2")["maml"]
-    folder = workspace.folder(spec.run_id)
-
-    def die(progress: Progress) -> None:
-        if progress.done == 4:
-            raise MemoryError("as if killed")
-
-    with pytest.raises(MemoryError):
-        execute(spec, workspace, die)
-    with (folder.path / "curve.jsonl").open("a") as handle:
-        handle.write('{"iteration": 5, "loss": 1.0, "valid_accuracy": 0.1, "seconds": 1}\n{"iterat')
-    execute(spec, workspace, silent)
-    other = elsewhere(workspace, "undisturbed")
-    execute(spec, other, silent)
-    assert [line["iteration"] for line in folder.curve()] == [2, 4, 6]
-    pd.testing.assert_frame_equal(numbers(spec, workspace), numbers(spec, other), check_exact=True)
+from harness_methods.nil import NIL
+from real_runs import elsewhere, numbers, silent
 
 
 def test_runs_of_one_training_share_the_learner(
@@ -156,32 +57,23 @@ def test_a_finished_run_is_not_run_again(
     assert said == []
 
 
-@pytest.mark.parametrize("damage", [b"", b"not a checkpoint", None])
-def test_a_damaged_checkpoint_costs_time_but_no_numbers(
-    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace, damage: bytes | None
-) -> None:
-    spec = planned()["anil"]
-    execute(spec, workspace, silent)
-    before = numbers(spec, workspace)
-    folder = workspace.folder(spec.run_id)
-    content = folder.checkpoint.read_bytes()
-    folder.checkpoint.write_bytes(content[: len(content) // 2] if damage is None else damage)
-    folder.write_status("interrupted")
-    execute(spec, workspace, silent)
-    assert numbers(spec, workspace).equals(before)
-
-
-def test_a_diverging_run_fails_with_its_reason(
+def test_every_method_meets_the_same_episodes(
     planned: Callable[..., dict[str, RunSpec]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = planned()["maml"]
-    monkeypatch.setattr(MAML, "outer_loss", lambda *_: torch.tensor(math.nan, requires_grad=True))
-    with pytest.raises(training.TrainingDivergedError):
+    met: dict[str, list[tuple[float, float]]] = {}
+    for method in (MAML, ANIL, NIL):
+
+        def predict(self: Method, learner: Learner, task: Task) -> torch.Tensor:
+            found = (task.support_x.double().sum().item(), task.query_x.double().sum().item())
+            met.setdefault(self.name, []).append(found)
+            return torch.zeros(len(task.query_x), task.n_way)
+
+        monkeypatch.setattr(method, "predict", predict)
+    for spec in planned().values():
         execute(spec, workspace, silent)
-    status = workspace.folder(spec.run_id).status()
-    assert status["state"] == "failed"
-    assert "outer loss of maml is nan at iteration 1" in status["error"]
-    assert "Traceback" in status["traceback"]
+    tests = [met[name][-3:] for name in ("maml", "anil", "nil")]
+    assert tests[0] == tests[1] == tests[2]
+    assert len(set(tests[0])) == 3
 
 
 def test_the_rows_say_what_was_measured(
@@ -279,18 +171,3 @@ def test_pixels_become_tensors() -> None:
     red = np.zeros((1, 2, 2, 3), dtype=np.uint8)
     red[..., 0] = 255
     assert torch.allclose(to_tensor(red, ImageSpec(size=2, channels=1, scaling="unit")), torch.tensor(0.299))
-
-
-def test_too_many_interrupts_stop_at_once(
-    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace
-) -> None:
-    """A second Ctrl-C does not wait for the update in hand."""
-    spec = planned()["anil"]
-
-    def twice(progress: Progress) -> None:
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        execute(spec, workspace, twice)
-    assert workspace.folder(spec.run_id).state == "interrupted"

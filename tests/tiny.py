@@ -1,7 +1,5 @@
 """Tiny networks and episodes in float64, for tests that check mathematics."""
 
-from collections.abc import Sequence
-
 import torch
 
 from harness.episode import Episode, Task
@@ -65,8 +63,3 @@ def tiny_learner(
             if name.endswith("norm.bias"):
                 parameter.normal_(std=0.3)
     return learner
-
-
-def flat(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-    """All elements in one row."""
-    return torch.cat([t.detach().flatten() for t in tensors])

@@ -25,7 +25,7 @@ from harness.testing.checks import Check, require, run_check
 
 MAX_WAY = 20
 IMAGES = ImageSpec(size=28, channels=1, scaling="unit")
-UPDATES = 25
+UPDATES = 60
 META_BATCH = 4
 
 
@@ -197,14 +197,14 @@ def _state(subject: _Subject) -> str:
 
 def _learns(subject: _Subject) -> str:
     learner, method = subject.learner(), subject.method
-    optimiser = torch.optim.Adam(learner.parameters(), lr=3e-3)
+    optimiser = torch.optim.Adam(learner.parameters(), lr=1e-2)
     for update in range(UPDATES):
         learner.train()
         optimiser.zero_grad()
         episodes = [subject.episode(update * META_BATCH + k) for k in range(META_BATCH)]
         method.outer_loss(learner, episodes).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
-    scores = evaluate(method, learner, [subject.episode(k, split="test") for k in range(60)], seed=0)
+    scores = evaluate(method, learner, [subject.episode(k, split="test") for k in range(100)], seed=0)
     accuracy = np.array([score.accuracy for score in scores])
     mean, error = accuracy.mean(), accuracy.std() / np.sqrt(len(accuracy))
     found = f"{mean:.1%} ± {error:.1%} on unseen glyphs after {UPDATES} updates; chance is 20%"
