@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from harness.dataset import SPLITS
 from harness.episode import EpisodeShape
-from harness.errors import ConfigError, did_you_mean, named_choices
+from harness.errors import ConfigError
+from harness.parameters import check_above, check_choice, check_fields, check_whole
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
@@ -18,21 +19,6 @@ if TYPE_CHECKING:
 SELECTIONS = ("last", "best_valid")
 SCHEDULES = ("constant", "cosine")
 SCALINGS = ("unit", "signed")
-
-
-def _choice(subject: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise ConfigError(
-            f"{subject} must be one of {named_choices(allowed)}; got {value!r}."
-            f"{did_you_mean(str(value), allowed)}"
-        )
-
-
-def _at_least(subject: str, value: float, least: float, *, whole: bool = True) -> None:
-    wrong_type = isinstance(value, bool) or not isinstance(value, int if whole else (int, float))
-    if wrong_type or value < least:
-        kind = "a whole number" if whole else "a number"
-        raise ConfigError(f"{subject} must be {kind} of at least {least}; got {value!r}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +34,9 @@ class Images:
     scaling: str = "unit"
 
     def __post_init__(self) -> None:
-        _at_least("Images.size", self.size, 8)
-        _choice("Images.scaling", self.scaling, SCALINGS)
+        check_fields(self)
+        check_whole("Images.size", self.size, low=8)
+        check_choice("Images.scaling", self.scaling, SCALINGS)
         if self.channels not in (None, 1, 3):
             raise ConfigError(f"Images.channels must be 1, 3 or None; got {self.channels!r}.")
 
@@ -83,17 +70,18 @@ class Regime:
     def __post_init__(self) -> None:
         if not self.sources:
             raise ConfigError("Regime.sources is empty: name at least one source to train on.")
-        _at_least("Regime.iterations", self.iterations, 1)
-        _at_least("Regime.meta_batch", self.meta_batch, 1)
-        _at_least("Regime.validate_every", self.validate_every, 1)
-        _at_least("Regime.validation_episodes", self.validation_episodes, 1)
-        _at_least("Regime.learning_rate", self.learning_rate, 0, whole=False)
-        _choice("Regime.schedule", self.schedule, SCHEDULES)
-        _choice("Regime.selection", self.selection, SELECTIONS)
-        if self.gradient_clip is not None and not self.gradient_clip > 0:
+        check_fields(self)
+        for field_name in ("iterations", "meta_batch", "validate_every", "validation_episodes"):
+            check_whole(f"Regime.{field_name}", getattr(self, field_name), low=1)
+        if self.learning_rate < 0:
             raise ConfigError(
-                f"Regime.gradient_clip must be above 0, or None for no clipping; got {self.gradient_clip!r}."
+                f"Regime.learning_rate must be a number of at least 0; got {self.learning_rate!r}."
             )
+        check_choice("Regime.schedule", self.schedule, SCHEDULES)
+        check_choice("Regime.selection", self.selection, SELECTIONS)
+        check_above("Regime.gradient_clip", self.gradient_clip, 0, otherwise=", or None for no clipping")
+        if self.name == "":
+            raise ConfigError("Regime.name must be a name, or None for the names of the sources; got ''.")
 
     @property
     def label(self) -> str:
@@ -113,8 +101,8 @@ class Evaluation:
     def __post_init__(self) -> None:
         if not self.sources:
             raise ConfigError("Evaluation.sources is empty: name at least one source to evaluate on.")
-        _choice("Evaluation.split", self.split, SPLITS)
-        _at_least("Evaluation.n_episodes", self.n_episodes, 2)
+        check_choice("Evaluation.split", self.split, SPLITS)
+        check_whole("Evaluation.n_episodes", self.n_episodes, low=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,15 +126,13 @@ class Experiment:
     claim: str = ""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for what in ("methods", "regimes", "evaluations"):
             if not getattr(self, what):
                 raise ConfigError(f"Experiment.{what} is empty: name at least one.")
-        if not self.seed_list or any(
-            isinstance(s, bool) or not isinstance(s, int) or s < 0 for s in self.seed_list
-        ):
-            raise ConfigError(
-                f"Experiment.seeds must be a number of at least 1 or a list of whole numbers; got {self.seeds!r}."
-            )
+        _check_seeds(self.seeds)
+        if self.max_way is not None:
+            check_whole("Experiment.max_way", self.max_way, low=2)
         if (
             not self.name
             or not all(c.isalnum() or c in "-_." for c in self.name)
@@ -160,3 +146,12 @@ class Experiment:
     def seed_list(self) -> tuple[int, ...]:
         """The seeds, one after another."""
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else tuple(self.seeds)
+
+
+def _check_seeds(seeds: object) -> None:
+    listed = seeds if isinstance(seeds, Sequence) else [seeds]
+    whole = all(isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in listed)
+    if not whole or not listed or seeds == 0:
+        raise ConfigError(
+            f"Experiment.seeds must be a number of at least 1 or a list of whole numbers; got {seeds!r}."
+        )

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.errors import ConfigError
 from harness.learner import LayerMask, Learner, Weights, query_features, support_statistics
+from harness.parameters import check_above, check_fields, check_whole
 from harness.task_batch import TaskBatch, equal_shapes, stack
 
 if TYPE_CHECKING:
@@ -101,18 +101,13 @@ class InnerLoopMethod:
     inner_gradient_clip: float | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        plugin = type(self).__name__
         for field in ("inner_steps", "test_inner_steps"):
-            value = getattr(self, field)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-                raise ConfigError(
-                    f"{type(self).__name__}.{field} must be a whole number of at least 0; got {value!r}."
-                )
+            if (value := getattr(self, field)) is not None:
+                check_whole(f"{plugin}.{field}", value, low=0)
         for field in ("inner_lr", "test_inner_lr", "inner_gradient_clip"):
-            value = getattr(self, field)
-            if value is not None and (
-                not isinstance(value, (int, float)) or isinstance(value, bool) or value <= 0
-            ):
-                raise ConfigError(f"{type(self).__name__}.{field} must be a number above 0; got {value!r}.")
+            check_above(f"{plugin}.{field}", getattr(self, field), 0)
 
     def adapted_layers(self, learner: Learner) -> LayerMask:
         """The layers the inner loop changes."""

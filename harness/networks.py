@@ -10,8 +10,9 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from harness.errors import ConfigError, did_you_mean, named_choices
+from harness.errors import ConfigError
 from harness.layers import BatchNorm, Conv2d, Statistics
+from harness.parameters import check_above, check_choice, check_fields, check_name, check_whole
 
 BATCH_NORM_POLICIES = ("transductive", "support", "running")
 """What normalises the queries. `transductive`: the queries' own statistics, as MAML's code does, so the queries
@@ -120,19 +121,13 @@ class Conv4:
     batch_norm_epsilon: float = 1e-3
 
     def __post_init__(self) -> None:
-        for field, allowed in (
-            ("downsample", ("stride", "max_pool")),
-            ("readout", ("mean", "flatten")),
-            ("batch_norm", BATCH_NORM_POLICIES),
-        ):
-            value = getattr(self, field)
-            if value not in allowed:
-                raise ConfigError(
-                    f"Conv4.{field} must be one of {named_choices(allowed)}; got {value!r}."
-                    f"{did_you_mean(str(value), allowed)}"
-                )
-        if not isinstance(self.filters, int) or self.filters < 1:
-            raise ConfigError(f"Conv4.filters must be a whole number of at least 1; got {self.filters!r}.")
+        check_fields(self)
+        check_name("Conv4", self.name)
+        check_choice("Conv4.downsample", self.downsample, ("stride", "max_pool"))
+        check_choice("Conv4.readout", self.readout, ("mean", "flatten"))
+        check_choice("Conv4.batch_norm", self.batch_norm, BATCH_NORM_POLICIES)
+        check_whole("Conv4.filters", self.filters, low=1)
+        check_above("Conv4.batch_norm_epsilon", self.batch_norm_epsilon, 0)
 
     def build(self, in_channels: int, image_size: int) -> Body:
         """A freshly drawn body; raises ConfigError for images too small for four halvings."""

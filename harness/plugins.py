@@ -12,7 +12,8 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from harness.errors import PluginError, did_you_mean, named_choices
+from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
+from harness.parameters import fit
 
 METHODS, DATASETS, NETWORKS = "harness.methods", "harness.datasets", "harness.networks"
 WORDS = {METHODS: "method", DATASETS: "source", NETWORKS: "network"}
@@ -98,7 +99,9 @@ def load(group: str, name: str) -> type[Any]:
 def describe(group: str, instance: Any) -> Component:
     """The instance as plain data; plugins of the same group among its parameters are described in turn.
 
-    Raises PluginError when its class is not registered under `group`.
+    A whole number stands as a float in a field of `float`, so that 2 and 2.0 give one description.
+    Raises PluginError when its class is not registered under `group`, ConfigError for a value of another type
+    than the field declares.
     """
     name = plugin_name(group, type(instance))
     if name is None:
@@ -107,13 +110,23 @@ def describe(group: str, instance: Any) -> Component:
             f"Registered: {named_choices(names(group))}. "
             f"Add it to the entry points {group!r} of its package and `pip install -e .` that package again."
         )
-    values = {f.name: getattr(instance, f.name) for f in dataclasses.fields(instance) if f.init}
-    return Component(plugin=name, params={key: _plain(group, value) for key, value in values.items()})
+    params = {f.name: _plain(group, _value(instance, f)) for f in dataclasses.fields(instance) if f.init}
+    return Component(plugin=name, params=params)
 
 
 def plugin_name(group: str, cls: type) -> str | None:
     """The name that `cls` is registered under in `group`; None when it is not."""
     return next((name for name, entry in _entries(group).items() if _same_class(entry, cls)), None)
+
+
+def _value(instance: Any, field: "dataclasses.Field[Any]") -> Any:
+    value = getattr(instance, field.name)
+    try:
+        return fit(f"{type(instance).__name__}.{field.name}", field.type, value)
+    except ConfigError:
+        if value is field.default:  # the author's own, declared carelessly: `rate: float = None`
+            return value
+        raise
 
 
 def _plain(group: str, value: Any) -> Any:

@@ -130,14 +130,14 @@ def test_every_texture_family_and_every_scene_is_drawn() -> None:
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"n_classes": 19}, "n_classes is 19; use a whole number from 20"),
-        ({"n_classes": 10_001}, "n_classes is 10001"),
-        ({"n_classes": 30.0}, "n_classes is 30.0"),
-        ({"n_classes": True}, "n_classes is True"),
-        ({"images_per_class": 1}, "images_per_class is 1"),
-        ({"seed": -1}, "seed is -1"),
-        ({"seed": "0"}, "seed is '0'"),
-        ({"name": "a b"}, "name is 'a b'"),
+        ({"n_classes": 19}, "n_classes must be a whole number from 20 to .*; got 19"),
+        ({"n_classes": 10_001}, "n_classes must .* got 10001"),
+        ({"n_classes": 30.0}, "n_classes must .* got 30.0"),
+        ({"n_classes": True}, "n_classes must .* got True"),
+        ({"images_per_class": 1}, "images_per_class must .* got 1"),
+        ({"seed": -1}, "seed must .* got -1"),
+        ({"seed": "0"}, "seed must .* got '0'"),
+        ({"name": "a b"}, "name must .* got 'a b'"),
     ],
 )
 def test_wrong_parameters_are_config_errors(source: Any, parameters: dict[str, Any], message: str) -> None:

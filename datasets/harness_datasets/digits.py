@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.dataset import ClassImages
-from harness_datasets.parameters import check_name, check_split
+from harness.parameters import check_name, check_split
 
 VERSION = "digits-1"
 BRIGHTEST = 16

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from harness.dataset import SPLITS, ClassImages
+from harness.parameters import check_name, check_split, check_whole
 from harness.seeds import counter_rng
-from harness_datasets.parameters import check_name, check_split, check_whole
 
 TRAIN_SHARE, VALID_SHARE = 0.60, 0.15
 PROBE_SIZE = 28

@@ -16,7 +16,7 @@ from PIL import Image
 
 from harness.dataset import SPLITS, ClassImages
 from harness.errors import DataError
-from harness_datasets.parameters import check_choice, check_flag, check_name, check_split
+from harness.parameters import check_choice, check_fields, check_name, check_split
 from harness_datasets.raw_files import RawFolder, find_raw_folder
 
 VERSION = "omniglot-1"
@@ -122,7 +122,7 @@ class Omniglot:
     def __post_init__(self) -> None:
         check_name("Omniglot", self.name)
         check_choice("Omniglot.split", self.split, tuple(SPLITTERS))
-        check_flag("Omniglot.rotations", self.rotations)
+        check_fields(self)
 
     def fingerprint(self, data_dir: Path | None) -> str:
         """Of (path, CRC-32, size) of every drawing: the same for the archives and the unpacked folders.

@@ -11,6 +11,7 @@ from harness.episode import Episode, Task
 from harness.learner import Learner, embed
 from harness.method import Method
 from harness.networks import Body
+from harness.parameters import check_fields
 from harness.task_batch import stack
 from harness_methods.anil import ANIL
 
@@ -25,6 +26,9 @@ class NIL:
 
     name: str = "nil"
     trainer: Method = field(default_factory=ANIL)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
     @property
     def adaptation_steps(self) -> int:

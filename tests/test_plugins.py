@@ -1,0 +1,84 @@
+from dataclasses import dataclass
+
+import pytest
+
+from harness import plugins
+from harness.errors import ConfigError
+from harness.parameters import check_fields
+from harness.spec import canonical
+from harness_methods.anil import ANIL
+from harness_methods.maml import MAML
+from harness_methods.nil import NIL
+
+
+def test_plugins_in_plugins_survive_the_round_trip() -> None:
+    method = NIL(name="nil5", trainer=ANIL(inner_steps=3, name="anil3"))
+    component = plugins.describe(plugins.METHODS, method)
+    assert plugins.build(plugins.METHODS, component) == method
+
+
+@dataclass(frozen=True, kw_only=True)
+class Careless:
+    """A plugin of another author, who checks nothing."""
+
+    name: str = "careless"
+    rate: float = 1
+    clip: float | None = None
+    steps: int = None  # type: ignore[assignment]
+    exact: bool = False
+    widths: tuple[int, ...] = (1, 2)
+
+
+@pytest.fixture
+def careless(monkeypatch: pytest.MonkeyPatch) -> None:
+    def plugin_name(group: str, cls: type) -> str | None:
+        return "careless" if cls is Careless else None
+
+    monkeypatch.setattr(plugins, "plugin_name", plugin_name)
+
+
+@pytest.mark.usefixtures("careless")
+def test_equal_numbers_give_equal_descriptions_in_any_plugin() -> None:
+    whole, broken = (plugins.describe(plugins.METHODS, Careless(rate=rate, clip=rate)) for rate in (2, 2.0))
+    assert str(canonical(whole)) == str(canonical(broken))
+    assert "2.0" in str(canonical(whole))
+    assert plugins.describe(plugins.METHODS, Careless()).params["steps"] is None
+
+
+@pytest.mark.usefixtures("careless")
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"rate": "2"}, "Careless.rate must be a finite number; got '2'"),
+        ({"clip": True}, "Careless.clip must be a finite number or None; got True"),
+        ({"steps": 1.5}, "Careless.steps must be a whole number; got 1.5"),
+        ({"exact": "no"}, "Careless.exact must be True or False; got 'no'"),
+        ({"exact": 1}, "Careless.exact must be True or False; got 1"),
+        ({"name": None}, "Careless.name must be text; got None"),
+    ],
+)
+def test_a_plugin_that_checks_nothing_is_checked_by_its_types(values: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        plugins.describe(plugins.METHODS, Careless(**values))  # type: ignore[arg-type]
+
+
+def test_annotations_may_be_types_as_well_as_text() -> None:
+    @dataclass(frozen=True)
+    class Typed:
+        rate: "float | None" = 1
+        exact: bool = False
+
+    typed = Typed()
+    check_fields(typed)
+    assert isinstance(typed.rate, float)
+    with pytest.raises(ConfigError, match=r"Typed\.rate must be a finite number or None; got nan"):
+        check_fields(Typed(rate=float("nan")))
+    with pytest.raises(ConfigError, match=r"Typed\.rate must be a finite number or None; got 1000"):
+        check_fields(Typed(rate=10**400))
+
+
+def test_the_identity_of_a_method_does_not_depend_on_how_a_number_is_written() -> None:
+    assert isinstance(MAML(inner_lr=2).inner_lr, float)
+    assert isinstance(NIL(trainer=ANIL(test_inner_lr=1)).trainer.test_inner_lr, float)  # type: ignore[attr-defined]
+    described = (plugins.describe(plugins.METHODS, MAML(inner_lr=rate)) for rate in (2, 2.0))
+    assert len({str(canonical(component)) for component in described}) == 1
