@@ -4,6 +4,7 @@ from torch import Tensor
 
 from harness.checkpoint import TrainingState
 from harness.errors import ConfigError, named_choices
+from harness.experiment import SELECTIONS
 from harness.learner import Learner
 
 
@@ -18,4 +19,4 @@ def select(rule: str, learner: Learner, state: TrainingState) -> tuple[dict[str,
         return learner.state_dict(), state.iteration
     if rule == "best_valid":
         return state.best, state.best_iteration
-    raise ConfigError(f"Unknown selection rule {rule!r}; known: {named_choices(['last', 'best_valid'])}.")
+    raise ConfigError(f"Unknown selection rule {rule!r}; known: {named_choices(SELECTIONS)}.")
