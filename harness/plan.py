@@ -140,9 +140,6 @@ def _collect(problems: list[str], step: Callable[[], object]) -> None:
         step()
     except HarnessError as error:
         problems.append(str(error))
-    except TypeError as error:
-        # canonical() refuses parameters that JSON cannot hold.
-        problems.append(f"{error}. Give it a number, a text, True, False, None, or a list of these.")
 
 
 def _datasets(experiment: Experiment) -> Iterator[Dataset]:
@@ -164,9 +161,11 @@ def _episodes(experiment: Experiment) -> Iterator[tuple[Dataset, str, EpisodeSha
 
 
 def _name_problems(experiment: Experiment) -> list[str]:
-    methods = [str(method.name) for method in experiment.methods]
+    methods = [method.name for method in experiment.methods]
     regimes = [regime.label for regime in experiment.regimes]
-    problems = [f"Two methods are called {name!r}: {_renaming('method')}" for name in _repeated(methods)]
+    problems = [
+        f"Two methods are called {name!r}: {_renaming('method')}" for name in _repeated(map(str, methods))
+    ]
     problems += [f"Two regimes are called {name!r}: {_renaming('regime')}" for name in _repeated(regimes)]
     by_name: dict[str, set[str]] = {}
     for dataset in _datasets(experiment):
@@ -184,9 +183,15 @@ def _name_problems(experiment: Experiment) -> list[str]:
             f"The {kind} name {name!r} becomes part of a folder's name: "
             "use letters, digits, '-', '_', '.' and '+' only."
             for name in names
-            if not name or not all(c.isalnum() or c in "-_.+" for c in name) or name.startswith(".")
+            if not _fits_a_folder(name)
         ]
     return problems
+
+
+def _fits_a_folder(name: object) -> bool:
+    if not isinstance(name, str) or not name:
+        return False
+    return not name.startswith(".") and all(c.isalnum() or c in "-_.+" for c in name)
 
 
 def _renaming(kind: str) -> str:
@@ -200,7 +205,7 @@ def _renaming(kind: str) -> str:
 def _safe_identity(dataset: Dataset) -> str:
     try:
         return _identity(plugins.describe(plugins.DATASETS, dataset))
-    except (HarnessError, TypeError):  # reported where the source is looked up
+    except HarnessError:  # reported where the source is looked up
         return repr(dataset)
 
 
@@ -264,7 +269,7 @@ def _runs(experiment: Experiment, sources: _Sources) -> Iterator[RunSpec]:
                     evaluations=evaluations,
                     seed=seed,
                 )
-                canonical(run)  # raises TypeError here rather than in a worker
+                canonical(run)  # raises ConfigError here rather than in a worker
                 yield run
 
 

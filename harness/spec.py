@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.episode import EpisodeShape
+from harness.errors import ConfigError
 from harness.plugins import Component
 from harness.seeds import PROTOCOL_VERSION
 
@@ -106,17 +107,21 @@ class RunSpec:
 
 
 def canonical(value: Any) -> Any:
-    """`value` as JSON data that is equal whenever the meaning is equal."""
+    """`value` as JSON data that is equal whenever the meaning is equal.
+
+    Raises ConfigError for a value that is no data.
+    """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: canonical(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): canonical(value[key]) for key in sorted(value)}
+        return {str(key): canonical(value[key]) for key in sorted(value, key=str)}
     if isinstance(value, list | tuple):
         return [canonical(item) for item in value]
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    raise TypeError(
-        f"A parameter of type {type(value).__name__} cannot be part of a run's identity: {value!r}"
+    raise ConfigError(
+        f"A parameter of type {type(value).__name__} cannot be part of a run's identity: {value!r}. "
+        "Give it a number, a text, True, False, None, or a list of these."
     )
 
 

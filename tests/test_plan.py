@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from experiments import write_tiny
+from harness import plugins
 from harness.config import load_experiment
-from harness.cost import estimate, evaluation_work, training_work
+from harness.cost import GUESSED_RATE, estimate, evaluation_work, training_work
 from harness.episode import EpisodeShape
 from harness.errors import PlanError
 from harness.experiment import Evaluation, Experiment, Images, Regime
@@ -24,6 +25,14 @@ from harness_methods.nil import NIL
 
 GLYPHS = Glyphs(n_classes=40)
 SHAPE = EpisodeShape(n_way=5, n_query=2)
+
+
+@dataclass(frozen=True)
+class _Unregistered:
+    """A method that no package registers."""
+
+    name: str | None = "mine"
+    layers: object = None
 
 
 def experiment(**changes: object) -> Experiment:
@@ -118,6 +127,8 @@ def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
     [
         ({"methods": [MAML(), MAML()]}, "Two methods are called 'maml': give one a name with a scope"),
         ({"methods": [MAML(name="../x")]}, "becomes part of a folder's name"),
+        ({"methods": [MAML(name="")]}, "becomes part of a folder's name"),
+        ({"methods": [_Unregistered(name=None)]}, "The method name None becomes part of a folder's name"),
         (
             {"regimes": [Regime(sources=[GLYPHS], shape=SHAPE)] * 2},
             "Two regimes are called 'glyphs'",
@@ -142,9 +153,22 @@ def test_each_problem_says_what_to_do(tmp_path: Path, changes: dict[str, object]
     assert any(said in problem for problem in problems(experiment(**changes), tmp_path))
 
 
-def test_a_parameter_that_is_no_data_is_refused(tmp_path: Path) -> None:
-    found = problems(experiment(methods=[MAML(first_order={1})]), tmp_path)  # type: ignore[arg-type]
+def test_a_parameter_that_is_no_data_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Unregistered, "trainer", MAML(), raising=False)
+    monkeypatch.setattr(plugins, "plugin_name", lambda *_: "mine")
+    found = problems(experiment(methods=[_Unregistered(layers={1})]), tmp_path)
     assert "cannot be part of a run's identity" in found[0]
+
+
+def test_a_bug_in_a_plugin_is_not_taken_for_a_wrong_parameter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(network: Conv4, in_channels: int, image_size: int) -> None:
+        raise TypeError("a mistake in the program")
+
+    monkeypatch.setattr(Conv4, "build", build)
+    with pytest.raises(TypeError, match="a mistake in the program"):
+        plan(experiment(), data_dir=None, cache=tmp_path)
 
 
 def test_raw_data_may_be_gone_once_the_pools_are_there(tmp_path: Path, data_dir: Path) -> None:
@@ -183,17 +207,27 @@ def test_an_estimate_uses_the_rate_of_finished_runs(tmp_path: Path) -> None:
     folder = workspace.folder(run.run_id)
     folder.begin(run)
     folder.write_status("done", training_seconds=100.0)
-    (guess,) = estimate([run], workspace)
+    folder.episodes.write_text("episodes")
+    other = replace(run, seed=1)
+    finished, guess = estimate([run, other], workspace)
+    assert finished.seconds == 0
     assert guess.measured
     expected = 100 * (1 + evaluation_work(run) / training_work(run))
     assert guess.seconds == pytest.approx(expected)
 
 
-@dataclass(frozen=True)
-class _Unregistered:
-    """A method that no package registers."""
-
-    name: str = "mine"
+def test_an_estimate_does_not_charge_a_training_that_is_finished(tmp_path: Path) -> None:
+    _, anil, nil = plan(experiment(), data_dir=None, cache=tmp_path).runs
+    workspace = Workspace(runs=tmp_path, cache=tmp_path)
+    folder = workspace.folder(anil.run_id)
+    folder.begin(anil)
+    folder.write_status("done", training_seconds=100.0)
+    whole = training_work(nil) + evaluation_work(nil)
+    (guess,) = estimate([nil], workspace)
+    assert guess.seconds == pytest.approx(whole / GUESSED_RATE), "done without episodes is not done"
+    folder.episodes.write_text("episodes")
+    (guess,) = estimate([nil], workspace)
+    assert guess.seconds == pytest.approx(evaluation_work(nil) / GUESSED_RATE)
 
 
 def test_an_unregistered_method_says_how_to_register_it(tmp_path: Path) -> None:
