@@ -9,6 +9,7 @@ import re
 import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,6 +18,7 @@ import gin
 from gin import config as gin_config
 from gin import config_parser
 from harness.catalogue import Catalogue, catalogue
+from harness.effects import MACRO, Bindings, Call, Key, check_defaults, check_effects
 from harness.errors import ConfigError, HarnessError, did_you_mean, named_choices
 from harness.experiment import Experiment
 from harness.roles import check_roles
@@ -27,9 +29,6 @@ _GIN_CALL = re.compile(r"\n  (?:No values supplied by Gin|In call to configurabl
 _MISSING = re.compile(r"(\w+)\.__init__\(\) missing \d+ required \S+ arguments?: (.*)")
 _SCOPE = re.compile(r"In call to configurable '(\w+)' \(.*?\) in scope '([^']+)'")
 
-Key = tuple[str, str, str]
-"""(scope, full class name, parameter) of a binding."""
-
 
 class _PlacedError(ConfigError):
     """A mistake whose message begins with its file and line."""
@@ -37,13 +36,12 @@ class _PlacedError(ConfigError):
 
 @dataclass
 class _Reading:
-    """What has been read so far: where each binding stands, and which macros are used and set."""
+    """What has been read so far, and which macros are used and set."""
 
     root: Path
     catalogue: Catalogue
-    places: dict[Key, str] = field(default_factory=dict)
-    own: list[Key] = field(default_factory=list)  # bindings of the main file and of --set: they must matter
-    scopes: set[str] = field(default_factory=set)  # scopes of all references
+    bindings: Bindings = field(default_factory=Bindings)
+    held: set[str] = field(default_factory=set)  # classes and macros named by the statement being read
     macros_used: dict[str, str] = field(default_factory=dict)
     macros_set: set[str] = field(default_factory=set)
     including: list[Path] = field(default_factory=list)
@@ -58,13 +56,14 @@ class _Delegate(gin_config.ParserDelegate):  # type: ignore[misc]  # gin is unty
 
     def configurable_reference(self, scoped_selector: str, evaluate: bool) -> Any:
         scope, _, selector = scoped_selector.rpartition("/")
-        self._reading.catalogue.resolve(selector)
-        self._reading.scopes.add(scope)
+        self._reading.held.add(self._reading.catalogue.resolve(selector))
+        self._reading.bindings.scopes.add(scope)
         return super().configurable_reference(scoped_selector, evaluate)
 
     def macro(self, name: str) -> Any:
         if name != "gin.REQUIRED":
             self._reading.macros_used.setdefault(name, self._where)
+            self._reading.held.add(f"%{name}")
         return super().macro(name)
 
 
@@ -85,23 +84,24 @@ def load_experiment(config: Path, bindings: Sequence[str] = ()) -> tuple[Experim
         for binding in bindings:
             _read_binding(reading, binding)
         _check_macros(reading)
-        experiment = _build(reading, registered)
+        experiment = _build(reading, registered[Experiment])
         text = gin.operative_config_str(max_line_length=110)
-        _check_effects(reading, text)
+        calls = _calls(known, text)
+        check_defaults(reading.bindings, calls, known, partial(_make, registered))
+        check_effects(reading.bindings, calls, known)
         _check_roles(reading, experiment)
         return experiment, _HEADER + text.rstrip() + "\n"
     finally:
         gin.clear_config()
 
 
-def _register(known: Catalogue) -> Any:
-    """Make the classes known to gin; returns gin's stand-in for `Experiment`."""
+def _register(known: Catalogue) -> dict[type, Any]:
+    """Make the classes known to gin; returns gin's stand-in for each."""
     with gin_config.interactive_mode():  # the same name again, in a later call, is no mistake
-        wrapped = {
+        return {
             cls: gin.external_configurable(cls, name=cls.__name__, module=cls.__module__)
             for cls in known.classes.values()
         }
-    return wrapped[Experiment]
 
 
 def _read_file(reading: _Reading, path: Path) -> None:
@@ -137,6 +137,7 @@ def _read(reading: _Reading, stream: TextIO, where: str, folder: Path) -> None:
         for statement in config_parser.ConfigParser(stream, _Delegate(reading, where)):
             line = statement.location.line_num
             _apply(reading, statement, f"{where}:{line}" if is_file else where, folder)
+            reading.held = set()
     except _PlacedError:
         raise
     except ConfigError as error:  # from the delegate; gin has put the place behind the text
@@ -176,19 +177,20 @@ def _apply(reading: _Reading, statement: Any, place: str, folder: Path) -> None:
         elif not statement.arg_name:
             name = "/".join(filter(None, (statement.scope, statement.selector)))
             reading.macros_set.add(name)
-            gin.bind_parameter((name, "gin.macro", "value"), statement.value)
+            _bind(reading, (name, MACRO, "value"), statement.value, place)
         else:
             full = reading.catalogue.resolve(statement.selector)
             reading.catalogue.check_parameter(full, statement.arg_name)
-            key = (statement.scope, full, statement.arg_name)
-            reading.places[key] = place
-            if len(reading.including) <= 1:
-                reading.own.append(key)
-            gin.bind_parameter((statement.scope, full, statement.arg_name), statement.value)
+            _bind(reading, (statement.scope, full, statement.arg_name), statement.value, place)
     except _PlacedError:
         raise
     except ConfigError as error:
         raise _PlacedError(f"{place}: {error}") from None
+
+
+def _bind(reading: _Reading, key: Key, value: Any, place: str) -> None:
+    reading.bindings.add(key, place, own=len(reading.including) <= 1, holds=reading.held)
+    gin.bind_parameter(key, value)
 
 
 def _included(folder: Path, name: str) -> Path:
@@ -230,6 +232,26 @@ def _build(reading: _Reading, experiment: Any) -> Experiment:
         raise ConfigError(_refusal(reading, error)) from None
 
 
+def _calls(known: Catalogue, operative: str) -> set[Call]:
+    """The classes that gin has made instances of, and in which scopes."""
+    headers = re.findall(r"^# Parameters for (?:(\S+)/)?(\S+):$", operative, re.MULTILINE)
+    return {
+        (scope, full)
+        for scope, selector in headers
+        for full in known.classes
+        if full == selector or full.endswith("." + selector)
+    }
+
+
+def _make(registered: dict[type, Any], cls: type, scope: str) -> Any:
+    """What gin makes of `cls` in `scope`; None when it cannot."""
+    try:
+        with gin.config_scope(scope or None):
+            return registered[cls]()
+    except Exception:  # a plugin may refuse its parameters in any way
+        return None
+
+
 def _check_roles(reading: _Reading, experiment: Experiment) -> None:
     try:
         check_roles(experiment)
@@ -258,50 +280,7 @@ def _with_place(reading: _Reading, text: str) -> str:
     subject = re.match(r"(\w+)\.(\w+)\b", text)
     places = [
         place
-        for (_, full, parameter), place in reading.places.items()
+        for (_, full, parameter), place in reading.bindings.places.items()
         if subject and full.endswith("." + subject[1]) and parameter == subject[2]
     ]
     return f"{places[0] if len(places) == 1 else reading.root}: {text}"
-
-
-def _check_effects(reading: _Reading, operative: str) -> None:
-    """Raises ConfigError for a --set, or a scoped line of the main file, that changes nothing.
-
-    Gin itself is silent about `fo/MAML.first_order = True` where nothing says `@fo/MAML()`.
-    """
-    headers = re.findall(r"^# Parameters for (?:(\S+)/)?(\S+):$", operative, re.MULTILINE)
-    calls = {
-        (scope, full)
-        for scope, selector in headers
-        for full in reading.catalogue.classes
-        if full == selector or full.endswith("." + selector)
-    }
-    for key in reading.own:
-        if reading.places[key].startswith("--set"):
-            _check_set_effect(reading, key, calls)
-        elif not any(_within(scope, key[0]) for scope in reading.scopes | {""}):
-            name = key[1].rpartition(".")[2]
-            raise ConfigError(
-                f"{reading.places[key]}: this has no effect: no reference has the scope {key[0]!r}, "
-                f"as in @{key[0]}/{name}().{did_you_mean(key[0], reading.scopes)}"
-            )
-
-
-def _check_set_effect(reading: _Reading, key: Key, calls: set[tuple[str, str]]) -> None:
-    scope, full, parameter = key
-    place, name = reading.places[key], full.rpartition(".")[2]
-    reached = [called for called, cls in calls if cls == full and _within(called, scope)]
-    if not reached:
-        what = f"@{scope}/{name}()" if scope else f"@{name}()"
-        raise ConfigError(f"{place}: this has no effect: nothing in the experiment is made by {what}.")
-    narrower = [k for k in reading.places if k[1:] == key[1:] and k[0] != scope and _within(k[0], scope)]
-    if all(any(_within(called, other[0]) for other in narrower) for called in reached):
-        binding = f"{narrower[0][0]}/{name}.{parameter}"
-        raise ConfigError(
-            f"{place}: this has no effect: {binding} ({reading.places[narrower[0]]}) says otherwise. "
-            f"Set {binding} instead."
-        )
-
-
-def _within(scope: str, outer: str) -> bool:
-    return not outer or scope == outer or scope.startswith(outer + "/")

@@ -1,21 +1,47 @@
 """What each place of an experiment must hold. Gin checks names, not kinds; this does."""
 
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from harness import plugins
 from harness.episode import EpisodeShape
 from harness.errors import ConfigError
 from harness.experiment import Evaluation, Experiment, Images, Regime
+from harness.method import Method
+from harness.parameters import default_of
 
 EXAMPLES = {plugins.METHODS: "@MAML()", plugins.DATASETS: "@Omniglot()", plugins.NETWORKS: "@Conv4()"}
 
 Role = str | type
 """A plugin group, or a class."""
 
+PLACES: dict[Role, str] = {
+    plugins.METHODS: "@{name}() to Experiment.methods",
+    plugins.DATASETS: "@{name}() to Regime.sources or Evaluation.sources",
+    plugins.NETWORKS: "`Experiment.network = @{name}()`",
+    EpisodeShape: "`Regime.shape = @{name}()` or `Evaluation.shape = @{name}()`",
+    Images: "`Experiment.images = @{name}()`",
+    Regime: "`Experiment.regimes = [@{name}()]`",
+    Evaluation: "`Experiment.evaluations = [@{name}()]`",
+}
+"""What to add to a file so that the experiment holds a thing of the role."""
+
+
+def how_to_use(cls: type, name: str) -> str:
+    """What to add to a file so that the experiment holds a `cls`, called `name` there with its scope."""
+    for role, line in PLACES.items():
+        if role is cls or (isinstance(role, str) and plugins.plugin_name(role, cls) is not None):
+            return line.format(name=name)
+    return f"a line that names @{name}()"
+
 
 def check_roles(experiment: Experiment) -> None:
     """Raises ConfigError when a place of the experiment holds a thing of another kind."""
     _check_list("Experiment.methods", experiment.methods, plugins.METHODS)
+    for method in experiment.methods:
+        _check(f"{type(method).__name__}.trainer", method.trainer, plugins.METHODS)
+        _check_trainer(method, experiment.methods)
     _check("Experiment.network", experiment.network, plugins.NETWORKS)
     _check("Experiment.images", experiment.images, Images)
     _check_list("Experiment.regimes", experiment.regimes, Regime)
@@ -28,6 +54,23 @@ def check_roles(experiment: Experiment) -> None:
     for evaluation in experiment.evaluations:
         _check_list("Evaluation.sources", evaluation.sources, plugins.DATASETS)
         _check("Evaluation.shape", evaluation.shape, EpisodeShape)
+
+
+def _check_trainer(method: Any, methods: Sequence[Method]) -> None:
+    """Raises ConfigError when `method` trains as its default trainer, and another of that class is listed.
+
+    It would silently train a network of its own, with settings that nobody has written down.
+    """
+    trainer = method.trainer
+    default = next((default_of(f) for f in dataclasses.fields(method) if f.name == "trainer"), None)
+    listed = [other for other in methods if type(other) is type(trainer)]
+    if trainer == default and listed and trainer not in listed:
+        mine, its = type(method).__name__, type(trainer).__name__
+        raise ConfigError(
+            f"{mine}.trainer is {its} with its default settings, unlike the {its} in Experiment.methods, so "
+            f"{method.name!r} would train another network. Add the line `{mine}.trainer = @{its}()`, with the "
+            f"scope that the list has, if any."
+        )
 
 
 def _check_list(place: str, value: Any, role: Role) -> None:

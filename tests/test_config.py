@@ -202,8 +202,176 @@ def test_a_broken_plugin_is_named_when_asked_for_and_harms_no_other(
     assert "No module named 'module_that_is_not_there'" in message
 
 
-def test_plugins_in_plugins_survive_the_round_trip() -> None:
-    method = NIL(name="nil5", trainer=ANIL(inner_steps=3, name="anil3"))
-    component = plugins.describe(plugins.METHODS, method)
-    assert component.params["trainer"].plugin == "anil"
-    assert plugins.build(plugins.METHODS, pickle.loads(pickle.dumps(component))) == method
+def without(config: Path, *lines: str) -> Path:
+    """The config without its lines that begin so; empty lines keep the numbers of the others."""
+    text = config.read_text(encoding="utf-8").splitlines()
+    kept = ["" if line.startswith(lines) else line for line in text]
+    config.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    return config
+
+
+@pytest.mark.parametrize(
+    ("dropped", "said"),
+    [
+        ("Regime.shape", ":22: this has no effect on Regime.shape"),
+        ("Regime.shape", "Add the line `Regime.shape = @EpisodeShape()`."),
+        ("Evaluation.shape", ":22: this has no effect on Evaluation.shape"),
+        ("Evaluation.shape", "Add the line `Evaluation.shape = @EpisodeShape()`."),
+        ("Experiment.images", ":11: this has no effect on Experiment.images"),
+        ("Experiment.images", "so is Images(size=28,"),
+        ("Experiment.images", "Add the line `Experiment.images = @Images()`."),
+    ],
+)
+def test_a_place_left_at_its_default_although_lines_say_otherwise(
+    tmp_path: Path, dropped: str, said: str
+) -> None:
+    assert said in refused(without(write_tiny(tmp_path), dropped))
+
+
+def test_a_default_that_an_included_part_does_not_reach_is_refused_too(tmp_path: Path) -> None:
+    (tmp_path / "size.gin").write_text("Images.size = 20\n")
+    config = without(write_tiny(tmp_path, "include 'size.gin'"), "Images.size", "Experiment.images")
+    message = refused(config)
+    assert "size.gin:1: this has no effect on Experiment.images" in message
+    assert refused(without(config, "include"), "Images.size=20").startswith(
+        "--set 'Images.size=20': this has"
+    )
+
+
+def test_lines_that_say_what_the_default_says_may_stay_in_a_part_only(tmp_path: Path) -> None:
+    (tmp_path / "size.gin").write_text("Images.size = 28\n")
+    config = without(write_tiny(tmp_path, "include 'size.gin'"), "Images.size", "Experiment.images")
+    assert load_experiment(config)[0].images.size == 28
+    config = without(write_tiny(tmp_path, "Images.size = 28"), "Images.size = 16", "Experiment.images")
+    assert ":25: this has no effect: nothing in the experiment is made by @Images()" in refused(config)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("Textures.n_classes = 30", "made by @Textures(). Add @Textures() to Regime.sources or Evaluation"),
+        ("train/Images.size = 20", "made by @train/Images(). Add `Experiment.images = @train/Images()`"),
+        ("inner_lrr = 0.1", ":25: this has no effect: nothing uses %inner_lrr."),
+    ],
+)
+def test_a_line_of_the_main_file_that_reaches_nothing_says_what_to_add(
+    tmp_path: Path, line: str, said: str
+) -> None:
+    assert said in refused(write_tiny(tmp_path, line))
+
+
+def test_a_class_that_is_named_but_never_made_is_reached_by_no_line(tmp_path: Path) -> None:
+    (tmp_path / "nil.gin").write_text("NIL.trainer = @ANIL()\nMAML.inner_lr = 0.3\n")
+    config = without(
+        write_tiny(tmp_path, "Experiment.methods = [@MAML()]", "ANIL.inner_lr = 0.2"),
+        "NIL.trainer",
+        "Experiment.methods = [@MAML(), @ANIL(), @NIL()]",
+    )
+    config.write_text("include 'nil.gin'\n" + config.read_text())
+    assert "made by @ANIL(). Add @ANIL() to Experiment.methods" in refused(config)
+
+
+def test_an_included_part_may_say_more_than_is_used(tmp_path: Path) -> None:
+    (tmp_path / "part.gin").write_text("Textures.n_classes = 30\nspare = 1\nfo/MAML.inner_lr = 1.0\n")
+    load_experiment(write_tiny(tmp_path, "include 'part.gin'"))
+
+
+@pytest.mark.parametrize("methods", ["[@ANIL()]", "[@MAML()]"])
+def test_set_may_take_out_what_lines_of_the_file_are_about(tmp_path: Path, methods: str) -> None:
+    config = write_tiny(tmp_path, "MAML.inner_lr = 0.3", "ANIL.inner_lr = 0.3")
+    assert len(load_experiment(config, [f"Experiment.methods={methods}"])[0].methods) == 1
+    config = write_tiny(
+        tmp_path, "list = [@MAML(), @NIL()]", "Experiment.methods = %list", "ANIL.inner_lr = 1.0"
+    )
+    assert len(load_experiment(config, [f"list={methods}"])[0].methods) == 1
+    assert len(load_experiment(config, [f"Experiment.methods={methods}"])[0].methods) == 1
+
+
+@pytest.mark.parametrize("listed", ["[@ANIL(), @NIL()]", "[@NIL()]"])
+def test_a_trainer_that_the_lines_about_its_class_do_not_reach_is_refused(
+    tmp_path: Path, listed: str
+) -> None:
+    lines = ("ANIL.inner_lr = 0.3", f"Experiment.methods = {listed}")
+    message = refused(without(write_tiny(tmp_path, *lines), "NIL.trainer"))
+    assert ":25: this has no effect on NIL.trainer" in message
+    assert message.endswith("Add the line `NIL.trainer = @ANIL()`.")
+
+
+def test_a_default_trainer_unlike_the_listed_method_of_its_class_is_refused(tmp_path: Path) -> None:
+    lines = ("my/ANIL.inner_lr = 0.3", "Experiment.methods = [@my/ANIL(), @NIL()]")
+    message = refused(without(write_tiny(tmp_path, *lines), "NIL.trainer"))
+    assert "'nil' would train another network" in message
+    assert "Add the line `NIL.trainer = @ANIL()`" in message
+    own = write_tiny(tmp_path, *lines, "NIL.trainer = @other/ANIL()", "other/ANIL.inner_lr = 0.7")
+    assert load_experiment(own)[0].methods[1].trainer == ANIL(inner_lr=0.7)
+
+
+def test_a_trainer_may_stay_at_its_default_where_nothing_says_otherwise(tmp_path: Path) -> None:
+    for methods in ("[@NIL()]", "[@ANIL(), @NIL()]"):
+        config = without(write_tiny(tmp_path, f"Experiment.methods = {methods}"), "NIL.trainer")
+        experiment, text = load_experiment(config)
+        assert experiment.methods[-1].trainer == ANIL()
+        again = tmp_path / "config.gin"
+        again.write_text(text, encoding="utf-8")
+        assert load_experiment(again) == (experiment, text)
+
+
+@pytest.mark.parametrize(
+    ("binding", "said"),
+    [
+        ("Experiment.max_way='ten'", "Experiment.max_way must be a whole number or None; got 'ten'."),
+        ("Experiment.max_way=5.5", "Experiment.max_way must be a whole number or None; got 5.5."),
+        ("Experiment.max_way=1", "Experiment.max_way must be a whole number of at least 2; got 1."),
+        ("Experiment.name=5", "Experiment.name must be text; got 5."),
+        ("Experiment.title=None", "Experiment.title must be text; got None."),
+        ("Experiment.claim=['a']", "Experiment.claim must be text; got ['a']."),
+        ("Experiment.seeds=True", "Experiment.seeds must be"),
+        ("Experiment.seeds=2.5", "Experiment.seeds must be"),
+        ("Experiment.seeds=0", "Experiment.seeds must be"),
+        ("Experiment.seeds=[0, -1]", "Experiment.seeds must be"),
+        ("Regime.name=5", "Regime.name must be text or None; got 5."),
+        ("Regime.name=''", "Regime.name must be a name, or None"),
+        ("Regime.learning_rate=1e999", "Regime.learning_rate must be a finite number; got inf."),
+        ("Regime.learning_rate=-1e-3", "Regime.learning_rate must be a number of at least 0; got -0.001."),
+        ("Regime.gradient_clip='x'", "Regime.gradient_clip must be a finite number or None; got 'x'."),
+        ("Regime.gradient_clip=0", "Regime.gradient_clip must be a number above 0, or None for no clipping"),
+        ("Regime.iterations=True", "Regime.iterations must be a whole number; got True."),
+        ("Regime.schedule=5", "Regime.schedule must be text; got 5."),
+        ("Evaluation.n_episodes=3.0", "Evaluation.n_episodes must be a whole number of at least 2; got 3.0."),
+        ("Evaluation.split=5", "Evaluation.split must be one of 'test', 'train', 'valid'; got 5."),
+        ("Images.size=True", "Images.size must be a whole number; got True."),
+        ("Images.channels=True", "Images.channels must be a whole number or None; got True."),
+        ("Images.scaling=None", "Images.scaling must be text; got None."),
+        ("Conv4.filters=True", "Conv4.filters must be a whole number; got True."),
+        ("Conv4.batch_norm_epsilon='x'", "Conv4.batch_norm_epsilon must be a finite number; got 'x'."),
+        ("Conv4.batch_norm_epsilon=0", "Conv4.batch_norm_epsilon must be a number above 0; got 0.0."),
+        ("Conv4.batch_norm_scale='x'", "Conv4.batch_norm_scale must be True or False; got 'x'."),
+        ("Conv4.name=''", "Conv4.name must be letters, digits"),
+        ("MAML.first_order='no'", "MAML.first_order must be True or False; got 'no'."),
+        ("MAML.first_order=1", "MAML.first_order must be True or False; got 1."),
+        ("MAML.inner_lr=1e999", "MAML.inner_lr must be a finite number; got inf."),
+        ("MAML.inner_steps=1.5", "MAML.inner_steps must be a whole number; got 1.5."),
+        ("MAML.name=None", "MAML.name must be text; got None."),
+        ("NIL.name=5", "NIL.name must be text; got 5."),
+        ("NIL.trainer='anil'", "NIL.trainer must hold a method"),
+        ("NIL.trainer=@ANIL", "NIL.trainer holds the class ANIL"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_before_anything_runs(
+    tmp_path: Path, binding: str, said: str
+) -> None:
+    message = refused(write_tiny(tmp_path), binding)
+    assert said in message
+    assert "refuses its parameters" not in message
+
+
+def test_a_whole_number_for_a_rate_is_the_same_run(tmp_path: Path) -> None:
+    bindings = ("MAML.inner_lr={}", "Regime.learning_rate={}", "Regime.gradient_clip={}")
+    config = write_tiny(tmp_path)
+    whole, broken = (
+        plan(load_experiment(config, [b.format(n) for b in bindings])[0], data_dir=None, cache=tmp_path).runs
+        for n in ("2", "2.0")
+    )
+    assert [run.run_id for run in whole] == [run.run_id for run in broken]
+    assert whole[0].train.learning_rate == 2.0
+    assert isinstance(whole[0].train.learning_rate, float)
