@@ -13,7 +13,7 @@ from harness import plugins
 from harness.episode import EpisodeShape
 from harness.plugins import Component
 from harness.spec import RunSpec, canonical
-from harness.store import Workspace
+from harness.store import Workspace, run_folders
 
 GUESSED_RATE = 5e6
 """Pixels a second of one CPU core, measured for four strided blocks of 64 filters; others differ widely."""
@@ -24,7 +24,7 @@ BACKWARD = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Seconds of one core for a run. `measured` says whether the rate comes from finished runs."""
+    """Seconds of one core that a run still takes. `measured`: the rate comes from finished runs."""
 
     run_id: str
     seconds: float
@@ -53,11 +53,18 @@ def evaluation_work(spec: RunSpec) -> float:
 
 
 def estimate(runs: Sequence[RunSpec], workspace: Workspace) -> list[Estimate]:
-    """One estimate a run, in order. Of runs that share a training only the first is charged for it."""
+    """What is left of each run, in order: give all runs of a plan, for the finished ones tell the rate.
+
+    A finished run costs nothing. A training is charged once, to the first run that waits for it, and not at
+    all where a finished run below `workspace` has it. What an interrupted run has behind it is not deducted.
+    """
     rates = _measured_rates(runs, workspace)
-    charged: set[str] = set()
+    charged = _finished_trainings(workspace)
     estimates = []
     for run in runs:
+        if workspace.folder(run.run_id).is_done:
+            estimates.append(Estimate(run_id=run.run_id, seconds=0.0, measured=True))
+            continue
         work = evaluation_work(run)
         if run.training_id not in charged:
             charged.add(run.training_id)
@@ -68,13 +75,19 @@ def estimate(runs: Sequence[RunSpec], workspace: Workspace) -> list[Estimate]:
     return estimates
 
 
+def _finished_trainings(workspace: Workspace) -> set[str]:
+    """The trainings whose learner a new run takes over, whatever plan they were made for."""
+    folders = run_folders(workspace.runs) if workspace.runs.is_dir() else []
+    return {str(folder.spec().get("training_id")) for folder in folders if folder.is_done}
+
+
 def _measured_rates(runs: Iterable[RunSpec], workspace: Workspace) -> dict[str, float]:
     """Pixels a second of the finished runs, by trainer and network."""
     found: dict[str, list[float]] = {}
     for run in runs:
-        status = workspace.folder(run.run_id).status()
-        seconds = status.get("training_seconds")
-        if status.get("state") == "done" and isinstance(seconds, int | float) and seconds > 0:
+        folder = workspace.folder(run.run_id)
+        seconds = folder.status().get("training_seconds")
+        if folder.is_done and isinstance(seconds, int | float) and seconds > 0:
             found.setdefault(_kind(run), []).append(training_work(run) / seconds)
     return {kind: median(rates) for kind, rates in found.items()}
 
