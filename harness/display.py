@@ -9,12 +9,15 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from harness.attempt import Outcome
 from harness.cost import duration
-from harness.launch import Outcome
 from harness.progress import Progress
 
 PLAIN_SECONDS = 30.0
 """Between two lines about the same run, where there is no terminal."""
+
+NUMBERS_WIDTH = 62
+"""Columns of a terminal that the live table needs beside the runs' names."""
 
 
 @dataclass
@@ -63,10 +66,12 @@ class Display:
     def table(self) -> Table:
         """One line a run in flight."""
         table = Table(box=None, title=f"{self.ended} of {self.n_runs} runs ended", title_justify="left")
+        table.show_header = bool(self.flying)
         for name in ("run", "state", "done", "per s", "loss", "valid", "left"):
             table.add_column(name, justify="left" if name in ("run", "state") else "right", no_wrap=True)
         for progress in self.flying.values():
-            table.add_row(progress.run_id, progress.state, *_cells(progress))
+            name = shortened(progress.run_id, self.console.width - NUMBERS_WIDTH)
+            table.add_row(name, progress.state, *_cells(progress))
         return table
 
     def _due(self, subject: str, state: str) -> bool:
@@ -87,7 +92,20 @@ def showing(console: Console, n_runs: int) -> Iterator[Display]:
         return
     with Live(console=console, refresh_per_second=2, transient=True) as live:
         display.live = live
+        live.update(display.table())
         yield display
+
+
+def shortened(run_id: str, width: int) -> str:
+    """`run_id` in at most `width` characters, at least 12: first without its hash, then without its middle."""
+    width = max(width, 12)
+    if len(run_id) <= width:
+        return run_id
+    name = run_id.rpartition("-")[0]
+    if len(name) <= width:
+        return name
+    tail = name[-(width // 3) :]
+    return f"{name[: width - 1 - len(tail)]}…{tail}"
 
 
 def _cells(progress: Progress) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from harness.errors import ConfigError, HarnessError, did_you_mean, named_choices
+from harness.attempt import Execute, Outcome, attempt, not_tried, record_failure
+from harness.errors import ConfigError, did_you_mean, named_choices
 from harness.files import make_folder
 from harness.progress import Progress, Report
 from harness.schedule import Schedule
@@ -39,18 +40,6 @@ RAY_ENV = {
     "RAY_DEDUP_LOGS": "0",
 }
 
-Execute = Callable[[RunSpec, Workspace, Report], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a run ended. `seconds` is the wall clock of this launch, 0 for a run that was done before."""
-
-    run_id: str
-    state: str
-    error: str | None = None
-    seconds: float = 0.0
-
 
 def launch(
     runs: Sequence[RunSpec],
@@ -67,23 +56,23 @@ def launch(
 
     Args:
         backend: `ray`, or `serial` for one after another in this process.
-        workers: runs at the same time on this machine; None for one per core. Ray only.
+        workers: runs at the same time on this machine; None for one per core it may use. Ray only.
         address: of a running Ray cluster, which must see the same folders; None starts Ray on this machine.
         on_progress: called in this process, now and then, with what the runs say of themselves.
         on_outcome: called in this process whenever a run ends.
         execute: what does a run; None for `worker.execute`. With Ray, a function that workers can import.
 
-    Raises ConfigError for an unknown backend and KeyboardInterrupt on Ctrl-C, after the runs in flight have
+    Raises ConfigError as `check_options` does and KeyboardInterrupt on Ctrl-C, after the runs in flight have
     saved their state.
     """
-    check_backend(backend)
+    check_options(backend, workers, address)
     place = Workspace(runs=make_folder(workspace.runs).resolve(), cache=workspace.cache.resolve())
-    waiting = [run for run in runs if not is_done(run, place)]
+    waiting = [run for run in runs if not place.folder(run.run_id).is_done]
     outcomes = {run.run_id: Outcome(run_id=run.run_id, state="done") for run in runs}
     if backend == "serial":
         ended = _serial(waiting, place, on_progress or _silent, execute)
     else:
-        ended = _ray(waiting, place, workers or os.cpu_count() or 1, address, on_progress or _silent, execute)
+        ended = _ray(waiting, place, workers or _cores(), address, on_progress or _silent, execute)
     with contextlib.closing(ended):
         for outcome in ended:
             outcomes[outcome.run_id] = outcome
@@ -92,65 +81,48 @@ def launch(
     return [outcomes[run.run_id] for run in runs]
 
 
-def check_backend(backend: str) -> None:
-    """Raises ConfigError for an unknown backend."""
+def check_options(backend: str, workers: int | None = None, address: str | None = None) -> None:
+    """Raises ConfigError for an unknown backend, and for options that would have no effect."""
     if backend not in BACKENDS:
         raise ConfigError(
             f"The backend must be one of {named_choices(BACKENDS)}; got {backend!r}."
             f"{did_you_mean(backend, BACKENDS)}"
         )
+    for option, value in (("--workers", workers), ("--address", address)):
+        if backend == "serial" and value is not None:
+            raise ConfigError(
+                f"{option} {value} means nothing to --backend serial, which runs one after another in this "
+                f"process: leave out {option}, or use --backend ray."
+            )
+    if workers is not None and address is not None:
+        raise ConfigError(
+            f"--workers {workers} is for Ray on this machine and has no effect with --address {address}, whose "
+            "cluster decides how many runs it takes at the same time: leave out one of them."
+        )
 
 
-def is_done(run: RunSpec, workspace: Workspace) -> bool:
-    """Whether the run is finished and its episodes are there."""
-    folder = workspace.folder(run.run_id)
-    return folder.state == "done" and folder.episodes.exists()
+def _cores() -> int:
+    """The cores that this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _serial(
     runs: Iterable[RunSpec], workspace: Workspace, report: Report, execute: Execute | None
 ) -> Generator[Outcome]:
+    diverged: dict[str, Outcome] = {}
     for run in runs:
-        yield _attempt(run, workspace, report, execute)
+        leader = diverged.get(run.training_id)
+        if leader is not None:
+            yield not_tried(run, leader, workspace)
+            continue
+        outcome = attempt(run, workspace, report, execute)
+        if outcome.diverged:
+            diverged[run.training_id] = outcome
+        yield outcome
 
 
 def _silent(progress: Progress) -> None:
     """Nobody watches."""
-
-
-def _attempt(run: RunSpec, workspace: Workspace, report: Report, execute: Execute | None) -> Outcome:
-    """Execute one run here. Only KeyboardInterrupt and its like get out."""
-    started = time.perf_counter()
-    error = None
-    try:
-        (execute or _worker())(run, workspace, report)
-    except HarnessError as problem:
-        error = str(problem)
-    except Exception as problem:  # the worker has written the traceback into the run's status
-        error = f"{type(problem).__name__}: {problem}"
-    if error is not None and workspace.folder(run.run_id).state != "failed":
-        _record_failure(run, workspace, error)
-    return Outcome(
-        run_id=run.run_id,
-        state="done" if error is None else "failed",
-        error=error,
-        seconds=time.perf_counter() - started,
-    )
-
-
-def _worker() -> Execute:
-    from harness.worker import execute
-
-    return execute
-
-
-def _record_failure(run: RunSpec, workspace: Workspace, error: str, trace: str = "") -> None:
-    """Write the failure of a run that could not do so itself; a disk that refuses is left alone."""
-    folder = workspace.folder(run.run_id)
-    with contextlib.suppress(HarnessError):
-        if not folder.spec():
-            folder.begin(run)
-        folder.write_status("failed", error=error, traceback=trace)
 
 
 class Board:
@@ -202,8 +174,11 @@ def _ray(
                 for reference in landed:
                     run = flying.pop(reference)
                     outcome = _landed(ray, reference, run, workspace)
+                    dropped = schedule.drop(run) if outcome.diverged else []
                     start(schedule.after(run, trained=outcome.state == "done"))
                     yield outcome
+                    for sibling in dropped:
+                        yield not_tried(sibling, outcome, workspace)
         except (KeyboardInterrupt, GeneratorExit):
             for reference in flying:
                 ray.cancel(reference)
@@ -232,7 +207,12 @@ def _ray_started(workspace: Workspace, workers: int, address: str | None) -> Ite
     if address:
         options |= {"address": address}
     else:
-        options |= {"num_cpus": workers, "include_dashboard": False, "object_store_memory": 100 * 1024 * 1024}
+        options |= {
+            "address": "local",  # None would join a cluster that runs on this machine
+            "num_cpus": workers,
+            "include_dashboard": False,
+            "object_store_memory": 100 * 1024 * 1024,
+        }
     with contextlib.chdir(workspace.runs):
         try:
             try:
@@ -274,7 +254,7 @@ def _in_worker(run: RunSpec, workspace: Workspace, board: Any, driver: _Driver) 
             f"The worker uses harness {harness.__version__} from {here}, "
             f"the driver {driver.version} from {driver.origin}: install the same on both."
         )
-        _record_failure(run, workspace, error)
+        record_failure(run, workspace, error)
         return Outcome(run_id=run.run_id, state="failed", error=error)
     last: list[tuple[str, float]] = []
 
@@ -284,7 +264,7 @@ def _in_worker(run: RunSpec, workspace: Workspace, board: Any, driver: _Driver) 
             last[:] = [(progress.state, now)]
             board.post.remote(progress)
 
-    return _attempt(run, workspace, post, driver.execute)
+    return attempt(run, workspace, post, driver.execute)
 
 
 def _landed(ray: Any, reference: Any, run: RunSpec, workspace: Workspace) -> Outcome:
@@ -301,6 +281,6 @@ def _landed(ray: Any, reference: Any, run: RunSpec, workspace: Workspace) -> Out
                 "The worker process was killed, most likely because memory ran out. Use fewer --workers; "
                 "the same command resumes from the last checkpoint."
             )
-        _record_failure(run, workspace, error, text)
+        record_failure(run, workspace, error, text)
         outcome = Outcome(run_id=run.run_id, state="failed", error=error)
     return outcome

@@ -28,3 +28,10 @@ class Schedule:
         ready = group[:] if trained else group[:1]
         del group[: len(ready)]
         return ready
+
+    def drop(self, run: RunSpec) -> list[RunSpec]:
+        """The runs that wait for the training of `run`; they are not to start any more."""
+        group = self._groups[run.training_id]
+        dropped = group[:]
+        group.clear()
+        return dropped

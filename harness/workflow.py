@@ -1,31 +1,30 @@
 """`harness run` and `harness report`, step by step: plan, prepare pools, launch, report."""
 
-import json
 import shlex
 import shutil
 import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-import harness
+from harness.attempt import Outcome
 from harness.config import load_experiment
 from harness.cost import duration, estimate
 from harness.display import Display, showing
 from harness.errors import WorkspaceError
-from harness.files import explained, make_folder, write_json, write_text
-from harness.launch import Outcome, check_backend, is_done, launch
+from harness.files import explained, make_folder, write_json
+from harness.launch import check_options, launch
 from harness.plan import Plan, plan
 from harness.pools import ensure_pool
-from harness.store import RunFolder, Workspace, read_episodes
+from harness.record import CONFIG, RECORD, read_record, timed, took, write_record
+from harness.store import RunFolder, Workspace, run_folders
 
-RECORD = "experiment.json"
+LOCK = ".lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +52,24 @@ class Request:
 def run(request: Request, console: Console) -> int:
     """Do everything that `harness run` does; 0, or 1 when some run failed.
 
-    Raises HarnessError before anything is written when the request is wrong; KeyboardInterrupt on Ctrl-C and
-    on SIGTERM, when the runs in flight have saved their state.
+    Raises HarnessError when the request is wrong or its pools cannot be prepared, before any result is
+    touched; KeyboardInterrupt on Ctrl-C and on SIGTERM, when the runs in flight have saved their state.
     """
-    check_backend(request.backend)
+    check_options(request.backend, request.workers, request.address)
     experiment, text = load_experiment(request.config, request.bindings)
     planned = plan(experiment, data_dir=request.data_dir, cache=request.cache)
     folder = request.out or Path("reports") / experiment.name
-    workspace = Workspace(runs=make_folder(folder / "runs"), cache=request.cache)
-    with _alone(workspace.runs), _terminable():
+    workspace = Workspace(runs=folder / "runs", cache=request.cache)
+    began = time.perf_counter()
+    with _held(workspace.runs), _terminable():
+        _prepare(planned, request, Display(console=console, n_runs=0))
+        before = read_record(folder)
         if request.fresh:
             _remove(planned, workspace)
         _announce(planned, workspace, console)
-        began = time.perf_counter()
-        with showing(console, sum(not is_done(run, workspace) for run in planned.runs)) as display:
-            _prepare(planned, request, display)
-            write_text(folder / "config.gin", text)
-            _record(folder, planned, request.command)
+        write_record(before, planned, request.command, text, workspace)
+        waiting = sum(not workspace.folder(run.run_id).is_done for run in planned.runs)
+        with timed(workspace.runs, began, waiting > 0), showing(console, waiting) as display:
             outcomes = launch(
                 planned.runs,
                 workspace,
@@ -79,43 +79,45 @@ def run(request: Request, console: Console) -> int:
                 on_progress=display.progress,
                 on_outcome=display.outcome,
             )
-        _record_time(folder, sum(outcome.seconds > 0 for outcome in outcomes), time.perf_counter() - began)
-        report(folder, console)
+        report(folder, console, even_empty=True)
     return _failures(outcomes, workspace)
 
 
-def report(folder: Path, console: Console) -> Path:
+def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
     """Write the report of the runs in `folder` again and show the leaderboard; returns the report's path.
 
-    Raises WorkspaceError when there are no runs there.
+    Raises WorkspaceError, and leaves an earlier report as it is, when there are no runs there or, unless
+    `even_empty`, none has finished.
     """
     from harness.report.build import build_report
     from harness.report.terminal import leaderboard_table
-    from harness.statistics import leaderboard
 
-    record = _read_record(folder)
+    record, config = read_record(folder), folder / "runs" / CONFIG
     runs = [RunFolder(folder / "runs" / run_id) for run_id in record.get("runs", ())]
-    path = build_report(
+    built = build_report(
         folder,
         title=record.get("title") or folder.resolve().name,
         claim=record.get("claim", ""),
         command=record.get("command", ""),
-        took=duration(record["seconds"]) + " of wall clock" if "seconds" in record else "",
+        took=took(record, runs),
+        raw_data=record.get("raw_data", ()),
+        config=config if config.is_file() else None,
         runs=runs or None,
+        even_empty=even_empty,
     )
-    episodes, _ = read_episodes(runs or [RunFolder(p) for p in sorted((folder / "runs").iterdir())])
-    if len(episodes):
-        console.print(leaderboard_table(leaderboard(episodes)))
-    console.print(f"Report: {path}", highlight=False, soft_wrap=True)
-    return path
+    if record:
+        write_json(folder / RECORD, record)
+    if len(built.board):
+        console.print(leaderboard_table(built.board))
+    console.print(f"Report: {built.path}", highlight=False, soft_wrap=True)
+    return built.path
 
 
 def _announce(planned: Plan, workspace: Workspace, console: Console) -> None:
-    waiting = [run for run in planned.runs if not is_done(run, workspace)]
-    done = len(planned.runs) - len(waiting)
-    seconds = sum(guess.seconds for guess in estimate(waiting, workspace))
+    done = sum(workspace.folder(run.run_id).is_done for run in planned.runs)
+    seconds = sum(guess.seconds for guess in estimate(planned.runs, workspace))
     finished = f", {done} of them done already" if done else ""
-    ahead = f"; very roughly {duration(seconds)} of one core" if waiting else ""
+    ahead = f"; very roughly {duration(seconds)} of one core" if done < len(planned.runs) else ""
     console.print(f"{planned.experiment.name}: {len(planned.runs)} runs{finished}{ahead}.", highlight=False)
 
 
@@ -133,54 +135,15 @@ def _prepare(planned: Plan, request: Request, display: Display) -> None:
 
 
 def _remove(planned: Plan, workspace: Workspace) -> None:
-    """Delete the folders of the plan's own runs, and nothing else."""
-    for run in planned.runs:
-        path = workspace.folder(run.run_id).path
-        if path.exists():
-            with explained(path):
-                shutil.rmtree(path)
+    """Delete the plan's own runs and all that share a training with them, and nothing else.
 
-
-def _record(folder: Path, planned: Plan, command: str) -> None:
-    """Write experiment.json: what a report must know and the runs do not.
-
-    The seconds that an earlier, interrupted command spent on the same runs are kept.
+    The latter because a run takes over the checkpoint of whichever run has its training.
     """
-    experiment = planned.experiment
-    runs = [run.run_id for run in planned.runs]
-    before = _read_record(folder)
-    spent = {"seconds": before["seconds"]} if before.get("runs") == runs and "seconds" in before else {}
-    value = {
-        "name": experiment.name,
-        "title": experiment.title,
-        "claim": experiment.claim,
-        "command": command,
-        "harness": harness.__version__,
-        "runs": runs,
-        **spent,
-    }
-    write_json(folder / RECORD, value)
-
-
-def _record_time(folder: Path, executed: int, seconds: float) -> None:
-    """Add what this command took to experiment.json, unless it found everything done."""
-    record = _read_record(folder)
-    if executed:
-        write_json(folder / RECORD, {**record, "seconds": round(record.get("seconds", 0) + seconds, 1)})
-
-
-def _read_record(folder: Path) -> dict[str, Any]:
-    """experiment.json; empty when there is none. Raises WorkspaceError when it is damaged."""
-    path = folder / RECORD
-    if not path.exists():
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WorkspaceError(
-            f"{path} cannot be read ({error}). Delete it; `harness run` writes it again."
-        ) from error
-    return value if isinstance(value, dict) else {}
+    own, trainings = ({getattr(run, key) for run in planned.runs} for key in ("run_id", "training_id"))
+    for folder in run_folders(workspace.runs):
+        if folder.path.name in own or folder.spec().get("training_id") in trainings:
+            with explained(folder.path):
+                shutil.rmtree(folder.path)
 
 
 def _failures(outcomes: Sequence[Outcome], workspace: Workspace) -> int:
@@ -197,8 +160,31 @@ def _failures(outcomes: Sequence[Outcome], workspace: Workspace) -> int:
 
 
 @contextmanager
-def _alone(runs: Path) -> Iterator[None]:
-    """Hold the folder for this process. Raises WorkspaceError when another `harness run` has it.
+def _held(runs: Path) -> Iterator[None]:
+    """Make the folder and hold it for this process; folders that were made in vain are removed again.
+
+    Raises WorkspaceError when it cannot be made, or another `harness run` has it.
+    """
+    made = [path for path in (runs, *runs.parents) if not path.exists()]
+    lock = runs / LOCK
+    try:
+        make_folder(runs)
+        locked_before = lock.exists()
+        with _alone(lock):
+            try:
+                yield
+            finally:
+                if not locked_before and not (runs / RECORD).exists():
+                    lock.unlink(missing_ok=True)
+    finally:
+        with suppress(OSError):  # it holds something
+            for path in made:
+                path.rmdir()
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold the lock file. Raises WorkspaceError when another `harness run` has it.
 
     Where files cannot be locked, nothing is checked.
     """
@@ -207,15 +193,14 @@ def _alone(runs: Path) -> Iterator[None]:
     except ImportError:
         yield
         return
-    path = runs / ".lock"
-    with explained(path):
-        handle = path.open("a")
+    with explained(lock):
+        handle = lock.open("a")
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise WorkspaceError(
-                f"Another `harness run` works in {runs.parent}. "
+                f"Another `harness run` works in {lock.parent.parent}. "
                 "Wait for it, or choose another folder with --out."
             ) from error
         except OSError:

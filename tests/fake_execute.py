@@ -7,10 +7,11 @@ import time
 from harness.progress import Progress, Report
 from harness.spec import RunSpec
 from harness.store import Workspace
+from harness.training import TrainingDivergedError
 
 
 def execute(run: RunSpec, workspace: Workspace, report: Report) -> None:
-    """Seed 1 fails, seed 2 is killed, seed 3 waits to be interrupted; all others finish."""
+    """Seed 1 fails, 2 is killed, 3 waits to be interrupted, 4 diverges; all others finish."""
     folder = workspace.folder(run.run_id)
     folder.begin(run)
     folder.write_status("training", process=os.getpid())
@@ -18,6 +19,8 @@ def execute(run: RunSpec, workspace: Workspace, report: Report) -> None:
         raise ValueError("made to fail")
     if run.seed == 2:
         os.kill(os.getpid(), signal.SIGKILL)
+    if run.seed == 4:
+        raise TrainingDivergedError("the loss is nan")
     try:
         for done in range(3):
             report(Progress(run_id=run.run_id, state="training", done=done, total=3, per_second=1.0))

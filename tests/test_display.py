@@ -1,10 +1,12 @@
+from dataclasses import replace
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
+from harness.attempt import Outcome
 from harness.cost import duration
-from harness.display import showing
-from harness.launch import Outcome
+from harness.display import shortened, showing
 from harness.progress import Progress
 
 
@@ -48,6 +50,32 @@ def test_on_a_terminal_each_run_in_flight_has_a_line() -> None:
         display.outcome(Outcome(run_id="maml-glyphs-s0", state="failed", error="x", seconds=1.0))
         assert display.table().row_count == 0
     assert "failed" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_long_name_leaves_the_numbers_on_the_screen(width: int) -> None:
+    console = Console(file=StringIO(), width=width, force_terminal=True, color_system=None)
+    names = ["maml-glyphs-s0-0123456789", "anil-omniglot+traffic_sign+aircraft+birds+textures-s11-0123456789"]
+    with showing(console, 2) as display:
+        for name in names:
+            progress = replace(
+                moment(1), run_id=name, state="evaluating", done=10_000, total=60_000, per_second=4.0
+            )
+            display.progress(progress)
+        with console.capture() as capture:
+            console.print(display.table())
+    lines = capture.get().splitlines()
+    assert all("3 h 28 min" in line and "10000/60000" in line for line in lines[2:])
+    assert "maml-glyphs-s0" in lines[2]
+    assert "-s11" in lines[3]
+
+
+def test_names_are_shortened_at_the_hash_and_then_in_the_middle() -> None:
+    name = "anil-omniglot-s0-4395a2fcc0"
+    assert shortened(name, 27) == name
+    assert shortened(name, 26) == "anil-omniglot-s0"
+    assert shortened(name, 14) == "anil-omni…t-s0"
+    assert len(shortened(name, -5)) == 12
 
 
 def test_durations_are_readable() -> None:

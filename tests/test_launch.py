@@ -1,22 +1,31 @@
+import contextlib
 import os
+import shutil
 import signal
+import socket
+import subprocess
 import sys
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import fake_execute
 from experiments import write_tiny
+from harness.attempt import Outcome
 from harness.config import load_experiment
 from harness.errors import ConfigError, WorkspaceError
-from harness.launch import Outcome, launch
+from harness.launch import _cores, launch
 from harness.plan import plan
 from harness.progress import Progress, Report
 from harness.schedule import Schedule
 from harness.spec import RunSpec
-from harness.store import Workspace
+from harness.store import Workspace, run_folders
+from harness.training import TrainingDivergedError
 
 
 def runs_of(tmp_path: Path, seeds: object = 1) -> tuple[RunSpec, ...]:
@@ -85,6 +94,144 @@ def test_an_unknown_backend_and_a_file_in_the_way_are_refused(tmp_path: Path, wo
     workspace.runs.write_text("a file")
     with pytest.raises(WorkspaceError, match="a file stands where a folder is needed"):
         launch(runs_of(tmp_path), workspace, backend="serial")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"backend": "serial", "workers": 2}, "--workers 2 means nothing to --backend serial"),
+        ({"backend": "serial", "address": "a:1"}, "--address a:1 means nothing to --backend serial"),
+        ({"workers": 2, "address": "a:1"}, "--workers 2 is for Ray on this machine"),
+    ],
+)
+def test_options_without_effect_are_refused(
+    tmp_path: Path, workspace: Workspace, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        launch(runs_of(tmp_path), workspace, execute=fake_execute.execute, **options)
+    assert not workspace.runs.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system knows no affinity")
+def test_there_is_one_worker_for_each_core_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 5, 6})
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert _cores() == 3
+
+
+def test_a_training_that_diverged_is_not_tried_again(tmp_path: Path, workspace: Workspace) -> None:
+    tried: list[str] = []
+
+    def diverging(run: RunSpec, workspace: Workspace, report: Report) -> None:
+        tried.append(run.method_name)
+        if run.method_name == "anil":
+            raise TrainingDivergedError("the loss is nan")
+        fake_execute.execute(run, workspace, report)
+
+    maml, anil, nil = runs_of(tmp_path)
+    outcomes = launch((anil, maml, nil), workspace, backend="serial", execute=diverging)
+    assert tried == ["anil", "maml"]
+    assert [outcome.state for outcome in outcomes] == ["failed", "done", "failed"]
+    status = workspace.folder(nil.run_id).status()
+    assert status["state"] == "failed"
+    assert status["error"] == (
+        f"Its training, shared with {anil.run_id}, failed: TrainingDivergedError: the loss is nan"
+    )
+
+
+def test_a_training_that_failed_otherwise_is_tried_by_the_next_run(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    tried: list[str] = []
+
+    def failing(run: RunSpec, workspace: Workspace, report: Report) -> None:
+        tried.append(run.method_name)
+        raise MemoryError
+
+    launch(runs_of(tmp_path)[1:], workspace, backend="serial", execute=failing)
+    assert tried == ["anil", "nil"]
+
+
+def test_the_schedule_drops_the_runs_of_a_training(tmp_path: Path) -> None:
+    maml, anil, nil = runs_of(tmp_path)
+    schedule = Schedule([maml, anil, nil])
+    schedule.first()
+    assert schedule.drop(anil) == [nil]
+    assert schedule.after(anil, trained=False) == []
+    assert schedule.drop(maml) == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shared_modules")
+def test_ray_does_not_try_a_diverged_training_again_but_a_killed_one(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    runs = [run for run in runs_of(tmp_path, [2, 4]) if run.method_name != "maml"]
+    launch(runs, workspace, workers=1, execute=fake_execute.execute)
+    for run in runs:
+        error = workspace.folder(run.run_id).status()["error"]
+        if run.seed == 2:
+            assert "was killed" in error
+        elif run.method_name == "anil":
+            assert error == "TrainingDivergedError: the loss is nan"
+        else:
+            assert error.startswith("Its training, shared with anil-")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[str]:
+    """The address of a Ray cluster of its own on this machine, stopped afterwards."""
+    place = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: socket paths are limited
+    port, client, agent = free_ports(3)
+    command = [
+        *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--num-cpus=2"),
+        *("--node-ip-address=127.0.0.1", f"--port={port}", f"--ray-client-server-port={client}"),
+        *(f"--dashboard-agent-listen-port={agent}", "--include-dashboard=false", f"--temp-dir={place}"),
+        *("--min-worker-port=0", "--max-worker-port=0", "--object-store-memory=100000000"),
+        "--disable-usage-stats",
+    ]
+    log = tmp_path / "cluster.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 60
+        while "Ray runtime started" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=20)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def free_ports(n: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(n)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+@pytest.mark.slow
+def test_a_running_ray_cluster_does_the_runs(tmp_path: Path, cluster: str) -> None:
+    write_tiny(tmp_path)
+    code = "import sys, harness.cli; sys.exit(harness.cli.main())"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "tiny.gin", "--address", cluster, "--cache", "cache"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    states = [folder.state for folder in run_folders(tmp_path / "reports" / "tiny" / "runs")]
+    assert states == ["done"] * 3
 
 
 def test_the_schedule_starts_one_run_of_a_training_and_the_longest_first(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ SOURCES = {"glyphs": 0.85, "textures": 0.55}
 
 def report(folder: Path, **changes) -> str:
     given = {"title": "A title", "claim": "A claim.", "command": "harness run x.gin", **changes}
-    return build_report(folder, **given).read_text(encoding="utf-8")
+    return build_report(folder, **given).path.read_text(encoding="utf-8")
 
 
 def three_methods(folder: Path, **changes) -> None:
@@ -153,6 +153,54 @@ def test_no_finished_run_is_said_plainly(tmp_path):
     assert "- r: interrupted" in text
     assert pd.read_csv(tmp_path / "leaderboard.csv").empty
     assert (tmp_path / "figures").is_dir()
+
+
+def test_an_empty_report_can_be_refused_and_then_writes_nothing(tmp_path):
+    three_methods(tmp_path)
+    report(tmp_path)
+    before = everything(tmp_path)
+    shutil.rmtree(tmp_path / "runs")
+    runs = [RunFolder(tmp_path / "runs" / "a")]
+    with pytest.raises(WorkspaceError, match=r"runs of this report are not here.*`harness run x.gin` makes"):
+        report(tmp_path, runs=runs, even_empty=False)
+    runs[0].path.mkdir(parents=True)
+    runs[0].write_status("failed", error="no luck")
+    with pytest.raises(WorkspaceError, match=r"a: failed: no luck.*`harness run x.gin` carries on"):
+        report(tmp_path, runs=runs, even_empty=False)
+    assert everything(tmp_path) == before
+
+
+def test_the_result_is_the_path_and_the_board(tmp_path):
+    three_methods(tmp_path)
+    built = build_report(tmp_path, title="", claim="", command="")
+    assert built.path == tmp_path / "report.md"
+    written = pd.read_csv(tmp_path / "leaderboard.csv")
+    assert built.board["method"].tolist() == written["method"].tolist()
+    assert built.board["accuracy"].to_list() == pytest.approx(written["accuracy"].to_list(), rel=1e-5)
+
+
+def test_the_config_of_the_runs_comes_with_the_report(tmp_path):
+    write_run(tmp_path / "runs", run_spec(), 0.7)
+    (tmp_path / "config.gin").write_text("old = 1\n")
+    (tmp_path / "runs" / "config.gin").write_text("new = 1\n")
+    text = report(tmp_path, config=tmp_path / "runs" / "config.gin")
+    assert "new = 1" in text
+    assert "old = 1" not in text
+    assert (tmp_path / "config.gin").read_text() == "new = 1\n"
+
+
+def test_raw_data_is_said_to_be_needed(tmp_path):
+    write_run(tmp_path / "runs", run_spec(), 0.7)
+    made = report(tmp_path, raw_data=["omniglot"]).partition("## Made with")[2]
+    assert "raw data of omniglot is looked for in the folder that `--data` or `$HARNESS_DATA` names" in made
+    assert "--data" not in report(tmp_path)
+
+
+def test_a_figure_that_cannot_be_removed_is_one_sentence(tmp_path):
+    write_run(tmp_path / "runs", run_spec(), 0.7)
+    (tmp_path / "figures" / "curves-old.png").mkdir(parents=True)
+    with pytest.raises(WorkspaceError, match=r"curves-old\.png"):
+        report(tmp_path)
 
 
 def test_planned_runs_that_never_started_are_named(tmp_path):

@@ -1,5 +1,5 @@
 """Frames -> Markdown, CSV and figures. Loads none of torch, ray, tensorflow or gin."""
 
-from harness.report.build import build_report
+from harness.report.build import BuiltReport, build_report
 
-__all__ = ["build_report"]
+__all__ = ["BuiltReport", "build_report"]

@@ -1,12 +1,14 @@
 """From run folders to a report on disk: report.md, leaderboard.csv and figures/."""
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from harness.errors import WorkspaceError
-from harness.files import make_folder, write_text
+from harness.files import explained, make_folder, write_text
 from harness.report import settings
 from harness.report.accuracy_figure import draw_accuracy
 from harness.report.curve_figure import draw_curves
@@ -19,6 +21,14 @@ from harness.statistics import leaderboard
 from harness.store import RunFolder, run_folders
 
 
+@dataclass(frozen=True, kw_only=True)
+class BuiltReport:
+    """A report that was written: the path of report.md, and its leaderboard (results.LEADERBOARD_COLUMNS)."""
+
+    path: Path
+    board: pd.DataFrame
+
+
 def build_report(
     folder: Path,
     *,
@@ -26,55 +36,93 @@ def build_report(
     claim: str,
     command: str,
     took: str = "",
+    raw_data: Sequence[str] = (),
+    config: Path | None = None,
     runs: list[RunFolder] | None = None,
-) -> Path:
-    """Write the report on `runs` into `folder` and return the path of report.md.
+    even_empty: bool = True,
+) -> BuiltReport:
+    """Write the report on `runs` into `folder`.
 
     runs: the run folders to report, those of one plan; None for all below `folder`/runs. title, claim: shown
-    at the top. command: the exact command that made the runs. took: how long that was, in words.
-    `folder`/config.gin is shown where there is one. The same runs and words give the same bytes.
+    at the top. command: the exact command that made the runs. took: how long that was, in words. raw_data:
+    the sources whose raw data the command needs. config: the experiment's file, shown and copied to
+    `folder`/config.gin; None for what is there. even_empty: whether to write a report that says that no run
+    has finished. The same runs and words give the same bytes.
 
-    Raises WorkspaceError when there is no folder of runs, when finished runs of two configurations share a
-    name, or when `folder` cannot be written; ConfigError when an episode was measured twice.
+    Raises WorkspaceError when there is no folder of runs, when nothing has finished and `even_empty` is
+    false, when finished runs of two configurations share a name, or when `folder` cannot be written;
+    ConfigError when an episode was measured twice. Mistakes are found before anything is written.
     """
-    gathered = gather(run_folders(folder / "runs") if runs is None else runs)
+    folders = run_folders(folder / "runs") if runs is None else runs
+    gathered = gather(folders)
+    if not gathered.runs and not even_empty:
+        raise WorkspaceError(_nothing(folders, gathered, command))
+    gin = _gin_text(config or folder / "config.gin")
     board = leaderboard(gathered.episodes)
+    words = _Words(
+        title=title or folder.name,
+        claim=claim,
+        command=command,
+        took=took,
+        raw_data=tuple(raw_data),
+        gin=gin,
+    )
+    view = _draw(gathered, words, make_folder(folder / "figures"))
+    write_text(
+        folder / "leaderboard.csv", board.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+    )
+    report = folder / "report.md"
+    write_text(report, render(view))
+    if config is not None and gin is not None:
+        write_text(folder / "config.gin", gin)
+    return BuiltReport(path=report, board=board)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Words:
+    """What a report says that the runs do not."""
+
+    title: str
+    claim: str
+    command: str
+    took: str
+    raw_data: tuple[str, ...]
+    gin: str | None
+
+
+def _draw(gathered: Gathered, words: _Words, figures: Path) -> ReportView:
+    """Draw all figures and remove those of an earlier report; returns what the report shows."""
     shown = panels(gathered.episodes) if gathered.runs else []
-    figures = make_folder(folder / "figures")
     looks = styles(
         (run.method for run in gathered.runs), (e.method for panel in shown for e in panel.entries)
     )
     views = tuple(_panel_view(panel, gathered, looks, figures) for panel in shown)
     curves = _draw_all_curves(gathered, looks, figures)
     _remove_others(figures, {*(view.figure.path for view in views), *(figure.path for figure in curves)})
-    view = _view(folder, gathered, views, curves, title=title, claim=claim, command=command, took=took)
-    write_text(
-        folder / "leaderboard.csv", board.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    )
-    report = folder / "report.md"
-    write_text(report, render(view))
-    return report
+    return _view(gathered, views, curves, words)
+
+
+def _nothing(folders: list[RunFolder], gathered: Gathered, command: str) -> str:
+    """Why there is nothing to report, and what to do."""
+    command = command or "harness run CONFIG"
+    if not any(folder.path.is_dir() for folder in folders):
+        return f"The runs of this report are not here, so nothing was written: `{command}` makes them."
+    reasons = "; ".join(f"{run.run_id}: {run.reason}" for run in gathered.left_out[:3])
+    return f"No run has finished ({reasons}), so nothing was written: `{command}` carries on."
 
 
 def _view(
-    folder: Path,
-    gathered: Gathered,
-    views: tuple[PanelView, ...],
-    curves: tuple[Figure, ...],
-    *,
-    title: str,
-    claim: str,
-    command: str,
-    took: str,
+    gathered: Gathered, views: tuple[PanelView, ...], curves: tuple[Figure, ...], words: _Words
 ) -> ReportView:
     runs = gathered.runs
-    paragraphs = re.split(r"\n\s*\n", claim.strip()) if claim.strip() else []
+    paragraphs = re.split(r"\n\s*\n", words.claim.strip()) if words.claim.strip() else []
     return ReportView(
-        title=title or folder.name,
+        title=words.title,
         claim=tuple(" ".join(paragraph.split()) for paragraph in paragraphs),
-        command=command,
-        took=took,
-        gin=_gin_text(folder / "config.gin"),
+        command=words.command,
+        took=words.took,
+        raw_data=words.raw_data,
+        gin=words.gin,
         panels=views,
         curves=curves,
         several_seeds=len({run.seed for run in runs}) > 1,
@@ -128,7 +176,8 @@ def _remove_others(figures: Path, wanted: set[str]) -> None:
     for pattern in ("accuracy-*.png", "curves-*.png"):
         for path in figures.glob(pattern):
             if f"figures/{path.name}" not in wanted:
-                path.unlink()
+                with explained(path):
+                    path.unlink(missing_ok=True)
 
 
 def _gin_text(path: Path) -> str | None:

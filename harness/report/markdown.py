@@ -50,6 +50,7 @@ class ReportView:
     claim: tuple[str, ...]
     command: str
     took: str
+    raw_data: tuple[str, ...]
     gin: str | None
     panels: tuple[PanelView, ...]
     curves: tuple[Figure, ...]

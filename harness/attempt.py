@@ -1,0 +1,76 @@
+"""One run, executed so that whatever goes wrong becomes an outcome and a record."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness.errors import HarnessError
+from harness.progress import Report
+from harness.spec import RunSpec
+from harness.store import Workspace
+
+Execute = Callable[[RunSpec, Workspace, Report], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run ended. `seconds` is the wall clock of this launch, 0 for a run that was done before.
+
+    `diverged`: its training would fail in the same way again.
+    """
+
+    run_id: str
+    state: str
+    error: str | None = None
+    seconds: float = 0.0
+    diverged: bool = False
+
+
+def attempt(run: RunSpec, workspace: Workspace, report: Report, execute: Execute | None) -> Outcome:
+    """Execute one run here. Only KeyboardInterrupt and its like get out."""
+    started = time.perf_counter()
+    error, diverged = None, False
+    try:
+        (execute or _worker())(run, workspace, report)
+    except HarnessError as problem:
+        error = str(problem)
+    except Exception as problem:  # the worker has written the traceback into the run's status
+        error, diverged = f"{type(problem).__name__}: {problem}", _is_divergence(problem)
+    if error is not None and workspace.folder(run.run_id).state != "failed":
+        record_failure(run, workspace, error)
+    return Outcome(
+        run_id=run.run_id,
+        state="done" if error is None else "failed",
+        error=error,
+        seconds=time.perf_counter() - started,
+        diverged=diverged,
+    )
+
+
+def _is_divergence(problem: Exception) -> bool:
+    from harness.training import TrainingDivergedError
+
+    return isinstance(problem, TrainingDivergedError)
+
+
+def _worker() -> Execute:
+    from harness.worker import execute
+
+    return execute
+
+
+def record_failure(run: RunSpec, workspace: Workspace, error: str, trace: str = "") -> None:
+    """Write the failure of a run that could not do so itself; a disk that refuses is left alone."""
+    folder = workspace.folder(run.run_id)
+    with contextlib.suppress(HarnessError):
+        if not folder.spec():
+            folder.begin(run)
+        folder.write_status("failed", error=error, traceback=trace)
+
+
+def not_tried(run: RunSpec, leader: Outcome, workspace: Workspace) -> Outcome:
+    """The outcome of a run whose training, shared with `leader`, has diverged and would do so again."""
+    error = f"Its training, shared with {leader.run_id}, failed: {leader.error}"
+    record_failure(run, workspace, error)
+    return Outcome(run_id=run.run_id, state="failed", error=error)

@@ -1,0 +1,94 @@
+"""What an experiment's folder knows beside its runs: what they are made for, and how long they took.
+
+    <out>/runs/experiment.json, config.gin   what the runs are made for, written before the first one starts
+    <out>/experiment.json, config.gin        copies of these, written with the report
+
+So what lies beside a report belongs to that report, also when a changed experiment was begun and interrupted.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import harness
+from harness.cost import duration
+from harness.errors import WorkspaceError
+from harness.files import write_json, write_text
+from harness.plan import Plan
+from harness.store import RunFolder, Workspace
+
+RECORD, CONFIG = "experiment.json", "config.gin"
+
+
+def write_record(
+    before: dict[str, Any], planned: Plan, command: str, config: str, workspace: Workspace
+) -> None:
+    """Write what a report must know and the runs do not, and the config that the runs are made for.
+
+    before: the record that is there; what it says of the time is kept when it is about the same runs and some
+    of them are still here.
+    """
+    experiment = planned.experiment
+    runs = [run.run_id for run in planned.runs]
+    same = before.get("runs") == runs and any(workspace.folder(run).path.is_dir() for run in runs)
+    value: dict[str, Any] = {
+        "name": experiment.name,
+        "title": experiment.title,
+        "claim": experiment.claim,
+        "command": command,
+        "harness": harness.__version__,
+        "raw_data": sorted({need.dataset.name for need in planned.pools if need.dataset.needs_data}),
+        "runs": runs,
+    }
+    if same:
+        value |= {key: before[key] for key in ("seconds", "time_missing") if key in before}
+    write_text(workspace.runs / CONFIG, config)
+    write_json(workspace.runs / RECORD, value)
+
+
+@contextmanager
+def timed(runs: Path, began: float, working: bool) -> Iterator[None]:
+    """Add the time since `began` to the record, however the block ends, unless there is nothing to do.
+
+    Meanwhile the record says that time is missing in it, and that stays when this process is killed.
+    """
+    if not working:
+        yield
+        return
+    record = read_record(runs.parent)
+    write_json(runs / RECORD, {**record, "time_missing": True})
+    try:
+        yield
+    finally:
+        seconds = record.get("seconds", 0) + time.perf_counter() - began
+        write_json(runs / RECORD, {**record, "seconds": round(seconds, 1)})
+
+
+def took(record: dict[str, Any], runs: Sequence[RunFolder]) -> str:
+    """How long the experiment took, in words; no more than is known when a command was killed."""
+    seconds = record.get("seconds", 0)
+    if record.get("time_missing"):
+        keys = ("training_seconds", "evaluation_seconds")
+        seconds = max([seconds, *(sum(run.status().get(key, 0) for key in keys) for run in runs)])
+    least = "at least " if record.get("time_missing") else ""
+    return f"{least}{duration(seconds)} of wall clock" if seconds else ""
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of the runs in `folder`, else that of its report; empty when there is none.
+
+    Raises WorkspaceError when it is damaged.
+    """
+    path = next((path for path in (folder / "runs" / RECORD, folder / RECORD) if path.exists()), None)
+    if path is None:
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WorkspaceError(
+            f"{path} cannot be read ({error}). Delete it; `harness run` writes it again."
+        ) from error
+    return value if isinstance(value, dict) else {}
