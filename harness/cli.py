@@ -72,18 +72,27 @@ def cli() -> None:
 @cli.command()
 @_EXPERIMENT
 @click.option("--out", type=PATH, help="Folder of the report and the runs. [default: reports/<name>]")
-@click.option("--workers", type=click.IntRange(min=1), help="Runs at the same time. [default: one per core]")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    help="Runs at the same time, on this machine. [default: one per core]",
+)
 @click.option(
     "--backend", default="ray", show_default=True, metavar="ray|serial", help="How runs are launched."
 )
 @click.option("--address", help="Address of a running Ray cluster that sees the same folders.")
-@click.option("--fresh", is_flag=True, help="Delete this experiment's own runs first.")
+@click.option(
+    "--fresh",
+    is_flag=True,
+    help="Delete this experiment's runs, and those that share a training with them, first.",
+)
 def run(
     config: Path, bindings: tuple[str, ...], data: Path | None, cache: Path | None, **options: Any
 ) -> int:
     """Train, evaluate and report what the gin file CONFIG asks for.
 
-    Finished runs are kept, interrupted ones resume: the same command always carries on.
+    Finished runs are kept, interrupted ones resume: the same command always carries on. Until the report is
+    written, the configuration in force lies in its folder runs/ as config.gin.
     """
     from harness import workflow
 
@@ -95,11 +104,14 @@ def run(
 
 @cli.command()
 @_EXPERIMENT
-def plan(config: Path, bindings: tuple[str, ...], data: Path | None, cache: Path | None) -> None:
+@click.option("--out", type=PATH, help="Folder where the runs would be. [default: reports/<name>]")
+def plan(
+    config: Path, bindings: tuple[str, ...], data: Path | None, cache: Path | None, out: Path | None
+) -> None:
     """Show the runs that CONFIG asks for, what they need and their rough cost; do nothing."""
     from harness import listing
 
-    listing.show_plan(config, bindings, data, _cache_folder(cache), _console())
+    listing.show_plan(config, bindings, data, _cache_folder(cache), out, _console())
 
 
 @cli.command()
@@ -199,6 +211,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except HarnessError as error:
         click.echo(f"Error: {error}", err=True)
+        return 2
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        click.echo(
+            f"Error: {place}{error.strerror or error}. Check that it is there, may be read and written, and "
+            "that the disk is not full.",
+            err=True,
+        )
         return 2
     except click.ClickException as error:
         error.show()

@@ -1,5 +1,6 @@
 """The commands that look and do not train: plan, list, check, data."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,46 +10,70 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness import plugins, pools
-from harness.cost import duration, estimate
+from harness.cost import Estimate, duration, estimate
 from harness.display import Display
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
 from harness.plan import PoolNeed, plan
 from harness.spec import SourceSpec
-from harness.store import Workspace
+from harness.store import RunFolder, Workspace
 
 GROUPS = {"methods": plugins.METHODS, "sources": plugins.DATASETS, "networks": plugins.NETWORKS}
 
 
 def show_plan(
-    config: Path, bindings: Sequence[str], data_dir: Path | None, cache: Path, console: Console
+    config: Path,
+    bindings: Sequence[str],
+    data_dir: Path | None,
+    cache: Path,
+    out: Path | None,
+    console: Console,
 ) -> None:
-    """Print the runs, what each will roughly take, and which pools are still to be prepared."""
+    """Print the runs, what each will still take, and which pools are to be prepared.
+
+    out: the folder of the report and the runs; None for reports/<the experiment's name>.
+    """
     from harness.config import load_experiment
 
     experiment, _ = load_experiment(config, bindings)
     planned = plan(experiment, data_dir=data_dir, cache=cache)
-    workspace = Workspace(runs=Path("reports") / experiment.name / "runs", cache=cache)
+    workspace = Workspace(runs=(out or Path("reports") / experiment.name) / "runs", cache=cache)
     guesses = estimate(planned.runs, workspace)
     table = _table("run", "state", "training", "estimate")
     for run, guess in zip(planned.runs, guesses, strict=True):
-        state = workspace.folder(run.run_id).state or "to do"
-        table.add_row(run.run_id, state, run.training_id[:8], duration(guess.seconds))
+        table.add_row(
+            run.run_id, _state(workspace.folder(run.run_id)), run.training_id[:8], duration(guess.seconds)
+        )
     console.print(table)
     ready = {row["key"] for row in pools.status(cache) if row["problem"] is None}
     for need in planned.pools:
         state = "ready" if need.key in ready else "to be prepared"
         console.print(f"pool {need.key}: {state}", highlight=False, soft_wrap=True)
-    basis = (
-        "rates of finished runs"
-        if all(g.measured for g in guesses)
-        else "a guess, good to a factor of three or so"
-    )
-    total = duration(sum(guess.seconds for guess in guesses))
+    trainings = len({run.training_id for run in planned.runs})
     console.print(
-        f"{len(planned.runs)} runs, {len({run.training_id for run in planned.runs})} trainings; "
-        f"very roughly {total} of one core ({basis}). Runs of one training share it.",
+        f"{len(planned.runs)} runs, {trainings} trainings; {_left(guesses)}. Runs of one training share it.",
         highlight=False,
     )
+
+
+def _state(folder: RunFolder) -> str:
+    """What a plan says of a run: done only when its episodes are there too."""
+    if folder.is_done:
+        return "done"
+    state = folder.state
+    return state if state is not None and state != "done" else "to do"
+
+
+def _left(guesses: Sequence[Estimate]) -> str:
+    """What is still to be done, in words."""
+    waiting = [guess for guess in guesses if guess.seconds > 0]
+    done = len(guesses) - len(waiting)
+    if not waiting:
+        return "all done"
+    measured = all(guess.measured for guess in waiting)
+    basis = "rates of finished runs" if measured else "a guess, good to a factor of three or so"
+    total = duration(sum(guess.seconds for guess in waiting))
+    finished = f"{done} done, the rest takes " if done else ""
+    return f"{finished}very roughly {total} of one core ({basis})"
 
 
 def show_plugins(what: str, console: Console) -> None:
@@ -72,14 +97,31 @@ def check_method(name: str, console: Console) -> int:
     """Run the conformance kit on a method and print what it found; 1 when a check failed."""
     from harness import testing
 
-    return _show_checks(testing.check_method(plugins.load(plugins.METHODS, name)()), console)
+    return _show_checks(testing.check_method(_with_defaults(plugins.METHODS, name)), console)
 
 
 def check_source(name: str, data_dir: Path | None, console: Console) -> int:
     """Run the conformance kit on a source with its default parameters; 1 when a check failed."""
     from harness import testing
 
-    return _show_checks(testing.check_dataset(plugins.load(plugins.DATASETS, name)(), data_dir), console)
+    return _show_checks(testing.check_dataset(_with_defaults(plugins.DATASETS, name), data_dir), console)
+
+
+def _with_defaults(group: str, name: str) -> Any:
+    """An instance of the plugin with its default parameters. Raises PluginError when some have no default."""
+    plugin = plugins.load(group, name)
+    missing = dataclasses.MISSING
+    needed = [
+        field.name
+        for field in dataclasses.fields(plugin)
+        if field.init and field.default is missing and field.default_factory is missing
+    ]
+    if needed:
+        raise PluginError(
+            f"The {plugins.WORDS[group]} {name!r} has no default for {named_choices(needed)}, so it cannot be "
+            "made from its name alone: give each a default, or use it in a gin file or a test that sets them."
+        )
+    return plugin()
 
 
 def _show_checks(checks: Sequence[Any], console: Console) -> int:
@@ -136,7 +178,7 @@ def _needs(name: str, size: int, data_dir: Path | None, cache: Path) -> list[Poo
         from harness.config import load_experiment
 
         return list(plan(load_experiment(Path(name))[0], data_dir=data_dir, cache=cache).pools)
-    dataset = plugins.load(plugins.DATASETS, name)()
+    dataset = _with_defaults(plugins.DATASETS, name)
     source = SourceSpec(
         name=dataset.name,
         component=plugins.describe(plugins.DATASETS, dataset),

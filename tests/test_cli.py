@@ -1,3 +1,4 @@
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -12,7 +13,14 @@ import pytest
 
 from experiments import TINY, write_tiny
 from harness import cli, workflow
-from harness.store import RunFolder, Workspace
+from harness import listing as listing_commands
+from harness.config import load_experiment
+from harness.errors import DataError
+from harness.files import write_json
+from harness.plan import plan as make_plan
+from harness.record import timed, took
+from harness.spec import RunSpec
+from harness.store import RunFolder, Workspace, run_folders
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -70,6 +78,9 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (("run",), "Missing argument 'CONFIG'"),
         (("run", "tiny.gin", "--workers", "0"), "0 is not in the range"),
         (("run", "tiny.gin", "--backend", "rya"), "Did you mean 'ray'?"),
+        (("run", "tiny.gin", "--backend", "serial", "--workers", "2"), "leave out --workers"),
+        (("run", "tiny.gin", "--backend", "serial", "--address", "a:1"), "leave out --address"),
+        (("run", "tiny.gin", "--workers", "2", "--address", "a:1"), "leave out one of them"),
         (("run", "tyni.gin"), "Did you mean 'tiny.gin'?"),
         (("run", "tiny.gin", "--set", "MALM.inner_lr=1"), "Did you mean 'MAML'?"),
         (("run", "tiny.gin", "--set", "MAML.inner_lrr=1"), "Did you mean 'inner_lr'?"),
@@ -116,8 +127,56 @@ def test_all_problems_of_a_plan_are_shown(home: Path, capsys: pytest.CaptureFixt
 def test_a_file_in_place_of_the_folder_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_tiny(home)
     (home / "out").write_text("a file")
+    before = listing(home)
     assert "a file stands where a folder is needed" in refused(capsys, "run", "tiny.gin", "--out", "out")
     assert (home / "out").read_text() == "a file"
+    assert listing(home) == before
+
+
+def test_a_file_in_place_of_the_cache_is_refused_and_leaves_nothing(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tiny(home)
+    (home / "file").write_text("a file")
+    before = listing(home)
+    said = refused(capsys, "run", "tiny.gin", "--cache", str(home / "file" / "cache"))
+    assert f"Cannot write {home / 'file' / 'cache'}" in said
+    assert "a file stands where a folder is needed" in said
+    assert listing(home) == before
+
+
+def test_raw_data_that_is_damaged_is_refused_and_leaves_no_results(
+    home: Path, capsys: pytest.CaptureFixture[str], data_dir: Path
+) -> None:
+    raw = home / "raw" / "omniglot"
+    raw.mkdir(parents=True)
+    for name in ("images_background.zip", "images_evaluation.zip"):
+        (raw / name).write_bytes((data_dir / "omniglot" / name).read_bytes()[:100_000])
+    write_tiny(home, "Regime.sources = [@Omniglot()]", "Evaluation.sources = [@Omniglot()]")
+    before = listing(home)
+    said = refused(capsys, "run", "tiny.gin", "--data", str(home / "raw"), "--fresh")
+    assert "images_background.zip" in said
+    assert listing(home) == before
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_pools_that_cannot_be_prepared_leave_the_results_as_they_were(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, earlier: bool
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise DataError("images.zip is damaged: download it again")
+
+    monkeypatch.setattr(workflow, "ensure_pool", broken)
+    write_tiny(home)
+    if earlier:
+        run = home / "reports" / "tiny" / "runs" / "a-run"
+        run.mkdir(parents=True)
+        (home / "reports" / "tiny" / "config.gin").write_text("old")
+    before = listing(home)
+    assert "images.zip is damaged" in refused(capsys, "run", "tiny.gin", "--backend", "serial", "--fresh")
+    assert listing(home) == before
+    if earlier:
+        assert (home / "reports" / "tiny" / "config.gin").read_text() == "old"
 
 
 def test_an_unwritable_folder_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,14 +186,16 @@ def test_an_unwritable_folder_is_refused(home: Path, capsys: pytest.CaptureFixtu
     else:
         folder = home / "locked" / "out"
         folder.parent.mkdir(mode=0o500)
+    before = listing(home)
     assert f"Cannot write {folder}" in refused(capsys, "run", "tiny.gin", "--out", str(folder))
+    assert listing(home) == before
 
 
 def test_two_commands_do_not_work_in_one_folder(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_tiny(home)
     runs = home / "reports" / "tiny" / "runs"
     runs.mkdir(parents=True)
-    with workflow._alone(runs):
+    with workflow._alone(runs / ".lock"):
         assert "Another `harness run` works in" in refused(capsys, "run", "tiny.gin", "--backend", "serial")
 
 
@@ -170,6 +231,75 @@ def test_plan_shows_runs_pools_and_a_rough_cost(home: Path, capsys: pytest.Captu
     assert listing(home) == {"tiny.gin"}
 
 
+def test_plan_knows_what_is_done_in_the_folder_it_is_told(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tiny(home)
+    _finish_all(home / "there" / "runs")
+    assert cli.main(["plan", "tiny.gin"]) == 0
+    assert capsys.readouterr().out.count("to do") == 3
+    assert cli.main(["plan", "tiny.gin", "--out", "there"]) == 0
+    shown = capsys.readouterr().out
+    assert "to do" not in shown
+    assert "2 trainings; all done" in shown
+    next((home / "there" / "runs").glob("nil-*/episodes.parquet")).unlink()
+    assert cli.main(["plan", "tiny.gin", "--out", "there"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("to do") == 1
+    assert "2 done, the rest takes very roughly 0 s of one core (rates of finished runs)" in shown
+
+
+def _finish_all(runs: Path) -> None:
+    """Mark all runs of tiny.gin as done."""
+    experiment, _ = load_experiment(Path("tiny.gin"))
+    for run in make_plan(experiment, data_dir=None, cache=Path("cache")).runs:
+        folder = RunFolder(runs / run.run_id)
+        folder.begin(run)
+        folder.write_status("done", training_seconds=0.5, evaluation_seconds=0.25)
+        folder.episodes.write_text("episodes")
+
+
+def test_a_report_whose_runs_are_elsewhere_stays_as_it_is(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = home / "report"
+    folder.mkdir()
+    (folder / "report.md").write_text("committed")
+    command = "harness run x.gin"
+    (folder / "experiment.json").write_text(json.dumps({"runs": ["a-run"], "command": command}))
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    said = refused(capsys, "report", str(folder))
+    assert f"The runs of this report are not here, so nothing was written: `{command}` makes them." in said
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_what_the_system_refuses_is_one_sentence(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(cache: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(cache))
+
+    monkeypatch.setattr(listing_commands.pools, "status", forbidden)
+    assert "Error: there: Permission denied. Check that" in refused(
+        capsys, "data", "status", "--cache", "there"
+    )
+
+
+@pytest.mark.parametrize(
+    "command", [("check", "method", "odd"), ("check", "source", "odd"), ("data", "prepare", "odd")]
+)
+def test_a_plugin_without_defaults_is_one_sentence(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Odd:
+        steps: int
+        name: str = "odd"
+
+    monkeypatch.setattr(listing_commands.plugins, "load", lambda _group, _name: Odd)
+    assert "has no default for 'steps', so it cannot be made from its name alone" in refused(capsys, *command)
+
+
 def test_data_prepare_and_status(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_tiny(home)
     assert cli.main(["data", "prepare", "tiny.gin"]) == 0
@@ -194,7 +324,7 @@ def test_run_then_run_again_then_report(home: Path, capsys: pytest.CaptureFixtur
     assert record["command"] == "harness run tiny.gin --set Evaluation.n_episodes=4"
     assert len(record["runs"]) == 3
     assert "Evaluation.n_episodes = 4" in (folder / "config.gin").read_text()
-    before = {path: path.stat().st_mtime_ns for path in (folder / "runs").rglob("*.*") if path.is_file()}
+    before = {path: path.stat().st_mtime_ns for path in (folder / "runs").glob("*/*.*") if path.is_file()}
 
     assert cli.main(["run", "tiny.gin", "--backend", "ray", "--set", "Evaluation.n_episodes=4"]) == 0
     assert "3 of them done already" in capsys.readouterr().out
@@ -207,8 +337,78 @@ def test_run_then_run_again_then_report(home: Path, capsys: pytest.CaptureFixtur
     assert cli.main(["report", str(folder)]) == 0
     assert (folder / "report.md").read_bytes() == text
     assert cli.main(["report", "elsewhere"]) == 0
-    (folder / "experiment.json").write_text("{")
+    (folder / "runs" / "experiment.json").write_text("{")
     assert "cannot be read" in refused(capsys, "report", str(folder))
+
+
+@pytest.mark.slow
+def test_an_interrupted_new_experiment_leaves_the_report_and_its_config(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness import worker
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    write_tiny(home, "Experiment.methods = [@ANIL()]")
+    command = ["run", "tiny.gin", "--backend", "serial"]
+    assert cli.main(command) == 0
+    folder = home / "reports" / "tiny"
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "execute", interrupted)
+        assert cli.main([*command, "--set", "Regime.iterations=5"]) == 130
+    assert {path: path.read_bytes() for path in before} == before
+    assert "Regime.iterations = 5" in (folder / "runs" / "config.gin").read_text()
+    assert cli.main([*command, "--set", "Regime.iterations=5"]) == 0
+    assert "Regime.iterations = 5" in (folder / "config.gin").read_text()
+
+
+def seconds_of(folder: Path) -> float:
+    return float(json.loads((folder / "runs" / "experiment.json").read_text())["seconds"])
+
+
+@pytest.mark.slow
+def test_the_time_is_that_of_all_commands(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness import worker
+
+    def interrupted(run: RunSpec, workspace: Workspace, report: object) -> None:
+        workspace.folder(run.run_id).begin(run)
+        time.sleep(1)
+        raise KeyboardInterrupt
+
+    write_tiny(home, "Experiment.methods = [@ANIL()]")
+    command = ["run", "tiny.gin", "--backend", "serial"]
+    folder = home / "reports" / "tiny"
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "execute", interrupted)
+        assert cli.main(command) == 130
+        once = seconds_of(folder)
+        assert once >= 1
+        assert cli.main(command) == 130
+        twice = seconds_of(folder)
+        assert twice >= once + 1
+    assert cli.main([*command, "--fresh"]) == 0
+    record = json.loads((folder / "experiment.json").read_text())
+    assert "time_missing" not in record
+    assert "at least" not in (folder / "report.md").read_text()
+    assert 0 < record["seconds"] != twice
+
+
+def test_the_time_of_a_killed_command_is_said_to_be_missing(home: Path) -> None:
+    write_tiny(home)
+    runs = home / "there" / "runs"
+    _finish_all(runs)
+    folders = run_folders(runs)
+    folders[1].write_status("done", training_seconds=200.0, evaluation_seconds=40.0)
+    assert took({}, folders) == ""
+    assert took({"seconds": 7200}, folders) == "2 h 00 min of wall clock"
+    assert took({"seconds": 7200, "time_missing": True}, folders) == "at least 2 h 00 min of wall clock"
+    assert took({"seconds": 5, "time_missing": True}, folders) == "at least 4 min of wall clock"
+    write_json(runs / "experiment.json", {"seconds": 5})
+    with timed(runs, time.perf_counter(), True):
+        assert json.loads((runs / "experiment.json").read_text()) == {"seconds": 5, "time_missing": True}
+    assert json.loads((runs / "experiment.json").read_text()) == {"seconds": 5.0}
 
 
 @pytest.mark.slow
@@ -220,9 +420,12 @@ def test_fresh_removes_the_own_runs_only(home: Path) -> None:
     (own,) = (path for path in runs.iterdir() if path.is_dir())
     other = runs / "another-run"
     other.mkdir()
+    twin = runs / "same-training"
+    shutil.copytree(own, twin)
     (own / "mark").touch()
     assert cli.main([*command, "--fresh"]) == 0
     assert other.exists()
+    assert not twin.exists(), "its checkpoint would have been taken over"
     assert not (own / "mark").exists()
     assert RunFolder(own).state == "done"
 
@@ -266,7 +469,8 @@ def test_ctrl_c_says_how_to_go_on(
     assert cli.main(["run", "tiny.gin", "--backend", "serial"]) == 130
     shown = capsys.readouterr().err
     assert "state kept, run the same command to resume" in shown
-    assert (home / "reports" / "tiny" / "experiment.json").exists()
+    assert (home / "reports" / "tiny" / "runs" / "experiment.json").exists()
+    assert (home / "reports" / "tiny" / "runs" / "config.gin").exists()
 
 
 @pytest.mark.slow
