@@ -14,6 +14,7 @@ from experiments import write_tiny
 from harness.results import LEADERBOARD_COLUMNS
 
 HARNESS = [sys.executable, "-c", "import sys, harness.cli; sys.exit(harness.cli.main())"]
+QUICK = Path(__file__).resolve().parents[1] / "gin" / "omniglot_quick.gin"
 LONG_ENOUGH_TO_KILL = ("--set", "Regime.iterations = 400", "--set", "Regime.validate_every = 20")
 
 
@@ -55,35 +56,49 @@ def episodes(out: Path) -> pd.DataFrame:
     return pd.concat(frames).drop(columns="seconds").reset_index(drop=True)
 
 
+def same_bits_every_way(folder: Path, *command: str) -> pd.DataFrame:
+    """Serial, two Ray workers, and both of them killed and resumed; returns what all of them measured."""
+    run(folder, *command, "--backend", "serial", "--out", "serial")
+    run(folder, *command, "--workers", "2", "--out", "ray")
+    for name, how in (("killed", ("--backend", "serial")), ("killed_ray", ("--workers", "2"))):
+        process = start(folder, "run", *command, *how, "--out", name)
+        kill_when_training(process, folder / name / "runs")
+        run(folder, *command, *how, "--out", name)
+    expected = episodes(folder / "serial")
+    board = (folder / "serial" / "leaderboard.csv").read_bytes()
+    for other in ("ray", "killed", "killed_ray"):
+        pd.testing.assert_frame_equal(episodes(folder / other), expected, check_exact=True)
+        assert (folder / other / "leaderboard.csv").read_bytes() == board
+    return expected
+
+
 @pytest.mark.slow
 def test_serial_ray_killed_and_resumed_give_the_same_bits(tmp_path: Path) -> None:
     write_tiny(tmp_path)
-    command = ("tiny.gin", *LONG_ENOUGH_TO_KILL)
-    said = run(tmp_path, *command, "--backend", "serial", "--out", "serial")
-    assert "serial/report.md" in said
-    run(tmp_path, *command, "--workers", "2", "--out", "ray")
-    for name, how in (("killed", ("--backend", "serial")), ("killed_ray", ("--workers", "2"))):
-        process = start(tmp_path, "run", *command, *how, "--out", name)
-        kill_when_training(process, tmp_path / name / "runs")
-        run(tmp_path, *command, *how, "--out", name)
+    measured = same_bits_every_way(tmp_path, "tiny.gin", *LONG_ENOUGH_TO_KILL)
+    assert len(measured) == 3 * 3
+    board = (tmp_path / "serial" / "leaderboard.csv").read_text().splitlines()
+    assert board[0].split(",") == list(LEADERBOARD_COLUMNS)
 
-    expected = episodes(tmp_path / "serial")
-    assert len(expected) == 3 * 3
-    board = (tmp_path / "serial" / "leaderboard.csv").read_bytes()
-    columns = board.decode().splitlines()[0].split(",")
-    assert columns == list(LEADERBOARD_COLUMNS)
-    for other in ("ray", "killed", "killed_ray"):
-        pd.testing.assert_frame_equal(episodes(tmp_path / other), expected, check_exact=True)
-        assert (tmp_path / other / "leaderboard.csv").read_bytes() == board
+
+@pytest.mark.slow
+def test_real_omniglot_gives_the_same_bits_every_way(tmp_path: Path, data_dir: Path) -> None:
+    measured = same_bits_every_way(
+        tmp_path,
+        str(QUICK),
+        *("--data", str(data_dir), "--set", "Regime.iterations = 30", "--set", "Regime.validate_every = 3"),
+        *("--set", "Regime.validation_episodes = 5", "--set", "Evaluation.n_episodes = 20"),
+    )
+    assert len(measured) == 3 * 20
+    assert set(measured.source) == {"omniglot"}
 
 
 @pytest.mark.slow
 def test_real_omniglot_is_learned(tmp_path: Path, data_dir: Path) -> None:
     """A minute of ANIL on real characters: far above chance on characters never seen."""
-    config = Path(__file__).resolve().parents[1] / "gin" / "omniglot_quick.gin"
     run(
         tmp_path,
-        str(config),
+        str(QUICK),
         *("--data", str(data_dir), "--backend", "serial", "--out", "out"),
         *("--set", "Experiment.methods = [@ANIL(), @NIL()]"),
         *("--set", "Regime.iterations = 120", "--set", "Regime.validate_every = 60"),

@@ -136,6 +136,27 @@ def test_initial_weights_are_pure_in_the_seed(planned: Callable[..., dict[str, R
     assert not torch.equal(first[name], other[name])
 
 
+def test_the_outer_gradient_is_clipped_to_its_norm(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    norms: list[float] = []
+    step = torch.optim.Adam.step
+
+    def watch(self: torch.optim.Adam) -> None:
+        grads = [
+            p.grad.flatten() for group in self.param_groups for p in group["params"] if p.grad is not None
+        ]
+        norms.append(torch.cat(grads).norm().item())
+        step(self)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", watch)
+    execute(planned("Regime.gradient_clip = 0.01")["anil"], workspace, silent)
+    execute(planned()["anil"], workspace, silent)
+    assert len(norms) == 8
+    assert all(norm == pytest.approx(0.01, rel=1e-3) for norm in norms[:4])
+    assert all(norm > 0.02 for norm in norms[4:])
+
+
 def test_schedules(planned: Callable[..., dict[str, RunSpec]]) -> None:
     train = dataclasses.replace(planned()["anil"].train, iterations=100, learning_rate=0.5)
     assert {learning_rate(train, i) for i in (0, 50, 99)} == {0.5}
