@@ -35,7 +35,7 @@ def execute(spec: RunSpec, workspace: Workspace, report: Report) -> None:
     status says `interrupted`, and KeyboardInterrupt goes on up.
     """
     folder = workspace.folder(spec.run_id)
-    if folder.state == "done" and folder.episodes.exists():
+    if folder.is_done:
         return
     torch.set_num_threads(THREADS)
     keep_freed_memory()

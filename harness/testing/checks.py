@@ -1,7 +1,10 @@
 """What the conformance kits are made of: promises, kept or broken."""
 
+import dataclasses
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,3 +34,14 @@ def run_check(name: str, check: Callable[[], str]) -> Check:
         return Check(name=name, passed=False, detail=str(broken))
     except Exception as error:
         return Check(name=name, passed=False, detail=f"{type(error).__name__}: {error}")
+
+
+def frozen_dataclass(plugin: Any) -> str:
+    """What every plugin must be, so that it can be hashed, stored and sent to a worker."""
+    require(dataclasses.is_dataclass(plugin), f"{type(plugin).__name__} is not a dataclass")
+    require(plugin.__dataclass_params__.frozen, f"{type(plugin).__name__} is not frozen")
+    fields = {field.name: field for field in dataclasses.fields(plugin)}
+    require("name" in fields, "name is not a field")
+    require(fields["name"].default is not dataclasses.MISSING, "name has no default")
+    require(pickle.loads(pickle.dumps(plugin)) == plugin, "a pickled copy is not equal")
+    return f"{len(fields)} fields"

@@ -1,8 +1,6 @@
 """Whether a source keeps the contract of `harness.dataset`."""
 
-import dataclasses
 import hashlib
-import pickle
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +13,7 @@ import numpy as np
 
 from harness.dataset import SPLITS, ClassImages, Dataset
 from harness.errors import DataError
-from harness.testing.checks import BrokenError, Check, require, run_check
+from harness.testing.checks import BrokenError, Check, frozen_dataclass, require, run_check
 
 
 def check_dataset(dataset: Any, data_dir: Path | None, *, image_size: int = 28) -> list[Check]:
@@ -26,7 +24,7 @@ def check_dataset(dataset: Any, data_dir: Path | None, *, image_size: int = 28) 
     """
     checks = {
         "attributes": _attributes,
-        "frozen dataclass that pickles": _pickles,
+        "frozen dataclass that pickles": lambda subject: frozen_dataclass(subject.dataset),
         "fingerprint is stable": _fingerprint,
         "splits share no class": _disjoint,
         "unknown split is a DataError": _unknown_split,
@@ -82,17 +80,6 @@ def _attributes(subject: _Subject) -> str:
     require(bool(splits) and list(splits) == [s for s in SPLITS if s in splits], f"splits is {splits!r}")
     require(isinstance(dataset.needs_data, bool), f"needs_data is {dataset.needs_data!r}")
     return f"{dataset.name}: {', '.join(splits)}, {dataset.channels} channel(s)"
-
-
-def _pickles(subject: _Subject) -> str:
-    dataset: Any = subject.dataset
-    require(dataclasses.is_dataclass(dataset), f"{type(dataset).__name__} is not a dataclass")
-    require(dataset.__dataclass_params__.frozen, f"{type(dataset).__name__} is not frozen")
-    fields = {field.name: field for field in dataclasses.fields(dataset)}
-    require("name" in fields, "name is not a field")
-    require(fields["name"].default is not dataclasses.MISSING, "name has no default")
-    require(pickle.loads(pickle.dumps(dataset)) == dataset, "a pickled copy is not equal")
-    return f"{len(fields)} fields"
 
 
 def _fingerprint(subject: _Subject) -> str:

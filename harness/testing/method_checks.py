@@ -1,7 +1,6 @@
 """Whether a method keeps the contract of `harness.method`. Seconds to run, on drawn glyphs."""
 
 import dataclasses
-import pickle
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +20,7 @@ from harness.networks import Conv4
 from harness.plugins import Component
 from harness.pools import Pool
 from harness.spec import ImageSpec
-from harness.testing.checks import Check, require, run_check
+from harness.testing.checks import Check, frozen_dataclass, require, run_check
 
 MAX_WAY = 20
 IMAGES = ImageSpec(size=28, channels=1, scaling="unit")
@@ -36,7 +35,7 @@ def check_method(method: Any) -> list[Check]:
     """
     checks = {
         "attributes": _attributes,
-        "frozen dataclass that pickles": _pickles,
+        "frozen dataclass that pickles": lambda subject: frozen_dataclass(subject.method),
         "outer loss is a finite scalar": _loss,
         "outer gradient is finite and reaches the learner": _gradient,
         "outer loss and predict are deterministic": _deterministic,
@@ -105,17 +104,6 @@ def _attributes(subject: _Subject) -> str:
     )
     require(isinstance(method.trainer, Method), f"trainer is {method.trainer!r}, not a method")
     return f"{method.name}, trained by {method.trainer.name}, {steps} steps at test time"
-
-
-def _pickles(subject: _Subject) -> str:
-    method: Any = subject.method
-    require(dataclasses.is_dataclass(method), f"{type(method).__name__} is not a dataclass")
-    require(method.__dataclass_params__.frozen, f"{type(method).__name__} is not frozen")
-    fields = {field.name: field for field in dataclasses.fields(method)}
-    require("name" in fields, "name is not a field")
-    require(fields["name"].default is not dataclasses.MISSING, "name has no default")
-    require(pickle.loads(pickle.dumps(method)) == method, "a pickled copy is not equal")
-    return f"{len(fields)} fields"
 
 
 def _loss(subject: _Subject) -> str:
