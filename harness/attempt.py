@@ -17,7 +17,8 @@ Execute = Callable[[RunSpec, Workspace, Report], None]
 class Outcome:
     """How a run ended. `seconds` is the wall clock of this launch, 0 for a run that was done before.
 
-    `diverged`: its training would fail in the same way again.
+    `diverged`: its training would fail in the same way again. `mistake`: what went wrong is for the user to
+    mend (a full disk, say), and `error` says how.
     """
 
     run_id: str
@@ -25,16 +26,17 @@ class Outcome:
     error: str | None = None
     seconds: float = 0.0
     diverged: bool = False
+    mistake: bool = False
 
 
 def attempt(run: RunSpec, workspace: Workspace, report: Report, execute: Execute | None) -> Outcome:
     """Execute one run here. Only KeyboardInterrupt and its like get out."""
     started = time.perf_counter()
-    error, diverged = None, False
+    error, diverged, mistake = None, False, False
     try:
         (execute or _worker())(run, workspace, report)
     except HarnessError as problem:
-        error = str(problem)
+        error, mistake = str(problem), True
     except Exception as problem:  # the worker has written the traceback into the run's status
         error, diverged = f"{type(problem).__name__}: {problem}", _is_divergence(problem)
     if error is not None and workspace.folder(run.run_id).state != "failed":
@@ -45,6 +47,7 @@ def attempt(run: RunSpec, workspace: Workspace, report: Report, execute: Execute
         error=error,
         seconds=time.perf_counter() - started,
         diverged=diverged,
+        mistake=mistake,
     )
 
 

@@ -65,7 +65,10 @@ class Display:
 
     def table(self) -> Table:
         """One line a run in flight."""
-        table = Table(box=None, title=f"{self.ended} of {self.n_runs} runs ended", title_justify="left")
+        title = f"{self.ended} of {self.n_runs} runs ended"
+        if not self.flying and self.ended < self.n_runs:
+            title += "; starting workers ..."
+        table = Table(box=None, title=title, title_justify="left")
         table.show_header = bool(self.flying)
         for name in ("run", "state", "done", "per s", "loss", "valid", "left"):
             table.add_column(name, justify="left" if name in ("run", "state") else "right", no_wrap=True)

@@ -111,7 +111,8 @@ class Experiment:
 
     name: the folder under reports/. title and claim: what the report says it is about. seeds: a list, or a
     number n for seeds 0..n-1. max_way: rows of the head; None for the largest number of ways in the
-    experiment.
+    experiment. The head is drawn whole, so other rows mean another training: set it when evaluations with
+    more ways are to be added later.
     """
 
     name: str

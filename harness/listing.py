@@ -101,10 +101,16 @@ def check_method(name: str, console: Console) -> int:
 
 
 def check_source(name: str, data_dir: Path | None, console: Console) -> int:
-    """Run the conformance kit on a source with its default parameters; 1 when a check failed."""
+    """Run the conformance kit on a source with its default parameters; 1 when a check failed.
+
+    Raises DataError at once when the source needs raw data that is not there.
+    """
     from harness import testing
 
-    return _show_checks(testing.check_dataset(_with_defaults(plugins.DATASETS, name), data_dir), console)
+    dataset = _with_defaults(plugins.DATASETS, name)
+    if getattr(dataset, "needs_data", False):
+        dataset.fingerprint(data_dir)
+    return _show_checks(testing.check_dataset(dataset, data_dir), console)
 
 
 def _with_defaults(group: str, name: str) -> Any:

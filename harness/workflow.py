@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -50,7 +51,7 @@ class Request:
 
 
 def run(request: Request, console: Console) -> int:
-    """Do everything that `harness run` does; 0, or 1 when some run failed.
+    """Do everything that `harness run` does; 0, or what `_failures` says when some run failed.
 
     Raises HarnessError when the request is wrong or its pools cannot be prepared, before any result is
     touched; KeyboardInterrupt on Ctrl-C and on SIGTERM, when the runs in flight have saved their state.
@@ -67,6 +68,7 @@ def run(request: Request, console: Console) -> int:
         if request.fresh:
             _remove(planned, workspace)
         _announce(planned, workspace, console)
+        _say_what_is_replaced(before, planned, folder, console)
         write_record(before, planned, request.command, text, workspace)
         waiting = sum(not workspace.folder(run.run_id).is_done for run in planned.runs)
         with timed(workspace.runs, began, waiting > 0), showing(console, waiting) as display:
@@ -121,6 +123,18 @@ def _announce(planned: Plan, workspace: Workspace, console: Console) -> None:
     console.print(f"{planned.experiment.name}: {len(planned.runs)} runs{finished}{ahead}.", highlight=False)
 
 
+def _say_what_is_replaced(before: dict[str, Any], planned: Plan, folder: Path, console: Console) -> None:
+    """One experiment's folder holds one report: say so when it was about other runs."""
+    others = set(before.get("runs", ())) - {run.run_id for run in planned.runs}
+    if others:
+        console.print(
+            f"Note: the report in {folder} will be about these runs only; {len(others)} runs of other settings "
+            "leave it and stay in runs/. Use --out to keep both reports.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
 def _prepare(planned: Plan, request: Request, display: Display) -> None:
     for need in planned.pools:
         ensure_pool(
@@ -147,16 +161,19 @@ def _remove(planned: Plan, workspace: Workspace) -> None:
 
 
 def _failures(outcomes: Sequence[Outcome], workspace: Workspace) -> int:
+    """Say which runs failed and why: 0 for none, 2 when only the user's mistakes failed them, else 1."""
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     if not failed:
         return 0
-    lines = [f"{len(failed)} of {len(outcomes)} runs failed; the others are in the report."]
+    others = "; the others are in the report" if len(failed) < len(outcomes) else ""
+    lines = [f"{len(failed)} of {len(outcomes)} runs failed{others}."]
     for outcome in failed:
-        status = workspace.folder(outcome.run_id).path / "status.json"
-        lines.append(f"  {outcome.run_id}: {outcome.error}\n    traceback: {status}")
+        lines.append(f"  {outcome.run_id}: {outcome.error}")
+        if not outcome.mistake:
+            lines.append(f"    traceback: {workspace.folder(outcome.run_id).path / 'status.json'}")
     lines.append("Mend the cause and run the same command again; finished runs are kept.")
     print("\n".join(lines), file=sys.stderr)
-    return 1
+    return 2 if all(outcome.mistake for outcome in failed) else 1
 
 
 @contextmanager

@@ -1,4 +1,5 @@
 import dataclasses
+import errno
 import importlib.metadata
 import json
 import os
@@ -516,3 +517,35 @@ def test_a_check_that_fails_is_exit_code_one(
 
 def test_tiny_is_what_the_line_numbers_of_these_tests_count_on() -> None:
     assert len(TINY.splitlines()) == 24
+
+
+def test_a_full_disk_is_a_mistake_of_the_user(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny(home)
+    real = os.fsync
+
+    def full(handle: int) -> None:
+        if "checkpoint" in str(Path(f"/proc/self/fd/{handle}").readlink()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", full)
+    said = refused(capsys, "run", "tiny.gin", "--backend", "serial")
+    assert "3 of 3 runs failed.\n" in said
+    assert "the disk is full. Free some space and run the same command again" in said
+    assert "traceback:" not in said
+
+
+@pytest.mark.slow
+def test_a_folder_that_gets_another_report_says_so(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny(home)
+    plain = ("run", "tiny.gin", "--backend", "serial", "--set", "Experiment.methods = [@ANIL()]")
+    assert cli.main([*plain]) == 0
+    assert "Note:" not in capsys.readouterr().out
+    assert cli.main([*plain, "--set", "ANIL.inner_lr = 0.5"]) == 0
+    assert "1 runs of other settings leave it and stay in runs/" in capsys.readouterr().out
+
+
+def test_a_source_without_its_data_is_not_checked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "needs images_background.zip" in refused(capsys, "check", "source", "omniglot")

@@ -77,7 +77,10 @@ def _attributes(subject: _Subject) -> str:
     require(bool(dataset.name) and isinstance(dataset.name, str), f"name is {dataset.name!r}")
     require(dataset.channels in (1, 3), f"channels is {dataset.channels!r}, not 1 or 3")
     splits = dataset.splits
-    require(bool(splits) and list(splits) == [s for s in SPLITS if s in splits], f"splits is {splits!r}")
+    require(
+        bool(splits) and list(splits) == [s for s in SPLITS if s in splits],
+        f"splits is {splits!r}, not some of {SPLITS} in that order",
+    )
     require(isinstance(dataset.needs_data, bool), f"needs_data is {dataset.needs_data!r}")
     return f"{dataset.name}: {', '.join(splits)}, {dataset.channels} channel(s)"
 
