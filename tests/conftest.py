@@ -1,5 +1,6 @@
 """For every test: one torch thread, as workers have; where the raw data is; small real runs."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -53,3 +54,25 @@ def planned(tmp_path: Path, cache: Path) -> Callable[..., dict[str, RunSpec]]:
 def workspace(tmp_path: Path, cache: Path) -> Workspace:
     (tmp_path / "runs").mkdir()
     return Workspace(runs=tmp_path / "runs", cache=cache)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, with a cache of its own and no raw data."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HARNESS_DATA", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on there is no room for checkpoints."""
+    real = os.fsync
+
+    def refuse(handle: int) -> None:
+        if "checkpoint" in str(Path(f"/proc/self/fd/{handle}").readlink()):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", refuse)

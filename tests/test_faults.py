@@ -1,11 +1,8 @@
 """Runs that are interrupted, killed, damaged or wrong: nothing finished is lost, and the numbers stay."""
 
-import errno
 import math
-import os
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -102,18 +99,11 @@ def test_a_diverging_run_fails_with_its_reason(
     assert "Traceback" in status["traceback"]
 
 
+@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_is_one_sentence_and_the_run_resumes(
     planned: Callable[..., dict[str, RunSpec]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = planned()["anil"]
-    real = os.fsync
-
-    def full(handle: int) -> None:
-        if "checkpoint" in str(Path(f"/proc/self/fd/{handle}").readlink()):
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(handle)
-
-    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(WorkspaceError, match=r"checkpoint\.pt: the disk is full\. Free some space"):
         execute(spec, workspace, silent)
     folder = workspace.folder(spec.run_id)
