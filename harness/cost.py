@@ -16,7 +16,7 @@ from harness.spec import RunSpec, canonical
 from harness.store import Workspace, run_folders
 
 GUESSED_RATE = 5e6
-"""Pixels a second of one CPU core, measured for four strided blocks of 64 filters; others differ widely."""
+"""Pixels a second of one CPU core, between those seen for MAML and for ANIL on four strided blocks; others differ."""
 
 BACKWARD = 2
 """A backward pass costs about two forward passes."""

@@ -18,7 +18,7 @@ def keep_freed_memory() -> bool:
     """Tell glibc to keep freed memory instead of giving it back to the kernel; False where it is not glibc.
 
     Tensors of the same sizes come and go each iteration. Given back and fetched again they cost a page fault
-    a page, which dominated training on CPUs. Works on the running process; the memory in use is unchanged.
+    a page. Works on the running process; the memory in use is unchanged.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -82,8 +82,7 @@ class BatchNorm(nn.Module):
 class Conv2d(nn.Module):
     """A convolution without bias: batch norm by the images' own statistics would cancel one exactly.
 
-    Weights are drawn uniformly as Glorot & Bengio (2010) and kept channels-last, which CPUs convolve 2 to 4
-    times faster.
+    Weights are drawn uniformly as Glorot & Bengio (2010) and kept channels-last, which CPUs convolve faster.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ import pandas as pd
 
 from harness.errors import WorkspaceError
 from harness.files import explained, make_folder, write_aside, write_json, write_text
-from harness.results import EPISODE_COLUMNS
+from harness.results import CURVE_KEYS, EPISODE_COLUMNS
 from harness.spec import RunSpec
 
 
@@ -163,7 +163,7 @@ def read_curves(folders: list[RunFolder]) -> pd.DataFrame:
                     **line,
                 }
             )
-    columns = ["run_id", "method", "trained_on", "seed", "iteration", "loss", "valid_accuracy", "seconds"]
+    columns = ["run_id", "method", "trained_on", "seed", *CURVE_KEYS]
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from harness.report.gather import FinishedRun
 from harness.report.panels import natural
+from harness.results import CONDITIONS
 
 DASH = "\N{EN DASH}"
 
@@ -47,11 +48,10 @@ def conditions(runs: Sequence[FinishedRun]) -> Table:
         "Protocol",
         "Seeds",
     )
-    keys = ("batch_norm", "selection", "adaptation_steps", "image_size", "protocol")
     seen: dict[tuple[str, ...], set[int]] = {}
     for run in runs:
         first = run.episodes.iloc[0]
-        row = (run.method, run.trained_on, *(str(first[key]) for key in keys))
+        row = (run.method, run.trained_on, *(str(first[key]) for key in CONDITIONS))
         seen.setdefault(row, set()).add(run.seed)
     rows = ((*row, ", ".join(str(seed) for seed in sorted(seeds))) for row, seeds in seen.items())
     return Table(
