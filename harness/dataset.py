@@ -1,11 +1,12 @@
 """What a source is: the contract that every dataset plugin keeps.
 
 A dataset is a frozen dataclass registered under the entry-point group `harness.datasets`. Its fields are its
-parameters (set from gin) and part of its identity. It is read once, in the driver, into a pool; training and
-evaluation read pools only.
+parameters (set from gin) and part of its identity. It is read once, in the driver, into pools; training and
+evaluation read pools only. It hands out images as they are stored: scaling them is the harness's business.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -15,7 +16,20 @@ import numpy.typing as npt
 SPLITS = ("train", "valid", "test")
 
 ClassImages = tuple[str, npt.NDArray[np.uint8]]
-"""One class: its name and its images, uint8 [n, H, W, C] with C = 1 or 3."""
+"""A class, or a part of one: its name and some of its images, uint8 [n, H, W, C] with C = 1 or 3."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassGroups:
+    """Which classes of a split belong together, for samplers that draw a group first.
+
+    kind: `superclasses`, disjoint sets such as Omniglot's alphabets; or `nodes`, the internal nodes of a class
+    hierarchy such as WordNet, each with all classes below it, so that sets contain one another.
+    members: group -> names of its classes.
+    """
+
+    kind: str
+    members: Mapping[str, Sequence[str]]
 
 
 @runtime_checkable
@@ -28,6 +42,10 @@ class Dataset(Protocol):
         channels: 1 (grey) or 3 (RGB): what `read` yields.
         splits: the splits it has, a subset of `SPLITS`; their classes are disjoint.
         needs_data: whether raw files under the data folder are needed (embedded sources need none).
+
+    A source may also have `native_size`, pixels a side where all its images are square and of one size: pools
+    then never hold them enlarged; and `class_groups(split, data_dir)`, a `ClassGroups` or None, where its
+    classes have an order above them. See `native_size` and `class_groups` below.
     """
 
     @property
@@ -50,18 +68,33 @@ class Dataset(Protocol):
         """A short text that changes whenever the raw content or the code that draws it changes.
 
         The same content in another container (archive or unpacked tree) gives the same fingerprint.
-        Raises DataError when the raw data is missing or damaged, naming the file and the next step.
+        Raises MissingDataError when the raw data is not there, naming what was looked for, where, and the
+        next step; DataError when it is damaged, naming the file.
         """
 
     def class_sizes(self, split: str, data_dir: Path | None) -> Mapping[str, int]:
         """Class name -> number of images, in pool order, without decoding images.
 
-        Raises DataError as `fingerprint` does, and for a split it does not have.
+        Raises as `fingerprint` does, and DataError for a split it does not have.
         """
 
-    def read(self, split: str, image_size: int, data_dir: Path | None) -> Iterator[ClassImages]:
-        """Yield the classes of `split` one after another, in the order of `class_sizes`.
+    def read(self, split: str, classes: Sequence[str], data_dir: Path | None) -> Iterator[ClassImages]:
+        """Yield the images of `classes`, some of `class_sizes(split, data_dir)` in its order, class by class.
 
-        Images are square, `image_size` pixels, uint8. One class at a time is in memory.
+        Images come as they are stored, of any height and width. A class may come in several parts, one right
+        after the other: no more than a part is in memory.
         Raises DataError for a missing, truncated or undecodable file, naming it.
         """
+
+
+def native_size(dataset: Dataset) -> int | None:
+    """Pixels a side of the source's images where all are square and of one size; otherwise None."""
+    size: int | None = getattr(dataset, "native_size", None)
+    return size
+
+
+def class_groups(dataset: Dataset, split: str, data_dir: Path | None) -> ClassGroups | None:
+    """The groups of the split's classes; None for a source without them. Raises as `class_sizes` does."""
+    ask = getattr(dataset, "class_groups", None)
+    groups: ClassGroups | None = None if ask is None else ask(split, data_dir)
+    return groups

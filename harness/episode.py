@@ -35,6 +35,29 @@ class EpisodeShape:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VariableShape:
+    """Episodes of varying size, as Meta-Dataset draws them (Triantafillou et al. 2020, section 3.2, appendix).
+
+    The defaults are its published protocol. min_way, max_way: bounds of the number of classes. max_query:
+    largest number of query images a class. max_support: largest support set; max_counted: how many images of
+    a class count towards its size. min_log_weight, max_log_weight: bounds of the uniform logarithms of the
+    weights by which the support set is shared out among the classes.
+    n_way: None, or a fixed number of ways, with varying shots. grouped: draw classes within a group where
+    the source has groups (Omniglot's alphabets, ImageNet's hierarchy); a fixed number of ways never does.
+    """
+
+    min_way: int = 5
+    max_way: int = 50
+    max_query: int = 10
+    max_support: int = 500
+    max_counted: int = 100
+    min_log_weight: float = -0.6931471805599453  # ln 1/2
+    max_log_weight: float = 0.6931471805599453  # ln 2
+    n_way: int | None = None
+    grouped: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """All that a method may see of an episode at test time. It holds no query labels and no source name.
 

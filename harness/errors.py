@@ -3,7 +3,8 @@
     HarnessError                    one clear sentence with the next step; the CLI prints it and exits with 2
     ├── ConfigError                 a gin file, a binding or a command-line value is wrong
     ├── PluginError                 a method, source or network is unknown, broken or registered twice
-    ├── DataError                   raw data is missing, truncated or disagrees with itself
+    ├── DataError                   raw data is truncated or disagrees with itself
+    │   └── MissingDataError        raw data is not there at all
     ├── WorkspaceError              a folder cannot be read or written, a disk is full, a result file is damaged
     └── PlanError                   the plan as a whole cannot run; holds *every* problem found
 
@@ -27,7 +28,11 @@ class PluginError(HarnessError):
 
 
 class DataError(HarnessError):
-    """Raw data is missing, truncated or disagrees with itself."""
+    """Raw data is truncated or disagrees with itself."""
+
+
+class MissingDataError(DataError):
+    """Raw data is not there at all: the message says what was looked for, where, and how to get it."""
 
 
 class WorkspaceError(HarnessError):
