@@ -4,11 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from harness import plugins
-from harness.episode import EpisodeShape
+from harness.augmentation import Augmentation
+from harness.episode import EpisodeShape, VariableShape
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
 from harness.experiment import Evaluation, Experiment, Images, Regime
 
-OWN_CLASSES: tuple[type, ...] = (Experiment, Regime, Evaluation, EpisodeShape, Images)
+OWN_CLASSES: tuple[type, ...] = (
+    Experiment,
+    Regime,
+    Evaluation,
+    EpisodeShape,
+    VariableShape,
+    Images,
+    Augmentation,
+)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,9 @@ import numpy.typing as npt
 
 SPLITS = ("train", "valid", "test")
 
+SUPERCLASSES, NODES = GROUP_KINDS = ("superclasses", "nodes")
+"""Kinds of `ClassGroups`."""
+
 ClassImages = tuple[str, npt.NDArray[np.uint8]]
 """A class, or a part of one: its name and some of its images, uint8 [n, H, W, C] with C = 1 or 3."""
 

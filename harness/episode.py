@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from harness.errors import ConfigError
+from harness.parameters import check_fields, check_whole
 
 if TYPE_CHECKING:
     import torch
+
+
+FIXED, FIXED_WAY, META_DATASET = "fixed", "fixed_way_variable_shot", "meta_dataset"
+"""Names of protocols, as they stand in every row: how the episodes of a source are drawn."""
+
+WAYS = ("min_way", "max_way")
+"""The parameters that bound a varying number of ways."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +32,20 @@ class EpisodeShape:
 
     def __post_init__(self) -> None:
         for name, least in (("n_way", 2), ("n_shot", 1), ("n_query", 1)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise ConfigError(
-                    f"EpisodeShape.{name} must be a whole number of at least {least}; got {value!r}."
-                )
+            check_whole(f"EpisodeShape.{name}", getattr(self, name), low=least)
 
     def __str__(self) -> str:
         return f"{self.n_way}-way {self.n_shot}-shot, {self.n_query} queries a class"
+
+    @property
+    def protocol(self) -> str:
+        """How the episodes are drawn, as it stands in every row."""
+        return FIXED
+
+    @property
+    def most_way(self) -> int:
+        """The largest number of ways an episode can have."""
+        return self.n_way
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +58,9 @@ class VariableShape:
     weights by which the support set is shared out among the classes.
     n_way: None, or a fixed number of ways, with varying shots. grouped: draw classes within a group where
     the source has groups (Omniglot's alphabets, ImageNet's hierarchy); a fixed number of ways never does.
+    min_way, max_way and grouped mean nothing where n_way is set.
+
+    Raises ConfigError for a bound that leaves nothing to draw.
     """
 
     min_way: int = 5
@@ -55,6 +72,58 @@ class VariableShape:
     max_log_weight: float = 0.6931471805599453  # ln 2
     n_way: int | None = None
     grouped: bool = True
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_whole("VariableShape.min_way", self.min_way, low=2)
+        check_whole("VariableShape.max_way", self.max_way, low=self.min_way)
+        if self.n_way is not None:
+            check_whole("VariableShape.n_way", self.n_way, low=2)
+        check_whole("VariableShape.max_query", self.max_query, low=1)
+        check_whole("VariableShape.max_counted", self.max_counted, low=1)
+        if self.max_support < self.most_way:
+            raise ConfigError(
+                f"VariableShape.max_support must be at least {self.most_way}, one image for each of the most "
+                f"ways; got {self.max_support}."
+            )
+        if self.max_log_weight < self.min_log_weight:
+            raise ConfigError(
+                f"VariableShape.max_log_weight must be at least min_log_weight, {self.min_log_weight}; "
+                f"got {self.max_log_weight}."
+            )
+
+    def __str__(self) -> str:
+        ways = self.n_way or f"{self.min_way} to {self.max_way}"
+        others = ", ".join(text for name, text in self._differences().items() if name not in WAYS)
+        return f"{ways} ways, shots and queries as in Meta-Dataset{' with ' * bool(others)}{others}"
+
+    @property
+    def protocol(self) -> str:
+        """How the episodes are drawn, as it stands in every row: a name, then what differs from it.
+
+        Meta-Dataset's own protocol has nothing after its name.
+        """
+        name = META_DATASET if self.n_way is None else FIXED_WAY
+        differences = self._differences()
+        return f"{name}({', '.join(differences.values())})" if differences else name
+
+    @property
+    def most_way(self) -> int:
+        """The largest number of ways an episode can have."""
+        return self.n_way or self.max_way
+
+    def _differences(self) -> dict[str, str]:
+        """Parameter -> `parameter=value`, of those that mean something here and are not Meta-Dataset's."""
+        silent = {"n_way"} if self.n_way is None else {"n_way", *WAYS, "grouped"}
+        return {
+            field.name: f"{field.name}={getattr(self, field.name)!r}"
+            for field in fields(self)
+            if field.name not in silent and getattr(self, field.name) != field.default
+        }
+
+
+Shape = EpisodeShape | VariableShape
+"""How episodes are drawn; its `protocol` names it in every row."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,19 +3,17 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from harness.episode import Episode, EpisodeShape, Task
+from harness.augmentation import Augmentation, augment
+from harness.episode import Episode, Shape, Task
+from harness.pixels import to_tensor
 from harness.pools import Pool
-from harness.sampling import FixedSampler
+from harness.sampling import IntArray
 from harness.seeds import counter_rng
 from harness.spec import ImageSpec
-
-LUMINANCE = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue (ITU-R BT.601)."""
+from harness.variable_sampling import make_sampler
 
 
 class EpisodeSequence(Protocol):
@@ -25,20 +23,41 @@ class EpisodeSequence(Protocol):
 
 
 class SourceSequence:
-    """The episodes of one source and split."""
+    """The episodes of one source and split.
 
-    def __init__(self, pool: Pool, shape: EpisodeShape, images: ImageSpec, *, seed: int) -> None:
-        self._pool, self._images = pool, images
-        self._sampler = FixedSampler(pool.class_sizes, shape, seed=seed, stream=f"{pool.source}/{pool.split}")
-        self._n_way = shape.n_way
+    Args:
+        stream: names the sequence beyond source and split; two of different names are independent.
+        augmentation: of its images, None for none.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        shape: Shape,
+        images: ImageSpec,
+        *,
+        seed: int,
+        stream: str = "",
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        self._pool, self._images, self._augmentation = pool, images, augmentation
+        self._seed, self._stream = seed, f"{pool.source}/{pool.split}{stream}"
+        self._sampler = make_sampler(
+            pool.class_sizes,
+            shape,
+            groups=pool.groups.members if pool.groups else None,
+            kind=pool.groups.kind if pool.groups else None,
+            seed=seed,
+            stream=self._stream,
+        )
 
     def __getitem__(self, k: int) -> Episode:
         rows = self._sampler[k]
         task = Task(
-            support_x=to_tensor(self._pool.images[rows.support], self._images),
+            support_x=self._tensor(rows.support, f"{k}/support"),
             support_y=torch.from_numpy(rows.support_y),
-            query_x=to_tensor(self._pool.images[rows.query], self._images),
-            n_way=self._n_way,
+            query_x=self._tensor(rows.query, f"{k}/query"),
+            n_way=len(rows.classes),
         )
         return Episode(
             task=task,
@@ -47,6 +66,13 @@ class SourceSequence:
             classes=tuple(int(c) for c in rows.classes),
             index=k,
         )
+
+    def _tensor(self, rows: IntArray, part: str) -> Tensor:
+        pool = self._pool
+        x = to_tensor(pool.images[rows], self._images, mean=pool.mean, std=pool.std)
+        if self._augmentation is None:
+            return x
+        return augment(x, self._augmentation, seed=self._seed, stream=f"{self._stream}/{part}")
 
 
 class MixedSequence:
@@ -60,18 +86,3 @@ class MixedSequence:
             return self._sequences[0][k]
         chosen = counter_rng(self._seed, self._stream, k).integers(len(self._sequences))
         return self._sequences[int(chosen)][k]
-
-
-def to_tensor(pixels: npt.NDArray[np.uint8], images: ImageSpec) -> Tensor:
-    """uint8 [n, H, W, C] -> float32 [n, channels, H, W], channels last in memory.
-
-    Grey is repeated to three channels; colour becomes luminance where one channel is asked for.
-    """
-    x = torch.from_numpy(np.ascontiguousarray(pixels)).to(torch.float32) / 255.0
-    if x.shape[3] == 3 and images.channels == 1:
-        x = (x * torch.tensor(LUMINANCE)).sum(3, keepdim=True)
-    elif x.shape[3] == 1 and images.channels == 3:
-        x = x.expand(-1, -1, -1, 3).contiguous()
-    if images.scaling == "signed":
-        x = x * 2.0 - 1.0
-    return x.permute(0, 3, 1, 2)

@@ -40,10 +40,13 @@ class WorkspaceError(HarnessError):
 
 
 class PlanError(HarnessError):
-    """The plan cannot run. `problems` lists everything that is wrong with it, not only the first."""
+    """The plan cannot run. `problems` lists everything that is wrong with it, not only the first.
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
+    `missing` names the sources whose raw data is not there.
+    """
+
+    def __init__(self, problems: Sequence[str], *, missing: Sequence[str] = ()) -> None:
+        self.problems, self.missing = tuple(problems), tuple(missing)
         super().__init__("\n".join(self.problems))
 
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.augmentation import Augmentation
 from harness.dataset import SPLITS
-from harness.episode import EpisodeShape
+from harness.episode import EpisodeShape, Shape
 from harness.errors import ConfigError
 from harness.parameters import check_above, check_choice, check_fields, check_whole
+from harness.resizing import RESIZES
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
@@ -18,25 +20,31 @@ if TYPE_CHECKING:
 
 SELECTIONS = ("last", "best_valid")
 SCHEDULES = ("constant", "cosine")
-SCALINGS = ("unit", "signed")
+SCALINGS = ("unit", "signed", "source")
+MISSING = ("error", "skip")
+LONGEST_LABEL = 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
     """How images reach the network.
 
-    size: pixels, square. channels: 1, 3, or None for 3 if any source of the experiment has colour, else 1.
-    scaling: `unit` for [0, 1], `signed` for [-1, 1].
+    The defaults are Meta-Dataset's. size: pixels, square. channels: 1, 3, or None for 3 if any source of the
+    experiment has colour, else 1. scaling: `signed` for [-1, 1], `unit` for [0, 1], `source` for mean 0 and
+    standard deviation 1 of each channel over the pool that an image is from. resize: `bilinear` with aligned
+    corners, or `antialias`, smoother (see harness.resizing).
     """
 
-    size: int = 28
+    size: int = 84
     channels: int | None = None
-    scaling: str = "unit"
+    scaling: str = "signed"
+    resize: str = "bilinear"
 
     def __post_init__(self) -> None:
         check_fields(self)
         check_whole("Images.size", self.size, low=8)
         check_choice("Images.scaling", self.scaling, SCALINGS)
+        check_choice("Images.resize", self.resize, RESIZES)
         if self.channels not in (None, 1, 3):
             raise ConfigError(f"Images.channels must be 1, 3 or None; got {self.channels!r}.")
 
@@ -46,16 +54,19 @@ class Regime:
     """What a learner is trained on.
 
     sources: one is chosen uniformly for each training episode. shape: of the training episodes.
+    augmentation: of training images; None for none.
     iterations: outer updates. meta_batch: episodes an update. learning_rate: Adam's.
     schedule: `constant`, or `cosine` down to zero at the last iteration. gradient_clip: largest norm of the
     outer gradient, None for no clipping. validate_every: iterations between validations, the last iteration
-    included. validation_episodes: fixed episodes of each source's valid split. validation_shape: None for
-    the training shape. selection: `last`, or `best_valid` for the checkpoint with the best mean accuracy on
-    the validation episodes. name: None for the sources' names joined by "+".
+    included. validation_episodes: fixed episodes of each validation source's valid split. validation_sources:
+    None for the training sources. validation_shape: None for the training shape. selection: `last`, or
+    `best_valid` for the checkpoint with the best mean accuracy on the validation episodes. name: None for the
+    sources' names joined by "+", or their number where that is long.
     """
 
     sources: Sequence[Dataset]
-    shape: EpisodeShape = field(default_factory=EpisodeShape)
+    shape: Shape = field(default_factory=EpisodeShape)
+    augmentation: Augmentation | None = None
     iterations: int = 60_000
     meta_batch: int = 4
     learning_rate: float = 1e-3
@@ -63,7 +74,8 @@ class Regime:
     gradient_clip: float | None = None
     validate_every: int = 500
     validation_episodes: int = 100
-    validation_shape: EpisodeShape | None = None
+    validation_sources: Sequence[Dataset] | None = None
+    validation_shape: Shape | None = None
     selection: str = "best_valid"
     name: str | None = None
 
@@ -79,14 +91,25 @@ class Regime:
             )
         check_choice("Regime.schedule", self.schedule, SCHEDULES)
         check_choice("Regime.selection", self.selection, SELECTIONS)
+        if not self.validated_on and self.selection != "last":
+            raise ConfigError(
+                f"Regime.validation_sources is empty, so nothing can be selected by {self.selection!r}: name a "
+                "source, or set Regime.selection = 'last'."
+            )
         check_above("Regime.gradient_clip", self.gradient_clip, 0, otherwise=", or None for no clipping")
         if self.name == "":
             raise ConfigError("Regime.name must be a name, or None for the names of the sources; got ''.")
 
     @property
     def label(self) -> str:
-        """The regime's name in rows: its own, or its sources'."""
-        return self.name or "+".join(source.name for source in self.sources)
+        """The regime's name in rows: its own, or its sources', or how many these are where that is long."""
+        joined = "+".join(source.name for source in self.sources)
+        return self.name or (joined if len(joined) <= LONGEST_LABEL else f"{len(self.sources)}_sources")
+
+    @property
+    def validated_on(self) -> Sequence[Dataset]:
+        """The sources whose valid split selects the checkpoint."""
+        return self.sources if self.validation_sources is None else self.validation_sources
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +117,7 @@ class Evaluation:
     """Which episodes every trained learner is tested on: `n_episodes` of each source."""
 
     sources: Sequence[Dataset]
-    shape: EpisodeShape = field(default_factory=EpisodeShape)
+    shape: Shape = field(default_factory=EpisodeShape)
     split: str = "test"
     n_episodes: int = 600
 
@@ -110,9 +133,10 @@ class Experiment:
     """A set of runs and a report: every method × regime × seed, evaluated on every evaluation.
 
     name: the folder under reports/. title and claim: what the report says it is about. seeds: a list, or a
-    number n for seeds 0..n-1. max_way: rows of the head; None for the largest number of ways in the
-    experiment. The head is drawn whole, so other rows mean another training: set it when evaluations with
-    more ways are to be added later.
+    number n for seeds 0..n-1. max_way: rows of the head; None for 50, or the largest number of ways in the
+    experiment where that is more. The head is drawn whole, so other rows mean another training.
+    missing_sources: what to do where a source's raw data is not there, or a split of it has no classes:
+    `error`, or `skip` to go on without, which the report says.
     """
 
     name: str
@@ -123,6 +147,7 @@ class Experiment:
     images: Images = field(default_factory=Images)
     seeds: int | Sequence[int] = (0,)
     max_way: int | None = None
+    missing_sources: str = "error"
     title: str = ""
     claim: str = ""
 
@@ -132,6 +157,7 @@ class Experiment:
             if not getattr(self, what):
                 raise ConfigError(f"Experiment.{what} is empty: name at least one.")
         _check_seeds(self.seeds)
+        check_choice("Experiment.missing_sources", self.missing_sources, MISSING)
         if self.max_way is not None:
             check_whole("Experiment.max_way", self.max_way, low=2)
         if (

@@ -9,12 +9,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness import plugins, pools
+from harness import plugins, pool_status, pools
 from harness.cost import Estimate, duration, estimate
+from harness.dataset import native_size
 from harness.display import Display
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
 from harness.plan import PoolNeed, plan
-from harness.spec import SourceSpec
+from harness.spec import ImageSpec, SourceSpec
 from harness.store import RunFolder, Workspace
 
 GROUPS = {"methods": plugins.METHODS, "sources": plugins.DATASETS, "networks": plugins.NETWORKS}
@@ -44,7 +45,7 @@ def show_plan(
             run.run_id, _state(workspace.folder(run.run_id)), run.training_id[:8], duration(guess.seconds)
         )
     console.print(table)
-    ready = {row["key"] for row in pools.status(cache) if row["problem"] is None}
+    ready = {row["key"] for row in pool_status.status(cache) if row["problem"] is None}
     for need in planned.pools:
         state = "ready" if need.key in ready else "to be prepared"
         console.print(f"pool {need.key}: {state}", highlight=False, soft_wrap=True)
@@ -141,7 +142,7 @@ def _show_checks(checks: Sequence[Any], console: Console) -> int:
 
 def show_pools(cache: Path, console: Console) -> None:
     """Print the pools below `cache`."""
-    rows = pools.status(cache)
+    rows = pool_status.status(cache)
     table = _table("pool", "classes", "images", "MB", "state")
     for row in rows:
         table.add_row(
@@ -167,7 +168,7 @@ def prepare_pools(
             need.dataset,
             need.source,
             need.split,
-            need.image_size,
+            need.images,
             data_dir=data_dir,
             cache=cache,
             progress=display.pool,
@@ -189,10 +190,10 @@ def _needs(name: str, size: int, data_dir: Path | None, cache: Path) -> list[Poo
         name=dataset.name,
         component=plugins.describe(plugins.DATASETS, dataset),
         fingerprint=dataset.fingerprint(data_dir),
+        native_size=native_size(dataset),
     )
-    return [
-        PoolNeed(dataset=dataset, source=source, split=split, image_size=size) for split in dataset.splits
-    ]
+    images = ImageSpec(size=size, channels=dataset.channels, scaling="signed", resize="bilinear")
+    return [PoolNeed(dataset=dataset, source=source, split=split, images=images) for split in dataset.splits]
 
 
 def _table(*columns: str) -> Table:

@@ -4,22 +4,23 @@ Nothing is written and nothing trained. Everything that could go wrong later is 
 are listed at once.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from harness import plugins, pools
+from harness import plugins
 from harness.dataset import Dataset
-from harness.episode import EpisodeShape
-from harness.errors import DataError, HarnessError, PlanError
+from harness.errors import HarnessError, PlanError
 from harness.experiment import Evaluation, Experiment, Regime
-from harness.sampling import shape_problems
+from harness.missing_sources import LeftOutSource, without_missing
+from harness.planned_sources import PlannedSources, datasets_of, episodes_of, identity
 from harness.spec import EvaluationSpec, ImageSpec, RunSpec, SourceSpec, TrainSpec, canonical
 
 LONGEST_RUN_ID = 200
+
+MAX_WAY = 50
+"""Rows of the head, unless an experiment has more ways: so that evaluations on more ways share a training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,21 +30,25 @@ class PoolNeed:
     dataset: Dataset
     source: SourceSpec
     split: str
-    image_size: int
+    images: ImageSpec
 
     @property
     def key(self) -> str:
         """The name of the pool's folder."""
-        return self.source.pool_key(self.split, self.image_size)
+        return self.source.pool_key(self.split, self.images)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is to be done: the runs, in the order of the experiment, and the pools they read."""
+    """What is to be done: the runs, in the order of the experiment, and the pools they read.
+
+    `experiment` is what is left of the one asked for; `left_out` says what is not, and why.
+    """
 
     experiment: Experiment
     runs: tuple[RunSpec, ...]
     pools: tuple[PoolNeed, ...]
+    left_out: tuple[LeftOutSource, ...]
 
 
 def plan(experiment: Experiment, *, data_dir: Path | None, cache: Path) -> Plan:
@@ -53,12 +58,16 @@ def plan(experiment: Experiment, *, data_dir: Path | None, cache: Path) -> Plan:
     Raises PlanError with every problem found.
     """
     problems: list[str] = []
-    sources = _Sources(data_dir=data_dir, cache=cache, image_size=experiment.images.size)
+    sources = PlannedSources(data_dir=data_dir, cache=cache, images=_images(experiment))
     problems += _name_problems(experiment)
+    left_out: tuple[LeftOutSource, ...] = ()
+    if experiment.missing_sources == "skip" and not problems:
+        experiment, left_out = without_missing(experiment, sources)
+        sources.images = _images(experiment)
     problems += _way_problems(experiment)
-    for dataset in _datasets(experiment):
+    for dataset in datasets_of(experiment):
         _collect(problems, lambda dataset=dataset: sources.spec(dataset))  # type: ignore[misc]
-    for dataset, split, shape, why in _episodes(experiment):
+    for dataset, split, shape, why in episodes_of(experiment):
         problems += sources.episode_problems(dataset, split, shape, why)
     _collect(problems, lambda: _check_network(experiment))
     runs: list[RunSpec] = []
@@ -70,68 +79,10 @@ def plan(experiment: Experiment, *, data_dir: Path | None, cache: Path) -> Plan:
         if len(run.run_id) > LONGEST_RUN_ID
     ]
     if problems:
-        raise PlanError(list(dict.fromkeys(problems)))
-    return Plan(experiment=experiment, runs=tuple(runs), pools=tuple(_pools(experiment, sources)))
-
-
-@dataclass
-class _Sources:
-    """Specs and class sizes of sources, each looked up once."""
-
-    data_dir: Path | None
-    cache: Path
-    image_size: int
-    specs: dict[str, SourceSpec] = field(default_factory=dict)
-    failed: set[str] = field(default_factory=set)
-    sizes: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-
-    def spec(self, dataset: Dataset) -> SourceSpec:
-        """Raises HarnessError when the source can neither be read nor found among the pools."""
-        component = plugins.describe(plugins.DATASETS, dataset)
-        key = _identity(component)
-        if key not in self.specs:
-            try:
-                fingerprint = dataset.fingerprint(self.data_dir)
-            except DataError:
-                found = pools.find_prepared(self.cache, component)
-                if found is None:
-                    self.failed.add(key)
-                    raise
-                fingerprint = found
-            self.specs[key] = SourceSpec(name=dataset.name, component=component, fingerprint=fingerprint)
-        return self.specs[key]
-
-    def episode_problems(self, dataset: Dataset, split: str, shape: EpisodeShape, why: str) -> list[str]:
-        """Why episodes of `shape` cannot be drawn from that split; empty when they can."""
-        if split not in dataset.splits:
-            has = " and ".join(dataset.splits) or "none"
-            return [f"The source {dataset.name!r} has no {split} split, needed {why}; it has {has}."]
-        key = _identity(plugins.describe(plugins.DATASETS, dataset))
-        if key in self.failed:  # reported once, by `spec`
-            return []
-        try:
-            return shape_problems(f"{dataset.name}/{split} ({why})", self._sizes(key, dataset, split), shape)
-        except DataError as error:
-            return [str(error)]
-
-    def _sizes(self, key: str, dataset: Dataset, split: str) -> list[int]:
-        if (key, split) not in self.sizes:
-            try:
-                sizes = list(dataset.class_sizes(split, self.data_dir).values())
-            except DataError:
-                try:
-                    pool = pools.open_pool(self.cache, self.specs[key].pool_key(split, self.image_size))
-                except DataError:
-                    pool = None
-                if pool is None:
-                    raise
-                sizes = [int(n) for n in pool.class_sizes]
-            self.sizes[key, split] = sizes
-        return self.sizes[key, split]
-
-
-def _identity(value: Any) -> str:
-    return json.dumps(canonical(value), sort_keys=True)
+        missing = [dataset.name for dataset in datasets_of(experiment) if sources.is_missing(dataset)]
+        raise PlanError(list(dict.fromkeys(problems)), missing=list(dict.fromkeys(missing)))
+    needs = tuple(_pools(experiment, sources))
+    return Plan(experiment=experiment, runs=tuple(runs), pools=needs, left_out=left_out)
 
 
 def _collect(problems: list[str], step: Callable[[], object]) -> None:
@@ -142,24 +93,6 @@ def _collect(problems: list[str], step: Callable[[], object]) -> None:
         problems.append(str(error))
 
 
-def _datasets(experiment: Experiment) -> Iterator[Dataset]:
-    for regime in experiment.regimes:
-        yield from regime.sources
-    for evaluation in experiment.evaluations:
-        yield from evaluation.sources
-
-
-def _episodes(experiment: Experiment) -> Iterator[tuple[Dataset, str, EpisodeShape, str]]:
-    """(source, split, shape, what for) of every kind of episode in the experiment."""
-    for regime in experiment.regimes:
-        for dataset in regime.sources:
-            yield dataset, "train", regime.shape, "to train"
-            yield dataset, "valid", regime.validation_shape or regime.shape, "to validate"
-    for evaluation in experiment.evaluations:
-        for dataset in evaluation.sources:
-            yield dataset, evaluation.split, evaluation.shape, "to evaluate"
-
-
 def _name_problems(experiment: Experiment) -> list[str]:
     methods = [method.name for method in experiment.methods]
     regimes = [regime.label for regime in experiment.regimes]
@@ -168,7 +101,7 @@ def _name_problems(experiment: Experiment) -> list[str]:
     ]
     problems += [f"Two regimes are called {name!r}: {_renaming('regime')}" for name in _repeated(regimes)]
     by_name: dict[str, set[str]] = {}
-    for dataset in _datasets(experiment):
+    for dataset in datasets_of(experiment):
         by_name.setdefault(dataset.name, set()).add(_safe_identity(dataset))
     problems += [
         f"Two sources of different settings are both called {name!r}: {_renaming('source')}"
@@ -204,7 +137,7 @@ def _renaming(kind: str) -> str:
 
 def _safe_identity(dataset: Dataset) -> str:
     try:
-        return _identity(plugins.describe(plugins.DATASETS, dataset))
+        return identity(plugins.describe(plugins.DATASETS, dataset))
     except HarnessError:  # reported where the source is looked up
         return repr(dataset)
 
@@ -217,7 +150,7 @@ def _evaluated(experiment: Experiment) -> Iterator[str]:
     for evaluation in experiment.evaluations:
         shape = evaluation.shape
         for dataset in evaluation.sources:
-            yield f"{dataset.name}/{evaluation.split}, {shape.n_way}-way {shape.n_shot}-shot,"
+            yield f"{dataset.name}/{evaluation.split}, {shape},"
 
 
 def _way_problems(experiment: Experiment) -> list[str]:
@@ -231,7 +164,7 @@ def _way_problems(experiment: Experiment) -> list[str]:
 
 
 def _most_ways(experiment: Experiment) -> int:
-    return max(shape.n_way for _, _, shape, _ in _episodes(experiment))
+    return max(shape.most_way for _, _, shape, _ in episodes_of(experiment))
 
 
 def _check_network(experiment: Experiment) -> None:
@@ -241,12 +174,12 @@ def _check_network(experiment: Experiment) -> None:
 
 def _images(experiment: Experiment) -> ImageSpec:
     images = experiment.images
-    coloured = any(dataset.channels == 3 for dataset in _datasets(experiment))
+    coloured = any(dataset.channels == 3 for dataset in datasets_of(experiment))
     channels = images.channels if images.channels is not None else 3 if coloured else 1
-    return ImageSpec(size=images.size, channels=channels, scaling=images.scaling)
+    return ImageSpec(size=images.size, channels=channels, scaling=images.scaling, resize=images.resize)
 
 
-def _runs(experiment: Experiment, sources: _Sources) -> Iterator[RunSpec]:
+def _runs(experiment: Experiment, sources: PlannedSources) -> Iterator[RunSpec]:
     network = plugins.describe(plugins.NETWORKS, experiment.network)
     evaluations = tuple(
         spec for evaluation in experiment.evaluations for spec in _evaluation_specs(evaluation, sources)
@@ -262,7 +195,7 @@ def _runs(experiment: Experiment, sources: _Sources) -> Iterator[RunSpec]:
                     trained_on=regime.label,
                     network=network,
                     batch_norm=experiment.network.batch_norm,
-                    max_way=experiment.max_way or _most_ways(experiment),
+                    max_way=experiment.max_way or max(MAX_WAY, _most_ways(experiment)),
                     images=_images(experiment),
                     train=train,
                     selection=regime.selection,
@@ -273,10 +206,11 @@ def _runs(experiment: Experiment, sources: _Sources) -> Iterator[RunSpec]:
                 yield run
 
 
-def _train_spec(regime: Regime, sources: _Sources) -> TrainSpec:
+def _train_spec(regime: Regime, sources: PlannedSources) -> TrainSpec:
     return TrainSpec(
         sources=tuple(sources.spec(dataset) for dataset in regime.sources),
         shape=regime.shape,
+        augmentation=regime.augmentation,
         iterations=regime.iterations,
         meta_batch=regime.meta_batch,
         learning_rate=regime.learning_rate,
@@ -284,11 +218,12 @@ def _train_spec(regime: Regime, sources: _Sources) -> TrainSpec:
         gradient_clip=regime.gradient_clip,
         validate_every=regime.validate_every,
         validation_episodes=regime.validation_episodes,
+        validation_sources=tuple(sources.spec(dataset) for dataset in regime.validated_on),
         validation_shape=regime.validation_shape or regime.shape,
     )
 
 
-def _evaluation_specs(evaluation: Evaluation, sources: _Sources) -> Iterator[EvaluationSpec]:
+def _evaluation_specs(evaluation: Evaluation, sources: PlannedSources) -> Iterator[EvaluationSpec]:
     for dataset in evaluation.sources:
         yield EvaluationSpec(
             source=sources.spec(dataset),
@@ -298,11 +233,11 @@ def _evaluation_specs(evaluation: Evaluation, sources: _Sources) -> Iterator[Eva
         )
 
 
-def _pools(experiment: Experiment, sources: _Sources) -> Iterator[PoolNeed]:
+def _pools(experiment: Experiment, sources: PlannedSources) -> Iterator[PoolNeed]:
     seen: set[str] = set()
-    for dataset, split, _, _ in _episodes(experiment):
+    for dataset, split, _, _ in episodes_of(experiment):
         spec = sources.spec(dataset)
-        need = PoolNeed(dataset=dataset, source=spec, split=split, image_size=experiment.images.size)
+        need = PoolNeed(dataset=dataset, source=spec, split=split, images=sources.images)
         if need.key not in seen:
             seen.add(need.key)
             yield need

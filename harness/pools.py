@@ -5,7 +5,6 @@ is in it, and the digest of its pixels). A folder of that name is complete or no
 and renamed. Only the driver prepares pools; workers open them.
 """
 
-import glob
 import hashlib
 import json
 import os
@@ -13,9 +12,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +21,24 @@ import numpy.typing as npt
 from harness.dataset import Dataset
 from harness.errors import DataError
 from harness.files import explained, make_folder
-from harness.plugins import Component
-from harness.pool_writing import FACTS, IMAGES, PoolFacts, PoolReading, Progress
-from harness.spec import SourceSpec, canonical
+from harness.pool_images import PoolImages
+from harness.pool_journal import IMAGES, digest_of_digests
+from harness.pool_writing import FACTS, PoolFacts, PoolReading, Progress
+from harness.spec import ImageSpec, SourceSpec
 
 if sys.platform != "win32":
     import fcntl
 
 FOLDER = "pools"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PoolGroups:
+    """`dataset.ClassGroups` of a pool, with class numbers for names: `names[i]` has the classes `members[i]`."""
+
+    kind: str
+    names: tuple[str, ...]
+    members: tuple[npt.NDArray[np.int64], ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -40,21 +48,26 @@ class Pool:
     Attributes:
         key: the name of its folder.
         source, split: what it holds.
-        images: uint8 [N, H, W, C], memory-mapped and read-only; class c owns the rows after those of 0..c-1.
+        images: uint8 [N, H, W, C] on disk, read row by row; class c owns the rows after those of 0..c-1.
         class_names: in row order.
         class_sizes: int64 [n_classes], images of each class; they add up to N.
         fingerprint: of the raw content it was read from.
-        sha256: of the bytes of `images` in C order, as recorded when it was prepared.
+        sha256: of its pixels, as recorded when it was prepared (see `pool_writing.PoolFacts`).
+        mean, std: of each channel's pixels, 0..255.
+        groups: numbers of the classes that belong together, and their kind; None where the source has none.
     """
 
     key: str
     source: str
     split: str
-    images: npt.NDArray[np.uint8]
+    images: PoolImages | npt.NDArray[np.uint8]
     class_names: tuple[str, ...]
     class_sizes: npt.NDArray[np.int64]
     fingerprint: str
     sha256: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    groups: PoolGroups | None
 
     @property
     def image_size(self) -> int:
@@ -73,19 +86,15 @@ def open_pool(cache: Path, key: str) -> Pool:
     Raises DataError when it is not there, is truncated, or disagrees with its pool.json.
     """
     folder = cache / FOLDER / key
-    facts = _facts(folder)
+    facts = read_facts(folder)
     path, shape = folder / IMAGES, _shape(facts)
     size = path.stat().st_size if path.is_file() else 0
     if size != facts.file_bytes:
         raise _damaged(folder, f"{IMAGES} has {size} bytes where {FACTS} says {facts.file_bytes}")
     try:
-        images = np.load(path, mmap_mode="r")
+        images = _open_images(path, shape)
     except (OSError, ValueError, EOFError) as error:
         raise _damaged(folder, f"{IMAGES} cannot be opened ({error})") from error
-    if images.dtype != np.uint8 or images.shape != shape:
-        raise _damaged(
-            folder, f"{IMAGES} holds {images.dtype} {images.shape} where {FACTS} says uint8 {shape}"
-        )
     sizes = np.array(facts.class_sizes, dtype=np.int64)
     sizes.setflags(write=False)
     return Pool(
@@ -97,6 +106,31 @@ def open_pool(cache: Path, key: str) -> Pool:
         class_sizes=sizes,
         fingerprint=facts.fingerprint,
         sha256=facts.sha256,
+        mean=tuple(facts.mean),
+        std=tuple(facts.std),
+        groups=_groups(facts),
+    )
+
+
+def _open_images(path: Path, shape: tuple[int, int, int, int]) -> PoolImages:
+    """Raises ValueError when the file does not hold uint8 images of `shape`."""
+    with path.open("rb") as handle:
+        np.lib.format.read_magic(handle)
+        found, fortran, dtype = np.lib.format.read_array_header_1_0(handle)
+        offset = handle.tell()
+    if dtype != np.uint8 or found != shape or fortran:
+        raise ValueError(f"it holds {dtype} {found} where {FACTS} says uint8 {shape}")
+    return PoolImages(path, shape, offset)
+
+
+def _groups(facts: PoolFacts) -> PoolGroups | None:
+    if facts.groups is None:
+        return None
+    members = facts.groups["members"]
+    return PoolGroups(
+        kind=facts.groups["kind"],
+        names=tuple(members),
+        members=tuple(np.array(numbers, dtype=np.int64) for numbers in members.values()),
     )
 
 
@@ -104,102 +138,58 @@ def ensure_pool(
     dataset: Dataset,
     source_spec: SourceSpec,
     split: str,
-    image_size: int,
+    images: ImageSpec,
     *,
     data_dir: Path | None,
     cache: Path,
     progress: Progress | None = None,
 ) -> Pool:
-    """The pool of `split` at `image_size` pixels, prepared first when it is not there or is damaged.
+    """The pool of `split` for images of that kind, prepared first when it is not there or is damaged.
 
-    One class at a time is in memory. Of several processes that want the same pool, one prepares it and the
-    others wait. Whatever stops the work (an error, Ctrl-C), nothing half-made is left.
+    A part of a class at a time is in memory. Of several processes that want the same pool, one prepares it and
+    the others wait. An interrupted preparation is carried on from the last whole class by the next call; an
+    error leaves nothing.
 
     Raises DataError when the raw data is missing, damaged, or is not what `source_spec` or
     `dataset.class_sizes` says; WorkspaceError when the cache cannot be written or the disk is full.
     """
-    key = source_spec.pool_key(split, image_size)
-    pool = _usable(cache, key)
+    key = source_spec.pool_key(split, images)
+    pool = usable_pool(cache, key)
     if pool is None:
         parent = make_folder(cache / FOLDER)
         with _one_at_a_time(parent / f".{key}.lock") as alone:
-            pool = _usable(cache, key)  # another process may have prepared it meanwhile
+            pool = usable_pool(cache, key)  # another process may have prepared it meanwhile
             if pool is None:
                 reading = PoolReading(
-                    dataset=dataset, spec=source_spec, split=split, image_size=image_size, data_dir=data_dir
+                    dataset=dataset, spec=source_spec, split=split, images=images, data_dir=data_dir
                 )
                 _prepare(reading, parent / key, progress, alone)
                 pool = open_pool(cache, key)
     return pool
 
 
-def find_prepared(cache: Path, component: Component) -> str | None:
-    """The fingerprint of the newest usable pool of this source with these parameters, or None.
-
-    With it, a source whose raw data is gone can still be used from its pools.
-    """
-    wanted = canonical(component)
-    known = [
-        (f.prepared, f.fingerprint)
-        for key, f in _all_facts(cache)
-        if f.component == wanted and _usable(cache, key)
-    ]
-    return max(known)[1] if known else None
-
-
-def status(cache: Path) -> list[dict[str, Any]]:
-    """One row per pool folder, sorted by key.
-
-    Keys: key, source, split, image_size, channels, classes, images, bytes (on disk), fingerprint, sha256,
-    prepared, and problem (None, or why it cannot be used; the others are then None where unknown).
-    """
-    rows = []
-    for folder in _folders(cache):
-        row: dict[str, Any] = dict.fromkeys(
-            (
-                "source",
-                "split",
-                "image_size",
-                "channels",
-                "classes",
-                "images",
-                "fingerprint",
-                "sha256",
-                "prepared",
-            )
-        )
-        row |= {"key": folder.name, "bytes": sum(f.stat().st_size for f in folder.iterdir()), "problem": None}
-        try:
-            facts = _facts(folder)
-            row |= {name: getattr(facts, name) for name in row.keys() & asdict(facts).keys()}
-            row |= {"source": facts.name, "classes": len(facts.class_names), "images": sum(facts.class_sizes)}
-            open_pool(cache, folder.name)
-        except DataError as error:
-            row["problem"] = str(error)
-        rows.append(row)
-    return rows
-
-
-def pool_digest(images: npt.NDArray[np.uint8], rows_at_once: int = 4096) -> str:
-    """sha256 of the bytes of `images` in C order, read `rows_at_once` rows at a time."""
-    digest = hashlib.sha256()
-    for start in range(0, len(images), rows_at_once):
-        digest.update(np.ascontiguousarray(images[start : start + rows_at_once]).data)
-    return digest.hexdigest()
-
-
 def verify_pool(cache: Path, key: str) -> Pool:
     """Open the pool and read every pixel.
 
-    Raises DataError as `open_pool` does, and when the digest differs.
+    Raises DataError as `open_pool` does, and when a class's digest differs, naming the class.
     """
-    pool = open_pool(cache, key)
-    found = pool_digest(pool.images)
-    if found != pool.sha256:
-        raise _damaged(
-            cache / FOLDER / key, f"its pixels have sha256 {found[:12]}..., not {pool.sha256[:12]}..."
-        )
+    pool, facts = open_pool(cache, key), read_facts(cache / FOLDER / key)
+    images = _open_images(cache / FOLDER / key / IMAGES, _shape(facts))
+    for name, expected, rows in zip(facts.class_names, facts.class_sha256, class_rows(pool), strict=True):
+        digest = hashlib.sha256()
+        for part in images.parts(rows):
+            digest.update(part.data)
+        if digest.hexdigest() != expected:
+            raise _damaged(cache / FOLDER / key, f"the pixels of class {name!r} are not those prepared")
+    if digest_of_digests(facts.class_sha256) != facts.sha256:
+        raise _damaged(cache / FOLDER / key, f"the digests in {FACTS} do not fit together")
     return pool
+
+
+def class_rows(pool: Pool) -> list[range]:
+    """The rows of each class."""
+    ends = np.cumsum(pool.class_sizes).tolist()
+    return [range(end - int(size), end) for end, size in zip(ends, pool.class_sizes, strict=True)]
 
 
 def _damaged(folder: Path, reason: str) -> DataError:
@@ -209,7 +199,8 @@ def _damaged(folder: Path, reason: str) -> DataError:
     )
 
 
-def _facts(folder: Path) -> PoolFacts:
+def read_facts(folder: Path) -> PoolFacts:
+    """What the pool's pool.json says. Raises DataError when it is not there or damaged."""
     path = folder / FACTS
     try:
         facts = PoolFacts(**json.loads(path.read_text(encoding="utf-8")))
@@ -232,19 +223,8 @@ def _shape(facts: PoolFacts) -> tuple[int, int, int, int]:
     return (sum(facts.class_sizes), facts.image_size, facts.image_size, facts.channels)
 
 
-def _folders(cache: Path) -> list[Path]:
-    parent = cache / FOLDER
-    found = parent.iterdir() if parent.is_dir() else iter(())
-    return sorted(p for p in found if p.is_dir() and not p.name.startswith("."))
-
-
-def _all_facts(cache: Path) -> Iterator[tuple[str, PoolFacts]]:
-    for folder in _folders(cache):
-        with suppress(DataError):
-            yield folder.name, _facts(folder)
-
-
-def _usable(cache: Path, key: str) -> Pool | None:
+def usable_pool(cache: Path, key: str) -> Pool | None:
+    """The pool, open; None where `open_pool` would raise."""
     try:
         return open_pool(cache, key)
     except DataError:
@@ -270,23 +250,25 @@ def _one_at_a_time(path: Path) -> Iterator[bool]:
 
 
 def _prepare(reading: PoolReading, folder: Path, progress: Progress | None, alone: bool) -> None:
-    """Write the pool aside, then rename it to `folder`; whatever happens, nothing half-made stays."""
-    if alone:
-        for left_by_a_killed_process in folder.parent.glob(f".{glob.escape(folder.name)}.*.partial"):
-            shutil.rmtree(left_by_a_killed_process, ignore_errors=True)
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    """Write the pool aside, then rename it to `folder`.
+
+    What an interruption leaves aside is taken up again by the next call; an error's is removed.
+    """
+    aside = folder.with_name(f".{folder.name}.partial" if alone else f".{folder.name}.{os.getpid()}.partial")
     try:
         reading.write(make_folder(aside), progress)
         with explained(folder):
             _install(aside, folder)
-    finally:
+    except Exception:
         shutil.rmtree(aside, ignore_errors=True)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _install(aside: Path, folder: Path) -> None:
     """Rename `aside` to `folder`; a usable folder already there stays, a damaged one is replaced."""
     if folder.exists():
-        if _usable(folder.parent.parent, folder.name) is not None:
+        if usable_pool(folder.parent.parent, folder.name) is not None:
             return
         damaged = aside.with_name(f"{aside.name}.damaged.partial")
         folder.rename(damaged)

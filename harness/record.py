@@ -41,6 +41,9 @@ def write_record(
         "command": command,
         "harness": harness.__version__,
         "raw_data": sorted({need.dataset.name for need in planned.pools if need.dataset.needs_data}),
+        "left_out": [
+            {"source": left.source, "where": left.where, "reason": left.reason} for left in planned.left_out
+        ],
         "runs": runs,
     }
     if same:

@@ -18,14 +18,27 @@ EPISODE_COLUMNS: dict[str, str] = {
     "selection": "string",  # which checkpoint counts
     "adaptation_steps": "int64",
     "image_size": "int64",
-    "protocol": "int64",
+    "protocol": "string",  # how episodes are drawn: `fixed`, `meta_dataset`, ...
+    "protocol_version": "int64",
+    "fingerprint": "string",  # of the source's content, its limit of images a class included
+    "max_images_per_class": "Int64",  # empty for no limit
     "seconds": "float64",  # adaptation and prediction, wall clock
 }
 
 LEADERBOARD_KEYS = ("method", "trained_on", "source", "split", "n_way", "shots")
-"""What makes a leaderboard row; the conditions below must agree within one."""
+"""What makes a leaderboard row; the conditions below must agree within one. `n_way` and `shots` are empty where
+the protocol varies them from episode to episode."""
 
-CONDITIONS = ("batch_norm", "selection", "adaptation_steps", "image_size", "protocol")
+CONDITIONS = (
+    "batch_norm",
+    "selection",
+    "adaptation_steps",
+    "image_size",
+    "protocol",
+    "protocol_version",
+    "fingerprint",
+    "max_images_per_class",
+)
 
 LEADERBOARD_COLUMNS = (
     *LEADERBOARD_KEYS,

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness import plugins
-from harness.episode import EpisodeShape
+from harness.augmentation import Augmentation
+from harness.episode import EpisodeShape, VariableShape
 from harness.errors import ConfigError
 from harness.experiment import Evaluation, Experiment, Images, Regime
 from harness.method import Method
@@ -21,6 +22,8 @@ PLACES: dict[Role, str] = {
     plugins.DATASETS: "@{name}() to Regime.sources or Evaluation.sources",
     plugins.NETWORKS: "`Experiment.network = @{name}()`",
     EpisodeShape: "`Regime.shape = @{name}()` or `Evaluation.shape = @{name}()`",
+    VariableShape: "`Regime.shape = @{name}()` or `Evaluation.shape = @{name}()`",
+    Augmentation: "`Regime.augmentation = @{name}()`",
     Images: "`Experiment.images = @{name}()`",
     Regime: "`Experiment.regimes = [@{name}()]`",
     Evaluation: "`Experiment.evaluations = [@{name}()]`",
@@ -48,12 +51,16 @@ def check_roles(experiment: Experiment) -> None:
     _check_list("Experiment.evaluations", experiment.evaluations, Evaluation)
     for regime in experiment.regimes:
         _check_list("Regime.sources", regime.sources, plugins.DATASETS)
-        _check("Regime.shape", regime.shape, EpisodeShape)
+        _check_shape("Regime.shape", regime.shape)
         if regime.validation_shape is not None:
-            _check("Regime.validation_shape", regime.validation_shape, EpisodeShape)
+            _check_shape("Regime.validation_shape", regime.validation_shape)
+        if regime.validation_sources is not None:
+            _check_list("Regime.validation_sources", regime.validation_sources, plugins.DATASETS)
+        if regime.augmentation is not None:
+            _check("Regime.augmentation", regime.augmentation, Augmentation)
     for evaluation in experiment.evaluations:
         _check_list("Evaluation.sources", evaluation.sources, plugins.DATASETS)
-        _check("Evaluation.shape", evaluation.shape, EpisodeShape)
+        _check_shape("Evaluation.shape", evaluation.shape)
 
 
 def _check_trainer(method: Any, methods: Sequence[Method]) -> None:
@@ -78,6 +85,11 @@ def _check_list(place: str, value: Any, role: Role) -> None:
         raise ConfigError(f"{place} must be a list, for example [{_example(role)}]; got {_shown(value)}.")
     for item in value:
         _check(place, item, role)
+
+
+def _check_shape(place: str, value: Any) -> None:
+    if not isinstance(value, VariableShape):
+        _check(place, value, EpisodeShape)
 
 
 def _check(place: str, value: Any, role: Role) -> None:

@@ -1,19 +1,30 @@
-"""Which images make up episode k. numpy only; one small function per decision.
+"""Which images make up episode k, and whether any can. numpy only; one small function per decision.
 
-`sampler[k]` is pure in (class sizes, shape, seed, stream, k): nothing is remembered between draws.
+`sampler[k]` is pure in (class sizes, shape, seed, stream, k): nothing is remembered between draws. Episodes of
+varying size are drawn in `variable_sampling`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.episode import EpisodeShape
-from harness.errors import DataError
+from harness.episode import EpisodeShape, Shape, VariableShape
+from harness.errors import DataError, named_choices
 from harness.seeds import counter_rng
 
 IntArray = npt.NDArray[np.int64]
+
+SUPERCLASSES, NODES = "superclasses", "nodes"
+"""Kinds of groups; `dataset.ClassGroups` says what they are."""
+
+LARGEST_NODE = 392
+"""Most classes that a node of a hierarchy may span to be drawn: Meta-Dataset's constant.
+
+It is the smallest for which every ImageNet class is below some node that may be drawn.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +40,12 @@ class EpisodeRows:
     support_y: IntArray
     query: IntArray
     query_y: IntArray
+
+
+class Sampler(Protocol):
+    """Anything that gives the rows of episode k for k = 0, 1, 2, ..."""
+
+    def __getitem__(self, k: int) -> EpisodeRows: ...
 
 
 def choose_classes(rng: np.random.Generator, n_classes: int, n_way: int) -> IntArray:
@@ -86,19 +103,93 @@ class FixedSampler:
         )
 
 
-def shape_problems(name: str, class_sizes: Sequence[int] | IntArray, shape: EpisodeShape) -> list[str]:
-    """Why episodes of `shape` cannot be drawn from classes of these sizes; empty when they can."""
+def eligible_groups(
+    shape: VariableShape, groups: Sequence[IntArray] | None, kind: str | None
+) -> list[IntArray] | None:
+    """The groups of which one is drawn for each episode; None where classes are drawn from the whole split.
+
+    Of the nodes of a hierarchy, those that span `min_way` to `LARGEST_NODE` classes. Two nodes that span the
+    same classes are two chances, as in Meta-Dataset.
+    """
+    if groups is None or not shape.grouped or shape.n_way is not None:
+        return None
+    if kind == NODES:
+        return [group for group in groups if shape.min_way <= len(group) <= LARGEST_NODE]
+    return list(groups)
+
+
+def shape_problems(
+    name: str,
+    class_sizes: Sequence[int] | IntArray,
+    shape: Shape,
+    *,
+    groups: Sequence[IntArray] | None = None,
+    kind: str | None = None,
+) -> list[str]:
+    """Why episodes of `shape` cannot be drawn from classes of these sizes; empty when they can.
+
+    groups, kind: numbers of the classes that belong together, and whether these are `SUPERCLASSES` or
+    `NODES`; None for a source without groups.
+    """
     sizes = np.asarray(class_sizes, dtype=np.int64)
-    problems = []
-    if len(sizes) < shape.n_way:
-        problems.append(
-            f"{name} has {len(sizes)} classes, fewer than the {shape.n_way} ways asked for: "
-            f"lower n_way to at most {len(sizes)}."
+    if isinstance(shape, EpisodeShape):
+        return _too_few_classes(name, len(sizes), shape.n_way, "n_way") + _fixed_image_problems(
+            name, sizes, shape
         )
+    drawn_from = eligible_groups(shape, groups, kind)
+    if drawn_from is None:
+        least, parameter = (shape.min_way, "min_way") if shape.n_way is None else (shape.n_way, "n_way")
+        return _too_few_classes(name, len(sizes), least, parameter) + _image_problems(name, sizes)
+    reached = np.unique(np.concatenate([*drawn_from, np.empty(0, dtype=np.int64)]))
+    return _group_problems(name, shape, drawn_from, kind) + _image_problems(name, sizes[reached])
+
+
+def _too_few_classes(name: str, n_classes: int, least: int, parameter: str) -> list[str]:
+    if n_classes >= least:
+        return []
+    way_out = f"lower {parameter} to at most {n_classes}" if n_classes >= 2 else "use another source or split"
+    return [f"{name} has {n_classes} classes, fewer than the {least} ways asked for: {way_out}."]
+
+
+def _fixed_image_problems(name: str, sizes: IntArray, shape: EpisodeShape) -> list[str]:
     needed = shape.n_shot + shape.n_query
-    if len(sizes) and sizes.min() < needed:
-        problems.append(
-            f"{name} has a class of only {int(sizes.min())} images, fewer than the {needed} that "
-            f"{shape.n_shot} support + {shape.n_query} query images need: lower n_shot or n_query."
-        )
-    return problems
+    if not len(sizes) or sizes.min() >= needed:
+        return []
+    return [
+        f"{name} has a class of only {int(sizes.min())} images, fewer than the {needed} that "
+        f"{shape.n_shot} support + {shape.n_query} query images need: lower n_shot or n_query."
+    ]
+
+
+def _image_problems(name: str, sizes: IntArray) -> list[str]:
+    """Half of the smallest class is the most that the query set takes of each: of one image, none."""
+    n_small = int((sizes < 2).sum())
+    if not n_small:
+        return []
+    return [
+        f"{name} has {n_small} of {len(sizes)} classes with fewer than the 2 images that one support and one "
+        "query image need: leave these classes out of the source."
+    ]
+
+
+def _group_problems(
+    name: str, shape: VariableShape, drawn_from: list[IntArray], kind: str | None
+) -> list[str]:
+    way_out = "set VariableShape.grouped = False to draw from all classes"
+    if kind not in (SUPERCLASSES, NODES):
+        return [
+            f"{name} has groups of the kind {kind!r}, not one of {named_choices((SUPERCLASSES, NODES))}: mend "
+            f"class_groups of the source, or {way_out}."
+        ]
+    if not drawn_from:
+        span = f" that span {shape.min_way} to {LARGEST_NODE} classes" if kind == NODES else ""
+        return [f"{name} has no {kind}{span}, of which an episode's classes are drawn: {way_out}."]
+    smallest = min(len(group) for group in drawn_from)
+    if smallest >= shape.min_way:
+        return []
+    n_small = sum(len(group) < shape.min_way for group in drawn_from)
+    lower = f"lower min_way to at most {smallest}, or " if smallest >= 2 else ""
+    return [
+        f"{name} has {n_small} of {len(drawn_from)} {kind} with fewer classes than the {shape.min_way} ways "
+        f"asked for, the smallest with {smallest}: {lower}{way_out}."
+    ]

@@ -8,7 +8,7 @@ import hashlib
 
 import numpy as np
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 """Raised whenever the same spec would give other numbers; rows of different versions are never ranked together."""
 
 

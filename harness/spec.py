@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.episode import EpisodeShape
+from harness.augmentation import Augmentation
+from harness.episode import Shape
 from harness.errors import ConfigError
 from harness.plugins import Component
 from harness.seeds import PROTOCOL_VERSION
@@ -17,27 +18,41 @@ from harness.seeds import PROTOCOL_VERSION
 class ImageSpec:
     """How pool pixels become network input.
 
-    `size` pixels square; `channels` 1 or 3 (grey is repeated, colour is turned to luminance);
-    `scaling` `unit` ([0, 1]) or `signed` ([-1, 1]).
+    `size` pixels square; `channels` 1 or 3 (grey is repeated, colour is turned to luminance); `scaling` one of
+    experiment.SCALINGS; `resize` one of resizing.RESIZES.
     """
 
     size: int
     channels: int
     scaling: str
+    resize: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class SourceSpec:
-    """A source with its parameters and the fingerprint of its raw content."""
+    """A source with its parameters and the fingerprint of its raw content.
+
+    `native_size`: pixels a side where all its images are square and of one size, otherwise None.
+    """
 
     name: str
     component: Component
     fingerprint: str
+    native_size: int | None = None
 
-    def pool_key(self, split: str, image_size: int) -> str:
+    def pool_size(self, images: ImageSpec) -> int:
+        """Pixels a side in the pool: never enlarged beyond what the source has."""
+        return images.size if self.native_size is None else min(images.size, self.native_size)
+
+    def pool_resize(self, images: ImageSpec) -> str | None:
+        """How the pool's images were resized; None where they are as the source has them."""
+        return None if self.pool_size(images) == self.native_size else images.resize
+
+    def pool_key(self, split: str, images: ImageSpec) -> str:
         """The name of this source's pool folder: readable first, then a hash of all that makes its pixels."""
-        identity = [canonical(self.component), self.fingerprint, split, image_size]
-        return f"{self.name}-{split}-{image_size}px-{_digest(identity, 12)}"
+        size = self.pool_size(images)
+        identity = [canonical(self.component), self.fingerprint, split, size, self.pool_resize(images)]
+        return f"{self.name}-{split}-{size}px-{_digest(identity, 12)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +60,8 @@ class TrainSpec:
     """How a learner is trained. The names are those of `experiment.Regime`, which documents them."""
 
     sources: tuple[SourceSpec, ...]
-    shape: EpisodeShape
+    shape: Shape
+    augmentation: Augmentation | None
     iterations: int
     meta_batch: int
     learning_rate: float
@@ -53,7 +69,8 @@ class TrainSpec:
     gradient_clip: float | None
     validate_every: int
     validation_episodes: int
-    validation_shape: EpisodeShape
+    validation_sources: tuple[SourceSpec, ...]
+    validation_shape: Shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +79,7 @@ class EvaluationSpec:
 
     source: SourceSpec
     split: str
-    shape: EpisodeShape
+    shape: Shape
     n_episodes: int
 
 
@@ -86,7 +103,7 @@ class RunSpec:
     selection: str
     evaluations: tuple[EvaluationSpec, ...]
     seed: int
-    protocol: int = PROTOCOL_VERSION
+    protocol_version: int = PROTOCOL_VERSION
 
     @property
     def run_id(self) -> str:
@@ -96,7 +113,7 @@ class RunSpec:
     @property
     def training_id(self) -> str:
         """The hash of what training depends on: runs that share it share one trained learner."""
-        keys = ("trainer", "network", "max_way", "images", "train", "seed", "protocol")
+        keys = ("trainer", "network", "max_way", "images", "train", "seed", "protocol_version")
         return _digest({key: canonical(getattr(self, key)) for key in keys}, 16)
 
     def to_json(self) -> dict[str, Any]:

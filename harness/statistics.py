@@ -15,10 +15,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import t as student_t
 
+from harness.episode import FIXED, FIXED_WAY
 from harness.errors import ConfigError, did_you_mean, named_choices
 from harness.results import CONDITIONS, EPISODE_COLUMNS, LEADERBOARD_COLUMNS, LEADERBOARD_KEYS
 
-MUST_AGREE = ("network", "batch_norm", "image_size", "protocol")
+MUST_AGREE = ("network", "batch_norm", "image_size", "protocol", "protocol_version", "fingerprint")
 """What two methods must share for a difference between them to be about the methods."""
 
 DIFFERENCE_KEYS = ("trained_on", "source", "split", "n_way", "shots")
@@ -28,7 +29,8 @@ DIFFERENCE_COLUMNS = (*DIFFERENCE_KEYS, "difference", "ci95", "n_episodes", "n_s
 
 _TYPES = {
     **EPISODE_COLUMNS,
-    "shots": "float64",
+    "n_way": "Int64",
+    "shots": "Float64",
     "difference": "float64",
     "ci95": "float64",
     "n_episodes": "int64",
@@ -37,8 +39,16 @@ _TYPES = {
 
 
 def with_shots(episodes: pd.DataFrame) -> pd.DataFrame:
-    """`episodes` with the column `shots`, n_support / n_way: support images per class."""
-    return episodes.assign(shots=episodes["n_support"] / episodes["n_way"])
+    """`episodes` with the column `shots`, n_support / n_way: support images per class.
+
+    `shots` and `n_way` are empty where the protocol varies them: they then say nothing about a row.
+    """
+    fixed = episodes["protocol"] == FIXED
+    shots = (episodes["n_support"] / episodes["n_way"]).astype("Float64")
+    ways = episodes["n_way"].astype("Int64")
+    return episodes.assign(
+        shots=shots.where(fixed), n_way=ways.where(fixed | (episodes["protocol"] == FIXED_WAY))
+    )
 
 
 def interval(values: npt.NDArray[np.float64], seeds: npt.NDArray[np.int64]) -> float:
@@ -109,7 +119,7 @@ def paired_differences(episodes: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
     _refuse_unlike(both, a, b)
     both = both.assign(difference=both["accuracy_a"] - both["accuracy_b"])
     rows = []
-    for key, group in both.groupby(list(DIFFERENCE_KEYS), sort=True):
+    for key, group in both.groupby(list(DIFFERENCE_KEYS), sort=True, dropna=False):
         assert isinstance(key, tuple)
         rows.append(
             {**dict(zip(DIFFERENCE_KEYS, key, strict=True)), **_measured(group, "difference", "difference")}
@@ -135,7 +145,9 @@ def _refuse_repeats(frame: pd.DataFrame, keys: list[str]) -> None:
         return
     first = repeated.iloc[0]
     place = [*LEADERBOARD_KEYS, "seed"]
-    same = repeated[(repeated[place] == first[place]).all(axis=1)]
+    same = repeated[
+        (repeated[place].astype("string") == first[place].astype("string")).fillna(True).all(axis=1)
+    ]
     runs = sorted(same["run_id"].unique().tolist())
     differing = [column for column in ("network", "n_query", *CONDITIONS) if same[column].nunique() > 1]
     raise ConfigError(
@@ -166,7 +178,10 @@ def _values(column: pd.Series) -> str:
 
 
 def _said(row: dict[str, object], keys: Sequence[str]) -> str:
-    return ", ".join(f"{key} {row[key]:g}" if key == "shots" else f"{key} {row[key]}" for key in keys)
+    known = {key: row[key] for key in keys if row[key] is not pd.NA}
+    return ", ".join(
+        f"{key} {value:g}" if key == "shots" else f"{key} {value}" for key, value in known.items()
+    )
 
 
 def _frame(rows: list[dict[str, object]], columns: Sequence[str]) -> pd.DataFrame:

@@ -109,8 +109,8 @@ class Trainer:
             mean_accuracy(self.method, self.learner, (sequence[k] for k in range(n)), seed=self.spec.seed)
             for sequence in self.validation
         ]
-        accuracy = sum(accuracies) / len(accuracies)
-        if accuracy > state.best_valid:
+        accuracy = sum(accuracies) / len(accuracies) if accuracies else None
+        if accuracy is not None and accuracy > state.best_valid:
             state.best_valid, state.best_iteration = accuracy, state.iteration
             state.best = {name: value.clone() for name, value in self.learner.state_dict().items()}
         state.last_loss, state.last_valid = state.loss_sum / state.loss_count, accuracy

@@ -10,16 +10,16 @@ import torch
 
 from harness import checkpoint, plugins
 from harness.environment import describe_environment, keep_freed_memory, peak_memory_mb, reset_peak_memory
-from harness.episode_sequence import EpisodeSequence, MixedSequence, SourceSequence
+from harness.episode_sequence import MixedSequence, SourceSequence
 from harness.evaluation import evaluate
 from harness.learner import Learner
 from harness.method import Method
 from harness.networks import Network
-from harness.pools import open_pool
+from harness.pools import Pool, open_pool
 from harness.progress import Progress, Report
 from harness.seeds import torch_seed
 from harness.selection import select
-from harness.spec import EvaluationSpec, RunSpec
+from harness.spec import EvaluationSpec, RunSpec, SourceSpec
 from harness.store import RunFolder, Workspace
 from harness.training import Trainer
 
@@ -71,7 +71,7 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
         "done",
         iterations=state.iteration,
         selected_iteration=iteration,
-        best_valid_accuracy=state.best_valid,
+        best_valid_accuracy=state.best_valid if state.best else None,
         training_seconds=round(state.seconds, 3),
         evaluation_seconds=round(time.perf_counter() - began, 3),
         peak_memory_mb=peak_memory_mb(),
@@ -89,27 +89,30 @@ def fresh_learner(spec: RunSpec, method: Method, network: Network) -> Learner:
 def _trainer(
     spec: RunSpec, workspace: Workspace, folder: RunFolder, method: Method, learner: Learner, report: Report
 ) -> Trainer:
-    train = spec.train
+    train, images = spec.train, spec.images
 
-    def sequences(split: str) -> list[SourceSequence]:
-        shape = train.shape if split == "train" else train.validation_shape
-        return [
-            SourceSequence(
-                open_pool(workspace.cache, source.pool_key(split, spec.images.size)),
-                shape,
-                spec.images,
-                seed=spec.seed,
-            )
-            for source in train.sources
-        ]
+    def pool(source: SourceSpec, split: str) -> Pool:
+        return open_pool(workspace.cache, source.pool_key(split, images))
 
-    mixed: EpisodeSequence = MixedSequence(sequences("train"), seed=spec.seed, stream="train/source")
+    training = [
+        SourceSequence(
+            pool(source, "train"), train.shape, images, seed=spec.seed, augmentation=train.augmentation
+        )
+        for source in train.sources
+    ]
+    # A stream of its own: whoever tests on the valid split must not test on the episodes that chose.
+    validation = [
+        SourceSequence(
+            pool(source, "valid"), train.validation_shape, images, seed=spec.seed, stream="/selection"
+        )
+        for source in train.validation_sources
+    ]
     return Trainer(
         spec=spec,
         method=method,
         learner=learner,
-        episodes=mixed,
-        validation=sequences("valid"),
+        episodes=MixedSequence(training, seed=spec.seed, stream="train/source"),
+        validation=validation,
         folder=folder,
         report=report,
     )
@@ -123,7 +126,7 @@ def _evaluate_all(
     began = told = time.perf_counter()
     rows: list[dict[str, object]] = []
     for evaluation in spec.evaluations:
-        pool = open_pool(workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images.size))
+        pool = open_pool(workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images))
         sequence = SourceSequence(pool, evaluation.shape, spec.images, seed=spec.seed)
         episodes = (sequence[k] for k in range(evaluation.n_episodes))
         for score in evaluate(method, learner, episodes, seed=spec.seed):
@@ -154,5 +157,8 @@ def _columns(spec: RunSpec, method: Method, network: str, evaluation: Evaluation
         "selection": spec.selection,
         "adaptation_steps": method.adaptation_steps,
         "image_size": spec.images.size,
-        "protocol": spec.protocol,
+        "protocol": evaluation.shape.protocol,
+        "protocol_version": spec.protocol_version,
+        "fingerprint": evaluation.source.fingerprint,
+        "max_images_per_class": evaluation.source.component.params.get("max_images_per_class"),
     }

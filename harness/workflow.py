@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from harness.attempt import Outcome
 from harness.config import load_experiment
@@ -68,6 +69,7 @@ def run(request: Request, console: Console) -> int:
         if request.fresh:
             _remove(planned, workspace)
         _announce(planned, workspace, console)
+        _say_what_is_left_out(planned, console)
         _say_what_is_replaced(before, planned, folder, console)
         write_record(before, planned, request.command, text, workspace)
         waiting = sum(not workspace.folder(run.run_id).is_done for run in planned.runs)
@@ -103,6 +105,9 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
         command=record.get("command", ""),
         took=took(record, runs),
         raw_data=record.get("raw_data", ()),
+        without=[
+            f"{left['source']}, {left['where']}: {left['reason']}" for left in record.get("left_out", ())
+        ],
         config=config if config.is_file() else None,
         runs=runs or None,
         even_empty=even_empty,
@@ -135,13 +140,22 @@ def _say_what_is_replaced(before: dict[str, Any], planned: Plan, folder: Path, c
         )
 
 
+def _say_what_is_left_out(planned: Plan, console: Console) -> None:
+    for left in planned.left_out:
+        console.print(
+            f"[bold]Left out:[/] {escape(left.source)}, {escape(left.where)}: {escape(left.reason)}.",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
 def _prepare(planned: Plan, request: Request, display: Display) -> None:
     for need in planned.pools:
         ensure_pool(
             need.dataset,
             need.source,
             need.split,
-            need.image_size,
+            need.images,
             data_dir=request.data_dir,
             cache=request.cache,
             progress=display.pool,

@@ -44,7 +44,7 @@ def planned(tmp_path: Path, cache: Path) -> Callable[..., dict[str, RunSpec]]:
         experiment, _ = load_experiment(write_tiny(tmp_path), bindings)
         made = plan(experiment, data_dir=None, cache=cache)
         for need in made.pools:
-            ensure_pool(need.dataset, need.source, need.split, need.image_size, data_dir=None, cache=cache)
+            ensure_pool(need.dataset, need.source, need.split, need.images, data_dir=None, cache=cache)
         return {run.method_name: run for run in made.runs}
 
     return make

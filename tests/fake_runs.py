@@ -24,7 +24,8 @@ def episode_rows(accuracies: Any, **values: Any) -> pd.DataFrame:
         "run_id": "r", "method": "maml", "trained_on": "glyphs", "network": "conv4", "source": "glyphs",
         "split": "test", "seed": 0, "n_way": 5, "n_support": 5, "n_query": 75, "loss": 0.5,
         "batch_norm": "transductive", "selection": "best_valid", "adaptation_steps": 10, "image_size": 28,
-        "protocol": 1, "seconds": 0.01,
+        "protocol": "fixed", "protocol_version": 2, "fingerprint": "0" * 8, "max_images_per_class": None,
+        "seconds": 0.01,
     }  # fmt: skip
     columns = {**{key: [value] * len(given) for key, value in {**row, **values}.items()}}
     frame = pd.DataFrame({**columns, "episode": range(len(given)), "accuracy": given})
@@ -57,11 +58,12 @@ def run_spec(
         network=Component(plugin="conv4", params={"channels": 64, "batch_norm": "transductive"}),
         batch_norm="transductive",
         max_way=shape.n_way,
-        images=ImageSpec(size=28, channels=1, scaling="unit"),
+        images=ImageSpec(size=28, channels=1, scaling="unit", resize="antialias"),
         train=TrainSpec(
             sources=tuple(source_spec(name) for name in trained_on), shape=shape, iterations=2000,
             meta_batch=8, learning_rate=1e-3, schedule="cosine", gradient_clip=None, validate_every=100,
-            validation_episodes=100, validation_shape=shape,
+            validation_episodes=100, validation_shape=shape, augmentation=None,
+            validation_sources=tuple(source_spec(name) for name in trained_on),
         ),
         selection="best_valid",
         evaluations=tuple(

@@ -183,13 +183,11 @@ def test_raw_data_may_be_gone_once_the_pools_are_there(tmp_path: Path, data_dir:
     planned = plan(whole, data_dir=data_dir, cache=tmp_path)
     for need in planned.pools:
         if need.split == "valid":
-            ensure_pool(
-                need.dataset, need.source, need.split, need.image_size, data_dir=data_dir, cache=tmp_path
-            )
+            ensure_pool(need.dataset, need.source, need.split, need.images, data_dir=data_dir, cache=tmp_path)
     with pytest.raises(PlanError, match="Omniglot needs"):
         plan(whole, data_dir=None, cache=tmp_path)  # the train pool is still to be prepared
     for need in planned.pools:
-        ensure_pool(need.dataset, need.source, need.split, need.image_size, data_dir=data_dir, cache=tmp_path)
+        ensure_pool(need.dataset, need.source, need.split, need.images, data_dir=data_dir, cache=tmp_path)
     assert plan(whole, data_dir=None, cache=tmp_path).runs == planned.runs
 
 

@@ -1,12 +1,12 @@
 """Sources that draw their images: no raw data, every pixel a function of the parameters.
 
 The traits of a class come from a generator of its own, and so does each of its images: they are the same in
-every process. Images are drawn large and reduced, so that one image looks the same at every size.
+every process. Images are drawn large and reduced by the harness, so that one image looks the same at every size.
 """
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,7 +20,6 @@ from harness.parameters import check_name, check_split, check_whole
 from harness.seeds import counter_rng
 
 TRAIN_SHARE, VALID_SHARE = 0.60, 0.15
-PROBE_SIZE = 28
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +42,7 @@ class DrawnSource(ABC):
 
     version: ClassVar[str]
     channels: ClassVar[int]
+    native_size: ClassVar[int]
     splits: ClassVar[tuple[str, ...]] = SPLITS
     needs_data: ClassVar[bool] = False
     most_classes: ClassVar[int] = 10_000
@@ -66,15 +66,12 @@ class DrawnSource(ABC):
         """The generator of the traits of class `index`."""
         return counter_rng(self.seed, f"{self.version}/class", index)
 
-    def class_images(self, index: int, image_size: int, count: int) -> npt.NDArray[np.uint8]:
-        """The first `count` images of class `index`: uint8 [count, image_size, image_size, channels]."""
+    def class_images(self, index: int, count: int) -> npt.NDArray[np.uint8]:
+        """The first `count` images of class `index`: uint8 [count, H, W, channels]."""
         traits, stream = self.traits(index), f"{self.version}/class {index}"
-        images = np.empty((count, image_size, image_size, self.channels), dtype=np.uint8)
-        for k in range(count):
-            image = self.draw(traits, counter_rng(self.seed, stream, k))
-            reduced = image.resize((image_size, image_size), Image.Resampling.BICUBIC)
-            images[k] = np.asarray(reduced, dtype=np.uint8).reshape(images.shape[1:])
-        return images
+        images = [self.draw(traits, counter_rng(self.seed, stream, k)) for k in range(count)]
+        drawn = np.stack([np.asarray(image, dtype=np.uint8) for image in images])
+        return drawn if drawn.ndim == 4 else drawn[..., np.newaxis]
 
     def fingerprint(self, data_dir: Path | None) -> str:  # noqa: ARG002
         """The version and a digest of three images of each of five classes.
@@ -84,17 +81,18 @@ class DrawnSource(ABC):
         """
         digest = hashlib.sha256()
         for index in range(0, self.n_classes, -(-self.n_classes // 5)):
-            digest.update(self.class_images(index, PROBE_SIZE, min(3, self.images_per_class)).tobytes())
+            digest.update(self.class_images(index, min(3, self.images_per_class)).tobytes())
         return f"{self.version}-{digest.hexdigest()[:16]}"
 
     def class_sizes(self, split: str, data_dir: Path | None) -> Mapping[str, int]:  # noqa: ARG002
         """`glyphs0000`, `glyphs0001`, ... -> `images_per_class`. Raises DataError for an unknown split."""
         return {self._class_name(index): self.images_per_class for index in self._indices(split)}
 
-    def read(self, split: str, image_size: int, data_dir: Path | None) -> Iterator[ClassImages]:  # noqa: ARG002
-        """Draw the classes of `split`. Raises DataError for an unknown split."""
-        for index in self._indices(split):
-            yield self._class_name(index), self.class_images(index, image_size, self.images_per_class)
+    def read(self, split: str, classes: Sequence[str], data_dir: Path | None) -> Iterator[ClassImages]:  # noqa: ARG002
+        """Draw `classes`. Raises DataError for an unknown split."""
+        numbers = {self._class_name(index): index for index in self._indices(split)}
+        for name in classes:
+            yield name, self.class_images(numbers[name], self.images_per_class)
 
     def _class_name(self, index: int) -> str:
         return f"{type(self).__name__.lower()}{index:04}"

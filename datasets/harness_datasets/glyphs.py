@@ -28,6 +28,7 @@ class Glyphs(DrawnSource):
 
     version: ClassVar[str] = "glyphs-1"
     channels: ClassVar[int] = 1
+    native_size: ClassVar[int] = CANVAS
 
     def traits(self, index: int) -> list[Points]:
         """The strokes: each [n_points, 2] in [-1, 1]²."""

@@ -42,6 +42,7 @@ class Shapes(DrawnSource):
 
     version: ClassVar[str] = "shapes-1"
     channels: ClassVar[int] = 3
+    native_size: ClassVar[int] = CANVAS
     most_classes: ClassVar[int] = len(SCENES)
 
     def traits(self, index: int) -> tuple[str, str, float, str]:

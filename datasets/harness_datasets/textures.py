@@ -54,6 +54,7 @@ class Textures(DrawnSource):
 
     version: ClassVar[str] = "textures-1"
     channels: ClassVar[int] = 3
+    native_size: ClassVar[int] = CANVAS
 
     def traits(self, index: int) -> Weave:
         """The pattern, its geometry and its colours."""

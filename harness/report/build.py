@@ -37,6 +37,7 @@ def build_report(
     command: str,
     took: str = "",
     raw_data: Sequence[str] = (),
+    without: Sequence[str] = (),
     config: Path | None = None,
     runs: list[RunFolder] | None = None,
     even_empty: bool = True,
@@ -45,9 +46,9 @@ def build_report(
 
     runs: the run folders to report, those of one plan; None for all below `folder`/runs. title, claim: shown
     at the top. command: the exact command that made the runs. took: how long that was, in words. raw_data:
-    the sources whose raw data the command needs. config: the experiment's file, shown and copied to
-    `folder`/config.gin; None for what is there. even_empty: whether to write a report that says that no run
-    has finished. The same runs and words give the same bytes.
+    the sources whose raw data the command needs. without: one clause for each source that was left out.
+    config: the experiment's file, shown and copied to `folder`/config.gin; None for what is there. even_empty:
+    whether to write a report that says that no run has finished. The same runs and words give the same bytes.
 
     Raises WorkspaceError when there is no folder of runs, when nothing has finished and `even_empty` is
     false, when finished runs of two configurations share a name, or when `folder` cannot be written;
@@ -65,6 +66,7 @@ def build_report(
         command=command,
         took=took,
         raw_data=tuple(raw_data),
+        without=tuple(without),
         gin=gin,
     )
     view = _draw(gathered, words, make_folder(folder / "figures"))
@@ -87,6 +89,7 @@ class _Words:
     command: str
     took: str
     raw_data: tuple[str, ...]
+    without: tuple[str, ...]
     gin: str | None
 
 
@@ -122,6 +125,7 @@ def _view(
         command=words.command,
         took=words.took,
         raw_data=words.raw_data,
+        without=words.without,
         gin=words.gin,
         panels=views,
         curves=curves,

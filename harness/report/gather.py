@@ -9,12 +9,14 @@ import pandas as pd
 
 from harness.errors import WorkspaceError
 from harness.report.panels import PANEL_KEYS, natural
-from harness.results import CONDITIONS
 from harness.statistics import with_shots
 from harness.store import LeftOut, RunFolder, read_curves, read_episodes
 
 OWN = ("run_id", "training_id", "seed", "evaluations")
 """Keys of a spec in which two runs of one entry may differ."""
+
+RUN_CONDITIONS = ("batch_norm", "selection", "adaptation_steps", "image_size", "protocol_version")
+"""Conditions that are the same for all episodes of a run."""
 
 SHARED = ("train", "network", "images", "max_way")
 """Keys of a spec in which all runs trained on one regime must agree."""
@@ -134,10 +136,10 @@ def _refuse_mixtures(runs: list[FinishedRun]) -> None:
     seen: dict[tuple[object, ...], tuple[FinishedRun, Any]] = {}
     for run in runs:
         place = with_shots(run.episodes).iloc[0]
-        alike = tuple(place[[key for key in PANEL_KEYS if key in CONDITIONS]])
+        alike = tuple(place[[key for key in RUN_CONDITIONS if key in PANEL_KEYS]])
         entry = {key: value for key, value in run.spec.items() if key not in OWN}
         regime = {key: run.spec.get(key) for key in SHARED}
-        row = ("method", run.method, run.trained_on, *tuple(place[list(CONDITIONS)]))
+        row = ("method", run.method, run.trained_on, *tuple(place[list(RUN_CONDITIONS)]))
         for key, value in ((row, entry), (("regime", run.trained_on, *alike), regime)):
             other, known = seen.setdefault(key, (run, value))
             if found := list(_differences(known, value)):

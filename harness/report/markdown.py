@@ -51,6 +51,7 @@ class ReportView:
     command: str
     took: str
     raw_data: tuple[str, ...]
+    without: tuple[str, ...]
     gin: str | None
     panels: tuple[PanelView, ...]
     curves: tuple[Figure, ...]

@@ -11,9 +11,10 @@ from typing import Any
 
 import pandas as pd
 
+from harness.episode import FIXED, FIXED_WAY, META_DATASET
 from harness.statistics import leaderboard, with_shots
 
-PANEL_KEYS = ("protocol", "batch_norm", "image_size", "split", "n_way", "shots")
+PANEL_KEYS = ("protocol_version", "protocol", "batch_norm", "image_size", "split", "n_way", "shots")
 """What all rows of a panel share."""
 
 ENTRY_CONDITIONS = ("selection", "adaptation_steps")
@@ -45,12 +46,13 @@ class Cell:
 class Panel:
     """Results that may be compared.
 
-    heading: for a person, `5-way 1-shot, test split`. sources: by mean accuracy, highest first. entries: by
+    heading: for a person, `5-way 1-shot, test split`. chances: the accuracy of guessing
+    on each source, 0..1. sources: by mean accuracy, highest first. entries: by
     regime and method. cells: what was measured. episodes: its rows, with the entry's label for `method`.
     """
 
     heading: str
-    n_way: int
+    chances: dict[str, float]
     sources: tuple[str, ...]
     entries: tuple[Entry, ...]
     cells: dict[tuple[Entry, str], Cell]
@@ -63,8 +65,8 @@ class Panel:
 
     @property
     def chance(self) -> float:
-        """The accuracy of guessing, 0..1."""
-        return 1 / self.n_way
+        """The accuracy of guessing, 0..1: the mean over sources."""
+        return sum(self.chances.values()) / len(self.chances)
 
     def best(self, source: str, regime: str | None = None) -> Entry | None:
         """The entry with the highest mean on `source`, of one regime or of all; None where there is none."""
@@ -74,9 +76,9 @@ class Panel:
 
 def panels(episodes: pd.DataFrame) -> list[Panel]:
     """`episodes` sorted into panels, in the order of PANEL_KEYS. Raises ConfigError as `leaderboard` does."""
-    frame = labelled(with_shots(episodes))
+    frame = labelled(with_shots(episodes.assign(ways=episodes["n_way"])))
     varying = [key for key in PANEL_KEYS if frame[key].nunique() > 1]
-    return [_panel(group, varying) for _, group in frame.groupby(list(PANEL_KEYS), sort=True)]
+    return [_panel(group, varying) for _, group in frame.groupby(list(PANEL_KEYS), sort=True, dropna=False)]
 
 
 def natural(name: str) -> tuple[tuple[bool, int, str], ...]:
@@ -97,7 +99,7 @@ def labelled(frame: pd.DataFrame) -> pd.DataFrame:
     place = ["method", "trained_on", *PANEL_KEYS]
     suffix = pd.Series("", index=frame.index, dtype="string")
     for column in ENTRY_CONDITIONS:
-        several = frame.groupby(place)[column].transform("nunique") > 1
+        several = frame.groupby(place, dropna=False)[column].transform("nunique") > 1
         word = column.replace("_", " ")
         said = ", " + word + " " + frame[column].astype("string")
         suffix = suffix.mask(several, suffix + said)
@@ -106,13 +108,26 @@ def labelled(frame: pd.DataFrame) -> pd.DataFrame:
 
 def heading(values: Mapping[Any, Any], varying: Sequence[str]) -> str:
     """`5-way 1-shot, test split`, and those conditions that vary between panels."""
-    text = f"{values['n_way']}-way {values['shots']:g}-shot, {values['split']} split"
     extra = {
         "batch_norm": f"{values['batch_norm']} batch norm",
         "image_size": f"{values['image_size']} px",
-        "protocol": f"protocol {values['protocol']}",
+        "protocol_version": f"protocol version {values['protocol_version']}",
     }
-    return ", ".join([text, *(said for key, said in extra.items() if key in varying)])
+    parts = [
+        _shape(values),
+        f"{values['split']} split",
+        *(said for key, said in extra.items() if key in varying),
+    ]
+    return ", ".join(parts)
+
+
+def _shape(values: Mapping[Any, Any]) -> str:
+    protocol, ways, shots = values["protocol"], values["n_way"], values["shots"]
+    if protocol == FIXED:
+        return f"{ways}-way {shots:g}-shot"
+    if protocol == FIXED_WAY:
+        return f"{ways}-way, shots as in Meta-Dataset"
+    return "Meta-Dataset's episodes" if protocol == META_DATASET else f"{protocol} episodes"
 
 
 def by_accuracy(board: pd.DataFrame) -> tuple[str, ...]:
@@ -123,6 +138,7 @@ def by_accuracy(board: pd.DataFrame) -> tuple[str, ...]:
 
 def _panel(frame: pd.DataFrame, varying: Sequence[str]) -> Panel:
     board = leaderboard(frame)
+    guessing = 1 / frame["ways"].astype("float64")
     cells = {
         (Entry(method=row["method"], trained_on=row["trained_on"]), str(row["source"])): Cell(
             **{name: row[name] for name in ("accuracy", "ci95", "n_episodes", "n_seeds")}
@@ -133,7 +149,9 @@ def _panel(frame: pd.DataFrame, varying: Sequence[str]) -> Panel:
     first = {key: frame[key].iloc[0] for key in PANEL_KEYS}
     return Panel(
         heading=heading(first, varying),
-        n_way=int(first["n_way"]),
+        chances={
+            str(source): float(value) for source, value in guessing.groupby(frame["source"]).mean().items()
+        },
         sources=by_accuracy(board),
         entries=tuple(sorted(entries, key=lambda e: (natural(e.trained_on), natural(e.method)))),
         cells=cells,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from harness.episode import VariableShape
 from harness.report.gather import FinishedRun
 from harness.report.panels import natural
 from harness.results import CONDITIONS
@@ -107,16 +108,26 @@ def _regime(train: dict[str, Any]) -> tuple[str, ...]:
     if train.get("gradient_clip") is not None:
         step += f", gradient clipped to {_said(train['gradient_clip'])}"
     updates = f"{_said(train.get('iterations'))} of {_said(train.get('meta_batch'))} episodes"
+    if train.get("augmentation"):
+        updates += f", augmented ({_said_pairs(train['augmentation'])})"
+    if not train.get("validation_sources"):
+        return sources, _shape(train.get("shape", {})), updates, step, DASH
     validation = (
         f"every {_said(train.get('validate_every'))} updates on {_said(train.get('validation_episodes'))} "
-        "episodes of each source"
+        f"episodes of each of {', '.join(source['name'] for source in train['validation_sources'])}"
     )
     if train.get("validation_shape") not in (None, train.get("shape")):
         validation += f", {_shape(train['validation_shape'])}"
     return sources, _shape(train.get("shape", {})), updates, step, validation
 
 
+def _said_pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{key} {_said(value)}" for key, value in values.items())
+
+
 def _shape(shape: dict[str, Any]) -> str:
+    if "min_way" in shape:
+        return str(VariableShape(**shape))
     ways, shots, queries = (_said(shape.get(key)) for key in ("n_way", "n_shot", "n_query"))
     return f"{ways}-way {shots}-shot, {queries} queries a class"
 
@@ -131,7 +142,9 @@ def _method(run: FinishedRun) -> tuple[str, ...]:
 def _network(run: FinishedRun) -> tuple[str, ...]:
     network, images = run.spec.get("network", {}), run.spec.get("images", {})
     size, channels = _said(images.get("size")), _said(images.get("channels"))
-    scaling = {"unit": "[0, 1]", "signed": "[-1, 1]"}.get(images.get("scaling", ""), DASH)
+    scaling = {"unit": "[0, 1]", "signed": "[-1, 1]", "source": "mean 0, deviation 1"}.get(
+        images.get("scaling", ""), DASH
+    )
     word = "channel" if channels == "1" else "channels"
     picture = f"{size} by {size} pixels, {channels} {word}, scaled to {scaling}"
     return (

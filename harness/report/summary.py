@@ -108,7 +108,7 @@ def _standing(panel: Panel, source: str, leader: Entry, in_training: bool) -> St
         in_training=in_training,
         leader=leader.method,
         cell=cell,
-        above_chance=cell.accuracy - cell.ci95 > panel.chance,
+        above_chance=cell.accuracy - cell.ci95 > panel.chances[source],
         gaps=tuple(sorted(gaps, key=lambda gap: (bool(gap.refusal), gap.difference, gap.method))),
     )
 

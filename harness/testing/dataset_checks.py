@@ -1,7 +1,7 @@
 """Whether a source keeps the contract of `harness.dataset`."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -11,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from harness.dataset import SPLITS, ClassImages, Dataset
+from harness.dataset import GROUP_KINDS, SPLITS, ClassImages, Dataset, class_groups, native_size
 from harness.errors import DataError
 from harness.testing.checks import BrokenError, Check, frozen_dataclass, require, run_check
 
 
-def check_dataset(dataset: Any, data_dir: Path | None, *, image_size: int = 28) -> list[Check]:
+def check_dataset(dataset: Any, data_dir: Path | None) -> list[Check]:
     """Whether a source keeps the contract of `harness.dataset.Dataset`.
 
-    Every split is read twice at `image_size` pixels, one class at a time. Nothing is raised: each promise is
-    one `Check`, passed or not.
+    Every split is read twice, a part of a class at a time. Nothing is raised: each promise is one `Check`,
+    passed or not.
     """
     checks = {
         "attributes": _attributes,
@@ -30,11 +30,13 @@ def check_dataset(dataset: Any, data_dir: Path | None, *, image_size: int = 28) 
         "unknown split is a DataError": _unknown_split,
         "missing raw data is a DataError": _missing_data,
         "read agrees with class_sizes": _counts,
-        "images are uint8 squares in full range": _images,
+        "images are uint8 in full range": _images,
+        "some classes are read alone, in order": _some_classes,
+        "groups name classes of the split": _groups,
         "reading twice gives the same bytes": _repeats,
         "splits share no image": _no_shared_images,
     }
-    subject = _Subject(dataset, data_dir, image_size)
+    subject = _Subject(dataset, data_dir)
     return [run_check(name, lambda check=check: check(subject)) for name, check in checks.items()]  # type: ignore[misc]
 
 
@@ -56,10 +58,10 @@ class _Subject:
 
     dataset: Dataset
     data_dir: Path | None
-    image_size: int
 
-    def read(self, split: str) -> Iterator[ClassImages]:
-        return self.dataset.read(split, self.image_size, self.data_dir)
+    def read(self, split: str, classes: Sequence[str] | None = None) -> Iterator[ClassImages]:
+        wanted = list(self.sizes(split)) if classes is None else classes
+        return self.dataset.read(split, wanted, self.data_dir)
 
     def sizes(self, split: str) -> dict[str, int]:
         return dict(self.dataset.class_sizes(split, self.data_dir))
@@ -101,7 +103,7 @@ def _disjoint(subject: _Subject) -> str:
 
 
 def _unknown_split(subject: _Subject) -> str:
-    for ask in (subject.sizes, lambda split: list(subject.read(split))):
+    for ask in (subject.sizes, lambda split: list(subject.read(split, ["no such class"]))):
         try:
             ask("no such split")
         except DataError as error:
@@ -138,15 +140,42 @@ def _counts(subject: _Subject) -> str:
 
 
 def _images(subject: _Subject) -> str:
-    shape = (subject.image_size, subject.image_size, subject.dataset.channels)
+    channels, size = subject.dataset.channels, native_size(subject.dataset)
     for split, survey in subject.surveys.items():
-        wrong = survey.kinds - {("uint8", shape)}
-        require(not wrong, f"{split} has images {sorted(wrong)}, not only uint8 {shape}")
+        for dtype, shape in survey.kinds:
+            fits = dtype == "uint8" and len(shape) == 3 and shape[2] == channels
+            require(fits, f"{split} has images {dtype} {shape}, not uint8 height x width x {channels}")
+            square = size is None or shape[:2] == (size, size)
+            require(square, f"{split} has images {shape}, and native_size is {size}")
     darkest = min(survey.darkest for survey in subject.surveys.values())
     brightest = max(survey.brightest for survey in subject.surveys.values())
     # Pixels in [0, 1] that were cast to uint8 would be 0 and 1.
     require(darkest < 64 and brightest > 191, f"pixels go from {darkest} to {brightest} only, of 0 to 255")
-    return f"{shape}, from {darkest} to {brightest}"
+    shapes = {shape for survey in subject.surveys.values() for _, shape in survey.kinds}
+    kinds = str(shapes.pop()) if len(shapes) == 1 else f"{len(shapes)} sizes"
+    return f"{kinds}, from {darkest} to {brightest}"
+
+
+def _some_classes(subject: _Subject) -> str:
+    """What a preparation needs that is carried on: the classes behind the first ones, without these."""
+    for split, survey in subject.surveys.items():
+        rest = [name for name, _ in survey.classes[len(survey.classes) // 2 :]]
+        found = [name for name, _ in _survey(subject.read(split, rest)).classes]
+        require(found == rest, f"{split}: asked for {rest[:3]}..., got {found[:3]}...")
+    return "the second half of each split"
+
+
+def _groups(subject: _Subject) -> str:
+    said = []
+    for split in subject.dataset.splits:
+        groups, known = class_groups(subject.dataset, split, subject.data_dir), set(subject.sizes(split))
+        if groups is None:
+            continue
+        require(groups.kind in GROUP_KINDS, f"{split}: kind is {groups.kind!r}, not one of {GROUP_KINDS}")
+        named = {name for members in groups.members.values() for name in members}
+        require(named <= known, f"{split} groups classes that it does not have: {sorted(named - known)[:3]}")
+        said.append(f"{len(groups.members)} {groups.kind} in {split}")
+    return ", ".join(said) or "no groups"
 
 
 def _repeats(subject: _Subject) -> str:
@@ -163,13 +192,17 @@ def _no_shared_images(subject: _Subject) -> str:
     return ", ".join(f"{len(images)} different {split}" for split, images in seen.items())
 
 
-def _survey(classes: Iterable[ClassImages]) -> _Survey:
-    """Read a split once, one class at a time."""
-    sizes, kinds, digest = [], set(), hashlib.sha256()
+def _survey(parts: Iterable[ClassImages]) -> _Survey:
+    """Read a split once, a part of a class at a time."""
+    sizes: dict[str, int] = {}
+    order: list[str] = []
+    kinds, digest = set(), hashlib.sha256()
     different: set[bytes] = set()
     darkest, brightest = 255, 0
-    for name, images in classes:
-        sizes.append((name, len(images)))
+    for name, images in parts:
+        if not order or order[-1] != name:
+            order.append(name)
+        sizes[name] = sizes.get(name, 0) + len(images)
         kinds.add((str(images.dtype), images.shape[1:]))
         if images.size:
             darkest, brightest = min(darkest, int(images.min())), max(brightest, int(images.max()))
@@ -177,7 +210,7 @@ def _survey(classes: Iterable[ClassImages]) -> _Survey:
         several = (image for image in images if image.min() != image.max())
         different.update(hashlib.sha256(np.ascontiguousarray(image).tobytes()).digest() for image in several)
     return _Survey(
-        classes=tuple(sizes),
+        classes=tuple((name, sizes[name]) for name in order),
         kinds=frozenset(kinds),
         darkest=darkest,
         brightest=brightest,

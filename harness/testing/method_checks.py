@@ -19,11 +19,12 @@ from harness.method import Method
 from harness.networks import Conv4
 from harness.plugins import Component
 from harness.pools import Pool
+from harness.resizing import resize_pixels
 from harness.spec import ImageSpec
 from harness.testing.checks import Check, frozen_dataclass, require, run_check
 
 MAX_WAY = 20
-IMAGES = ImageSpec(size=28, channels=1, scaling="unit")
+IMAGES = ImageSpec(size=28, channels=1, scaling="unit", resize="antialias")
 UPDATES = 60
 META_BATCH = 4
 
@@ -81,7 +82,11 @@ class _Subject:
 
 def _pool(dataset: Dataset, split: str) -> Pool:
     """A pool in memory."""
-    classes = list(dataset.read(split, IMAGES.size, None))
+    names = list(dataset.class_sizes(split, None))
+    classes = [
+        (name, resize_pixels(images, IMAGES.size, IMAGES.resize))
+        for name, images in dataset.read(split, names, None)
+    ]
     return Pool(
         key="in memory",
         source=dataset.name,
@@ -91,6 +96,9 @@ def _pool(dataset: Dataset, split: str) -> Pool:
         class_sizes=np.array([len(images) for _, images in classes], dtype=np.int64),
         fingerprint="",
         sha256="",
+        mean=(0.0,),
+        std=(255.0,),
+        groups=None,
     )
 
 
