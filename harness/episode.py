@@ -18,6 +18,9 @@ FIXED, FIXED_WAY, META_DATASET = "fixed", "fixed_way_variable_shot", "meta_datas
 WAYS = ("min_way", "max_way")
 """The parameters that bound a varying number of ways."""
 
+WIDEST_LOG_WEIGHTS = 100
+"""Beyond it, all but one class would nearly always have one shot."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeShape:
@@ -86,10 +89,10 @@ class VariableShape:
                 f"VariableShape.max_support must be at least {self.most_way}, one image for each of the most "
                 f"ways; got {self.max_support}."
             )
-        if self.max_log_weight < self.min_log_weight:
+        if not 0 <= self.max_log_weight - self.min_log_weight <= WIDEST_LOG_WEIGHTS:
             raise ConfigError(
-                f"VariableShape.max_log_weight must be at least min_log_weight, {self.min_log_weight}; "
-                f"got {self.max_log_weight}."
+                f"VariableShape.max_log_weight must be at least min_log_weight, {self.min_log_weight}, and at "
+                f"most {WIDEST_LOG_WEIGHTS} above it; got {self.max_log_weight}."
             )
 
     def __str__(self) -> str:

@@ -5,6 +5,7 @@ the order in which they are taken. |I_c| is the number of images of class c. num
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -47,7 +48,8 @@ def choose_way_and_classes(
         return choose_classes(rng, n_classes, choose_way(rng, n_classes, shape))
     group = groups[int(rng.integers(len(groups)))]
     n_way = choose_way(rng, len(group), shape) if kind == SUPERCLASSES else min(len(group), shape.max_way)
-    return group[choose_classes(rng, len(group), n_way)]
+    chosen: IntArray = group[choose_classes(rng, len(group), n_way)]
+    return chosen
 
 
 def query_per_class(sizes: IntArray, shape: VariableShape) -> int:
@@ -76,7 +78,33 @@ def shots_per_class(
     logs = rng.uniform(shape.min_log_weight, shape.max_log_weight, size=len(sizes))
     weights = sizes * np.exp(logs - logs.max())  # the largest is 1, so that no bounds overflow
     desired = np.floor(weights / weights.sum() * (n_support - len(sizes))).astype(np.int64) + 1
-    return np.minimum(desired, sizes - n_query)
+    shots: IntArray = np.minimum(desired, sizes - n_query)
+    return shots
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composition:
+    """What an episode is made of: `classes` [N] in label order, `shots` [N], `n_query` images of each class."""
+
+    classes: IntArray
+    shots: IntArray
+    n_query: int
+
+
+def compose(
+    rng: np.random.Generator,
+    sizes: IntArray,
+    shape: VariableShape,
+    groups: Sequence[IntArray] | None,
+    kind: str | None,
+) -> Composition:
+    """All decisions but which images; `sizes` [n_classes] of the split, `groups` those of `eligible_groups`."""
+    classes = choose_way_and_classes(rng, len(sizes), shape, groups, kind)
+    chosen = sizes[classes]
+    n_query = query_per_class(chosen, shape)
+    n_support = support_size(rng, chosen, n_query, shape)
+    shots = shots_per_class(rng, chosen, n_query, n_support, shape)
+    return Composition(classes=classes, shots=shots, n_query=n_query)
 
 
 class VariableSampler:
@@ -113,25 +141,21 @@ class VariableSampler:
             raise DataError(" ".join(problems))
 
     def __getitem__(self, k: int) -> EpisodeRows:
-        rng, shape = counter_rng(self._seed, self._stream, k), self._shape
-        classes = choose_way_and_classes(rng, len(self._sizes), shape, self._groups, self._kind)
-        sizes = self._sizes[classes]
-        n_query = query_per_class(sizes, shape)
-        n_support = support_size(rng, sizes, n_query, shape)
-        shots = shots_per_class(rng, sizes, n_query, n_support, shape)
+        rng = counter_rng(self._seed, self._stream, k)
+        made = compose(rng, self._sizes, self._shape, self._groups, self._kind)
+        starts, sizes = self._starts[made.classes], self._sizes[made.classes].tolist()
+        n_images = (made.shots + made.n_query).tolist()
         images = [
-            start + choose_images(rng, size, n_images)
-            for start, size, n_images in zip(
-                self._starts[classes], sizes.tolist(), (shots + n_query).tolist(), strict=True
-            )
+            start + choose_images(rng, size, n)
+            for start, size, n in zip(starts, sizes, n_images, strict=True)
         ]
-        labels = np.arange(len(classes), dtype=np.int64)
+        labels = np.arange(len(made.classes), dtype=np.int64)
         return EpisodeRows(
-            classes=classes,
-            support=np.concatenate([rows[n_query:] for rows in images]),
-            support_y=np.repeat(labels, shots),
-            query=np.concatenate([rows[:n_query] for rows in images]),
-            query_y=np.repeat(labels, n_query),
+            classes=made.classes,
+            support=np.concatenate([rows[made.n_query :] for rows in images]),
+            support_y=np.repeat(labels, made.shots),
+            query=np.concatenate([rows[: made.n_query] for rows in images]),
+            query_y=np.repeat(labels, made.n_query),
         )
 
 
