@@ -11,6 +11,7 @@ from pathlib import Path
 
 from harness import plugins
 from harness.dataset import Dataset
+from harness.episode import EpisodeShape
 from harness.errors import HarnessError, PlanError
 from harness.experiment import Evaluation, Experiment, Regime
 from harness.missing_sources import LeftOutSource, without_missing
@@ -149,8 +150,11 @@ def _repeated(values: Iterable[str]) -> list[str]:
 def _evaluated(experiment: Experiment) -> Iterator[str]:
     for evaluation in experiment.evaluations:
         shape = evaluation.shape
+        kind = f"protocol {shape.protocol}"
+        if isinstance(shape, EpisodeShape):
+            kind = f"{shape.n_way}-way {shape.n_shot}-shot"
         for dataset in evaluation.sources:
-            yield f"{dataset.name}/{evaluation.split}, {shape},"
+            yield f"{dataset.name}/{evaluation.split}, {kind},"
 
 
 def _way_problems(experiment: Experiment) -> list[str]:

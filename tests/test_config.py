@@ -218,7 +218,7 @@ def without(config: Path, *lines: str) -> Path:
         ("Evaluation.shape", ":22: this has no effect on Evaluation.shape"),
         ("Evaluation.shape", "Add the line `Evaluation.shape = @EpisodeShape()`."),
         ("Experiment.images", ":11: this has no effect on Experiment.images"),
-        ("Experiment.images", "so is Images(size=28,"),
+        ("Experiment.images", "so is Images(size=84,"),
         ("Experiment.images", "Add the line `Experiment.images = @Images()`."),
     ],
 )
@@ -239,10 +239,10 @@ def test_a_default_that_an_included_part_does_not_reach_is_refused_too(tmp_path:
 
 
 def test_lines_that_say_what_the_default_says_may_stay_in_a_part_only(tmp_path: Path) -> None:
-    (tmp_path / "size.gin").write_text("Images.size = 28\n")
+    (tmp_path / "size.gin").write_text("Images.size = 84\n")
     config = without(write_tiny(tmp_path, "include 'size.gin'"), "Images.size", "Experiment.images")
-    assert load_experiment(config)[0].images.size == 28
-    config = without(write_tiny(tmp_path, "Images.size = 28"), "Images.size = 16", "Experiment.images")
+    assert load_experiment(config)[0].images.size == 84
+    config = without(write_tiny(tmp_path, "Images.size = 84"), "Images.size = 16", "Experiment.images")
     assert ":25: this has no effect: nothing in the experiment is made by @Images()" in refused(config)
 
 

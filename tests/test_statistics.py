@@ -142,7 +142,14 @@ def test_differences_change_sign_with_the_order(pairs, seeds):
 
 @pytest.mark.parametrize(
     ("column", "value"),
-    [("batch_norm", "support"), ("image_size", 84), ("protocol", 2), ("network", "conv6"), ("n_query", 50)],
+    [
+        ("batch_norm", "support"),
+        ("image_size", 84),
+        ("protocol_version", 9),
+        ("fingerprint", "other"),
+        ("network", "conv6"),
+        ("n_query", 50),
+    ],
 )
 def test_unlike_conditions_are_refused_by_column(column, value):
     frame = stacked(episode_rows([0.5], method="a"), episode_rows([0.5], method="b", **{column: value}))

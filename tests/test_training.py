@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -12,7 +11,7 @@ import torch
 from harness import training
 from harness.checkpoint import TrainingState
 from harness.episode import Task
-from harness.episode_sequence import MixedSequence, SourceSequence, to_tensor
+from harness.episode_sequence import MixedSequence, SourceSequence
 from harness.errors import ConfigError
 from harness.experiment import SELECTIONS
 from harness.learner import Learner
@@ -20,7 +19,7 @@ from harness.method import Method
 from harness.pools import open_pool
 from harness.progress import Progress
 from harness.selection import select
-from harness.spec import ImageSpec, RunSpec
+from harness.spec import RunSpec
 from harness.store import Workspace
 from harness.training import learning_rate
 from harness.worker import execute, fresh_learner
@@ -170,7 +169,7 @@ def test_mixed_sequences_take_each_source_and_are_pure(
     planned: Callable[..., dict[str, RunSpec]], cache: Path
 ) -> None:
     spec = planned("Regime.sources = [@Glyphs(), @Textures()]", "Textures.n_classes = 40")["anil"]
-    pools = [open_pool(cache, s.pool_key("train", 16)) for s in spec.train.sources]
+    pools = [open_pool(cache, s.pool_key("train", spec.images)) for s in spec.train.sources]
     sequences = [SourceSequence(p, spec.train.shape, spec.images, seed=0) for p in pools]
     mixed = MixedSequence(sequences, seed=0, stream="train/source")
     sources = [mixed[k].source for k in range(60)]
@@ -179,16 +178,3 @@ def test_mixed_sequences_take_each_source_and_are_pure(
     assert [mixed[k].source for k in reversed(range(60))] == sources[::-1]
     assert torch.equal(mixed[7].task.support_x, mixed[7].task.support_x)
     assert mixed[0].task.support_x.shape[1] == 3  # colour among the sources makes every image colour
-
-
-def test_pixels_become_tensors() -> None:
-    grey = np.array([[[[0], [255]], [[51], [102]]]], dtype=np.uint8)
-    unit = to_tensor(grey, ImageSpec(size=2, channels=1, scaling="unit"))
-    assert unit.shape == (1, 1, 2, 2)
-    assert torch.allclose(unit[0, 0], torch.tensor([[0.0, 1.0], [0.2, 0.4]]))
-    signed = to_tensor(grey, ImageSpec(size=2, channels=3, scaling="signed"))
-    assert signed.shape == (1, 3, 2, 2)
-    assert torch.allclose(signed[0, 2], torch.tensor([[-1.0, 1.0], [-0.6, -0.2]]))
-    red = np.zeros((1, 2, 2, 3), dtype=np.uint8)
-    red[..., 0] = 255
-    assert torch.allclose(to_tensor(red, ImageSpec(size=2, channels=1, scaling="unit")), torch.tensor(0.299))
