@@ -86,6 +86,9 @@ def cli() -> None:
     is_flag=True,
     help="Delete this experiment's runs, and those that share a training with them, first.",
 )
+@click.option(
+    "--demo", is_flag=True, help="Draw stand-ins for the sources and cut the training short: minutes, no data."
+)
 def run(
     config: Path, bindings: tuple[str, ...], data: Path | None, cache: Path | None, **options: Any
 ) -> int:

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ from rich.markup import escape
 from harness.attempt import Outcome
 from harness.config import load_experiment
 from harness.cost import duration, estimate
+from harness.demo import demonstration, draw_stand_ins
 from harness.display import Display, showing
 from harness.errors import WorkspaceError
+from harness.experiment import Experiment
 from harness.files import explained, make_folder, write_json
 from harness.launch import check_options, launch
 from harness.plan import Plan, plan
@@ -42,12 +44,14 @@ class Request:
     fresh: bool
     data_dir: Path | None
     cache: Path
+    demo: bool = False
 
     @property
     def command(self) -> str:
         """The command that gives these results again, without what concerns this machine only."""
         words = ["harness", "run", str(self.config)]
         words += [word for binding in self.bindings for word in ("--set", binding)]
+        words += ["--demo"] if self.demo else []
         return shlex.join(words + (["--out", str(self.out)] if self.out else []))
 
 
@@ -59,6 +63,9 @@ def run(request: Request, console: Console) -> int:
     """
     check_options(request.backend, request.workers, request.address)
     experiment, text = load_experiment(request.config, request.bindings)
+    if request.demo:
+        experiment, text = demonstration(experiment), f"# Run with --demo: cut short, on stand-ins.\n{text}"
+        request = replace(request, data_dir=_stand_ins(experiment, request.cache, console))
     planned = plan(experiment, data_dir=request.data_dir, cache=request.cache)
     folder = request.out or Path("reports") / experiment.name
     workspace = Workspace(runs=folder / "runs", cache=request.cache)
@@ -118,6 +125,11 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
         console.print(leaderboard_table(built.board))
     console.print(f"Report: {built.path}", highlight=False, soft_wrap=True)
     return built.path
+
+
+def _stand_ins(experiment: Experiment, cache: Path, console: Console) -> Path:
+    with console.status("Drawing stand-ins") as status:
+        return draw_stand_ins(experiment, cache, lambda name: status.update(f"Drawing {name}"))
 
 
 def _announce(planned: Plan, workspace: Workspace, console: Console) -> None:
