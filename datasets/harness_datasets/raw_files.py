@@ -1,14 +1,34 @@
-"""Raw files as people have them: still in the zip they came in, or unpacked beside it."""
+"""Raw files as people have them: still in the zip or tar they came in, or unpacked beside it."""
 
 import os
-import zipfile
-import zlib
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from harness.errors import DataError
+from harness_datasets.raw_archives import (
+    DAMAGED,
+    Listing,
+    Opener,
+    crc_of,
+    list_tar,
+    list_zip,
+    make_listing,
+    tar_opener,
+    zip_opener,
+)
+
+FOLDER, ZIP, TAR = "folder", "zip", "tar"
+SUFFIXES = {".zip": ZIP, ".tar": TAR, ".tar.gz": TAR, ".tgz": TAR}
+
+Rows = npt.NDArray[np.intp]
 
 Checksum = tuple[str, int, int]
 """Path, CRC-32 and size in bytes of one file."""
@@ -16,77 +36,229 @@ Checksum = tuple[str, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class RawFolder:
-    """A folder of raw files, packed (`location` is a zip) or unpacked (`location` is the folder itself).
+    """A folder of raw files, packed (`location` is a zip or tar) or unpacked (`location` is the folder itself).
 
-    Paths are relative, with `/`, and begin with the folder's name in both cases. Nothing is ever extracted
-    to disk, so a path in an archive cannot lead anywhere.
+    Paths are relative, with `/`. Those of an unpacked folder begin with its name, as those of an archive do that
+    was made from it. Nothing is ever unpacked to a path on disk, and a member of an archive whose path leads out
+    of it, that is a link or that comes twice is refused. In a folder links are followed, as whoever made the
+    folder made them, but never in a circle.
+
+    Hidden files, and what macOS adds to a zip (`__MACOSX`), are no raw files and not listed.
+    only: of an unpacked folder, the entries at its top that belong to the source; empty for all of them.
     """
 
     location: Path
-    packed: bool
+    form: str
+    only: tuple[str, ...] = ()
+
+    @property
+    def packed(self) -> bool:
+        """Whether it is an archive."""
+        return self.form != FOLDER
+
+    def listing(self) -> Listing:
+        """All files, sorted by path.
+
+        Raises DataError when the archive is truncated, damaged or not to be trusted, or the folder unreadable.
+        """
+        if not self.packed:
+            return _list_folder(self.location, self.only)
+        with _explained(self.location):
+            now = self.location.stat()
+        return _list_archive(self.location, self.form, (now.st_size, now.st_mtime_ns), False)
 
     def paths(self) -> list[str]:
-        """All files, sorted. Raises DataError when the archive is truncated or the folder unreadable."""
-        if self.packed:
-            with _open_zip(self.location) as archive:
-                return sorted({info.filename for info in archive.infolist() if not info.is_dir()})
-        with _explained(self.location):
-            walk = os.walk(self.location, onerror=_raise)
-            return sorted(_inside(self.location, Path(at) / name) for at, _, files in walk for name in files)
+        """All files, sorted. Raises as `listing` does."""
+        return [path.decode() for path in self.listing().paths.tolist()]
+
+    def crcs(self, listing: Listing, rows: Rows) -> npt.NDArray[np.uint32]:
+        """CRC-32 of the files in these rows of `listing`: an archive may list them, else they are read in full."""
+        if listing.crcs is not None:
+            return listing.crcs[rows]
+        if self.form == TAR:
+            now = self.location.stat()
+            full = _list_archive(self.location, TAR, (now.st_size, now.st_mtime_ns), True)
+            if full.crcs is not None and np.array_equal(full.paths, listing.paths):
+                return full.crcs[rows]
+            raise DataError(f"{self.location} changed while it was read. Run the command again.")
+        return np.array([self._crc(listing.path(row), int(listing.sizes[row])) for row in rows], np.uint32)
+
+    def _crc(self, path: str, size: int) -> int:
+        file = self.location.parent / path
+        try:
+            with file.open("rb") as stream:
+                return crc_of(stream, size)
+        except (OSError, EOFError) as error:
+            raise damaged(path, self.location, error) from error
 
     def checksums(self, wanted: Callable[[str], bool]) -> list[Checksum]:
         """Checksums of the wanted files, sorted by path; equal for an archive and its unpacked tree.
 
-        An archive lists them, so nothing is decompressed; a tree is read in full.
-        Raises DataError as `paths` does.
+        Raises DataError as `listing` does.
         """
-        if self.packed:
-            with _open_zip(self.location) as archive:
-                members = {info.filename: info for info in archive.infolist() if not info.is_dir()}
-            return sorted((path, m.CRC, m.file_size) for path, m in members.items() if wanted(path))
-        with self.reader() as read:
-            contents = ((path, read(path)) for path in self.paths() if wanted(path))
-            return [(path, zlib.crc32(content), len(content)) for path, content in contents]
+        listing = self.listing()
+        rows = np.array([row for row in range(len(listing)) if wanted(listing.path(row))], np.intp)
+        crcs = self.crcs(listing, rows)
+        return [
+            (listing.path(row), int(crc), int(listing.sizes[row]))
+            for row, crc in zip(rows, crcs, strict=True)
+        ]
+
+    @contextmanager
+    def opener(self) -> Iterator[Opener]:
+        """A function that opens a file by its path; it raises any of `DAMAGED`, there or while it is read."""
+        if self.form == ZIP:
+            with zip_opener(self.location) as opened:
+                yield opened
+        elif self.form == TAR:
+            with tar_opener(self.location, self.listing()) as opened:
+                yield opened
+        else:
+            yield lambda path: (self.location.parent / path).open("rb")
 
     @contextmanager
     def reader(self) -> Iterator[Callable[[str], bytes]]:
         """A function from a path to the file's bytes; it raises DataError for a damaged or missing file."""
-        if not self.packed:
-            yield self._read_unpacked
-            return
-        with _open_zip(self.location) as archive:
+        with self.opener() as opened:
 
             def read(path: str) -> bytes:
                 try:
-                    return archive.read(path)
-                except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, RuntimeError) as error:
-                    raise DataError(
-                        f"{path} in {self.location} is damaged ({error}). Fetch the archive again."
-                    ) from error
+                    with opened(path) as stream:
+                        return stream.read()
+                except DAMAGED as error:
+                    raise damaged(path, self.location, error) from error
 
             yield read
 
-    def _read_unpacked(self, path: str) -> bytes:
-        with _explained(self.location.parent / path):
-            return (self.location.parent / path).read_bytes()
+    def read(self, path: str) -> bytes:
+        """The bytes of one file. Raises as `reader` does."""
+        with self.reader() as read:
+            return read(path)
+
+
+def damaged(path: str, location: Path, error: Exception) -> DataError:
+    """What is said of a file that cannot be read to its end."""
+    said = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return DataError(f"{path} in {location} is damaged or cannot be read ({said}). Fetch it again.")
+
+
+def raw_folder_at(path: Path) -> RawFolder | None:
+    """The folder or archive that is `path` itself; None where it is neither."""
+    if path.is_dir():
+        return RawFolder(location=path if path.name not in ("", "..") else path.resolve(), form=FOLDER)
+    suffix = archive_suffix(path.name)
+    return RawFolder(location=path, form=SUFFIXES[suffix]) if suffix and path.is_file() else None
 
 
 def find_raw_folder(name: str, places: Sequence[Path]) -> RawFolder | None:
-    """`name`.zip, or else the folder `name`, in the first of `places` that has one; None when none has."""
+    """The archive or folder `name` in the first of `places` that has one; None when none has.
+
+    A zip first, as it lists its checksums; then the folder; a tar last, as it must be read to be listed.
+    """
     for place in places:
-        if (place / f"{name}.zip").is_file():
-            return RawFolder(location=place / f"{name}.zip", packed=True)
-        if (place / name).is_dir():
-            return RawFolder(location=place / name, packed=False)
+        for suffix in (".zip", "", ".tar", ".tar.gz", ".tgz"):
+            found = raw_folder_at(place / f"{name}{suffix}")
+            if found is not None and found.packed == bool(suffix):
+                return found
     return None
 
 
-def _inside(location: Path, path: Path) -> str:
-    return path.relative_to(location.parent).as_posix()
+def look_for(
+    source: str,
+    data_dir: Path,
+    names: Sequence[str],
+    *,
+    inside: Sequence[str] = (),
+    also: Sequence[str] = (),
+) -> RawFolder | None:
+    """The raw data of `source`: `data_dir` itself where it is an archive, else what is in `<data_dir>/<source>`
+    or `data_dir`.
+
+    names: what the archive (without suffix) or folder is called, in small letters; `*` stands for any text.
+    inside: paths that are all there in the unpacked folder, by which it is known under another name; `also`: what
+    else there belongs to it.
+    Raises DataError where several archives or folders fit one of `names`.
+    """
+    if not data_dir.is_dir():
+        return raw_folder_at(data_dir)
+    for place in (data_dir / source, data_dir):
+        for name in names if place.is_dir() else ():
+            if (found := _named(name, place)) is not None:
+                return found
+        if inside and all((place / path).exists() for path in inside):
+            tops = tuple(dict.fromkeys(path.partition("/")[0] for path in (*inside, *also)))
+            return RawFolder(location=place, form=FOLDER, only=tops)
+    return None
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _named(name: str, place: Path) -> RawFolder | None:
+    """What is called `name` in `place`, in the preferred form."""
+    with _explained(place):
+        stems = {entry.name[: len(entry.name) - len(archive_suffix(entry.name))] for entry in place.iterdir()}
+    fitting = sorted(stem for stem in stems if fnmatchcase(stem.lower(), name))
+    found = [raw for stem in fitting if (raw := find_raw_folder(stem, [place])) is not None]
+    if len(found) > 1:
+        raise DataError(
+            f"{place} has {' and '.join(raw.location.name for raw in found)}, and which one is meant cannot be "
+            "told: name its path instead of the folder, or move the others away."
+        )
+    return found[0] if found else None
+
+
+def archive_suffix(name: str) -> str:
+    """`.zip`, `.tar`, `.tar.gz` or `.tgz`; empty for the name of anything else."""
+    return next((suffix for suffix in SUFFIXES if name.lower().endswith(suffix)), "")
+
+
+# Listing an archive can mean to decompress gigabytes, and a source is asked for its fingerprint, its classes and
+# its images one after the other. This remembers a pure function of a file that did not change.
+@lru_cache(maxsize=16)
+def _list_archive(location: Path, form: str, _stamp: tuple[int, int], checksums: bool) -> Listing:
+    return list_zip(location) if form == ZIP else list_tar(location, checksums=checksums)
+
+
+def _list_folder(location: Path, only: tuple[str, ...]) -> Listing:
+    """Every file below a folder. Raises DataError for what cannot be read, and for links in a circle."""
+    paths: list[bytes] = []
+    sizes: list[int] = []
+    folders: set[bytes] = set()
+    waiting: list[tuple[Path, str, tuple[Path, ...]]] = [(location, location.name, (location.resolve(),))]
+    while waiting:
+        folder, inside, above = waiting.pop()
+        folders.add(_encoded(inside, location))
+        with _explained(folder), os.scandir(folder) as entries:
+            for entry in entries:
+                path = Path(entry.path)
+                if entry.name.startswith(".") or entry.name == "__MACOSX":
+                    continue
+                if only and folder == location and entry.name not in only:
+                    continue
+                if entry.is_dir():
+                    waiting.append((path, f"{inside}/{entry.name}", _step(path, entry.is_symlink(), above)))
+                    continue
+                found = entry.stat()
+                if not stat.S_ISREG(found.st_mode):
+                    raise DataError(f"{path} is no plain file: remove it from the raw data.")
+                sizes.append(found.st_size)
+                paths.append(_encoded(f"{inside}/{entry.name}", location))
+    return make_listing(location, paths, sizes, folders=folders)
+
+
+def _step(folder: Path, is_link: bool, above: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The real folders on the way to `folder`, of which only links make new ones worth keeping."""
+    if not is_link:
+        return above
+    real = folder.resolve()
+    if any(real == known or real in known.parents for known in (*above, folder.parent.resolve())):
+        raise DataError(f"{folder} is a link to {real}, a folder above it: remove the link.")
+    return (*above, real)
+
+
+def _encoded(name: str, location: Path) -> bytes:
+    try:
+        return name.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{location} has the file {name!r}, whose name is no UTF-8: rename it.") from error
 
 
 @contextmanager
@@ -98,16 +270,3 @@ def _explained(path: Path) -> Iterator[None]:
             f"{error.filename or path} cannot be read: {error.strerror or error}. "
             "Mend its permissions or fetch it again."
         ) from error
-
-
-@contextmanager
-def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        raise DataError(
-            f"{path} ({path.stat().st_size if path.exists() else 0} bytes) cannot be opened: {error}. "
-            "It is truncated or no zip archive: fetch it again."
-        ) from error
-    with archive:
-        yield archive
