@@ -36,7 +36,7 @@ def test_every_form_gives_the_same_paths_checksums_and_content(tmp_path: Path, f
     assert len(raw.checksums(bool)) == 12
     with raw.reader() as read:
         assert {path: read(path) for path in raw.paths()} == FILES
-    assert raw.read("top/b2/file_05.bin") == FILES["top/b2/file_05.bin"]
+    assert raw.read_few(["top/b2/file_05.bin"])["top/b2/file_05.bin"] == FILES["top/b2/file_05.bin"]
     with raw.opener() as opened, opened("top/b2/file_11.bin") as stream:
         stream.seek(10_990)
         assert stream.read() == b"\x0b" * 10
@@ -46,7 +46,7 @@ def test_every_form_gives_the_same_paths_checksums_and_content(tmp_path: Path, f
 def test_a_file_that_is_not_there_is_named(tmp_path: Path, form: str) -> None:
     raw = found(pack(tmp_path, "top", FILES, form))
     with pytest.raises(DataError, match=r"top/none in .*top"):
-        raw.read("top/none")
+        raw.read_few(["top/none"])
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -58,7 +58,7 @@ def test_hidden_files_and_what_macos_adds_are_not_listed(tmp_path: Path, form: s
 
 def test_the_browser_that_unpacks_a_tar_gz_but_keeps_its_name(tmp_path: Path) -> None:
     path = pack(tmp_path, "top", FILES, "tar").rename(tmp_path / "top.tar.gz")
-    assert found(path).read("top/b1/file_04.bin") == FILES["top/b1/file_04.bin"]
+    assert found(path).read_few(["top/b1/file_04.bin"])["top/b1/file_04.bin"] == FILES["top/b1/file_04.bin"]
 
 
 @pytest.mark.parametrize("form", ["zip", "tar", "tar.gz"])
@@ -116,7 +116,9 @@ def test_a_member_that_comes_twice_is_refused(tmp_path: Path, again: str) -> Non
 def test_names_with_a_dot_in_front_are_read_as_written(tmp_path: Path) -> None:
     for form in ("zip", "tar"):
         path = pack(tmp_path, "top", {f"./{name}": content for name, content in FILES.items()}, form)
-        assert found(path).read("top/b1/file_04.bin") == FILES["top/b1/file_04.bin"]
+        assert (
+            found(path).read_few(["top/b1/file_04.bin"])["top/b1/file_04.bin"] == FILES["top/b1/file_04.bin"]
+        )
 
 
 @pytest.mark.parametrize("form", ARCHIVES)
@@ -154,7 +156,7 @@ def test_damaged_content_is_named(tmp_path: Path) -> None:
     content[start + 2 : start + 12] = b"\0" * 10
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"top/b1/file_07\.bin in .*top\.zip is damaged"):
-        found(path).read("top/b1/file_07.bin")
+        found(path).read_few(["top/b1/file_07.bin"])
 
 
 def test_a_packed_tar_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

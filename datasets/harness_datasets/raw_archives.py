@@ -7,7 +7,7 @@ import tarfile
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,8 +176,10 @@ def list_zip(location: Path) -> Listing:
 def zip_opener(location: Path) -> Iterator[Opener]:
     """Opens members of a zip by their clean path."""
     with open_zip(location) as archive:
-        named = {clean_member(name, location).decode(): name for name in archive.namelist()}
-        renamed = {path: name for path, name in named.items() if path != name}
+        unclean = [
+            name for name in archive.namelist() if name.startswith("./") or "//" in name or "/./" in name
+        ]
+        renamed = {clean_member(name, location).decode(): name for name in unclean}
         yield lambda path: archive.open(renamed.get(path, path))
 
 
@@ -251,6 +253,23 @@ def crc_of(stream: IO[bytes], size: int) -> int:
 
 def _tar_stream(location: Path) -> IO[bytes]:
     return cast(IO[bytes], gzip.open(location)) if is_gzip(location) else location.open("rb")
+
+
+def read_tar_members(location: Path, listing: Listing, paths: Sequence[str]) -> dict[str, bytes]:
+    """Path -> content of a few small members, by one pass through the archive. Raises one of `DAMAGED`."""
+    if listing.offsets is None:
+        raise ValueError(f"{location} was not listed as a tar")
+    rows = {path: listing.row(path) for path in paths}
+    missing = [path for path, row in rows.items() if row is None]
+    if missing:
+        raise KeyError(f"there is no {missing[0]}")
+    contents = {}
+    with _tar_stream(location) as stream:
+        # Forwards only: to step back in a gzip is to begin again.
+        for path, row in sorted(rows.items(), key=lambda item: int(listing.offsets[item[1]])):  # type: ignore[index]
+            stream.seek(int(listing.offsets[row]))
+            contents[path] = stream.read(int(listing.sizes[row]))
+    return {path: contents[path] for path in paths}
 
 
 @contextmanager

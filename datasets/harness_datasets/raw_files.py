@@ -21,6 +21,7 @@ from harness_datasets.raw_archives import (
     list_tar,
     list_zip,
     make_listing,
+    read_tar_members,
     tar_opener,
     zip_opener,
 )
@@ -63,9 +64,7 @@ class RawFolder:
         """
         if not self.packed:
             return _list_folder(self.location, self.only)
-        with _explained(self.location):
-            now = self.location.stat()
-        return _list_archive(self.location, self.form, (now.st_size, now.st_mtime_ns), False)
+        return _list_archive(self.location, self.form, _stamp(self.location), False)
 
     def paths(self) -> list[str]:
         """All files, sorted. Raises as `listing` does."""
@@ -76,8 +75,7 @@ class RawFolder:
         if listing.crcs is not None:
             return listing.crcs[rows]
         if self.form == TAR:
-            now = self.location.stat()
-            full = _list_archive(self.location, TAR, (now.st_size, now.st_mtime_ns), True)
+            full = _list_archive(self.location, TAR, _stamp(self.location), True)
             if full.crcs is not None and np.array_equal(full.paths, listing.paths):
                 return full.crcs[rows]
             raise DataError(f"{self.location} changed while it was read. Run the command again.")
@@ -130,10 +128,15 @@ class RawFolder:
 
             yield read
 
-    def read(self, path: str) -> bytes:
-        """The bytes of one file. Raises as `reader` does."""
-        with self.reader() as read:
-            return read(path)
+    def read_few(self, paths: Sequence[str]) -> dict[str, bytes]:
+        """Path -> content of a few small files, such as lists of images; remembered for a tar.
+
+        Raises DataError as `reader` does.
+        """
+        if self.form != TAR:
+            with self.reader() as read:
+                return {path: read(path) for path in paths}
+        return dict(_read_from_tar(self.location, _stamp(self.location), tuple(paths)))
 
 
 def damaged(path: str, location: Path, error: Exception) -> DataError:
@@ -211,10 +214,26 @@ def archive_suffix(name: str) -> str:
 
 
 # Listing an archive can mean to decompress gigabytes, and a source is asked for its fingerprint, its classes and
-# its images one after the other. This remembers a pure function of a file that did not change.
+# its images one after the other. These remember pure functions of a file that did not change.
 @lru_cache(maxsize=16)
-def _list_archive(location: Path, form: str, _stamp: tuple[int, int], checksums: bool) -> Listing:
+def _list_archive(location: Path, form: str, stamp: tuple[int, int], checksums: bool) -> Listing:  # noqa: ARG001
     return list_zip(location) if form == ZIP else list_tar(location, checksums=checksums)
+
+
+@lru_cache(maxsize=16)
+def _read_from_tar(location: Path, stamp: tuple[int, int], paths: tuple[str, ...]) -> dict[str, bytes]:
+    listing = _list_archive(location, TAR, stamp, False)
+    try:
+        return read_tar_members(location, listing, paths)
+    except DAMAGED as error:
+        raise damaged(" or ".join(paths), location, error) from error
+
+
+def _stamp(location: Path) -> tuple[int, int]:
+    """What changes when the file does: its size and time of writing."""
+    with _explained(location):
+        now = location.stat()
+    return now.st_size, now.st_mtime_ns
 
 
 def _list_folder(location: Path, only: tuple[str, ...]) -> Listing:
