@@ -128,6 +128,10 @@ class RawFolder:
 
             yield read
 
+    def read(self, path: str) -> bytes:
+        """The bytes of one small file. Raises as `read_few` does."""
+        return self.read_few([path])[path]
+
     def read_few(self, paths: Sequence[str]) -> dict[str, bytes]:
         """Path -> content of a few small files, such as lists of images; remembered for a tar.
 
