@@ -43,7 +43,7 @@ def _prepared(board: pd.DataFrame) -> pd.DataFrame:
     varying = [key for key in PANEL_KEYS if frame[key].nunique() > 1]
     headings = [heading(row, varying) for row in frame[list(PANEL_KEYS)].to_dict("records")]
     texts = [f"{100 * a:.1f} ± {100 * c:.1f}" for a, c in zip(frame["accuracy"], frame["ci95"], strict=True)]
-    highest = frame.groupby([*PANEL_KEYS, "source"])["accuracy"].transform("max")
+    highest = frame.groupby([*PANEL_KEYS, "source"], dropna=False)["accuracy"].transform("max")
     order = {source: place for place, source in enumerate(by_accuracy(frame))}
     frame = frame.assign(
         panel=headings,
@@ -103,7 +103,7 @@ def _list(frame: pd.DataFrame, names: list[str], places: list[str]) -> Table:
     """One line a result, the highest first within its source."""
     table = _empty_table([*places, *names])
     table.add_column("accuracy", justify="right", no_wrap=True)
-    for _, group in frame.groupby([*PANEL_KEYS, "place"], sort=True):
+    for _, group in frame.groupby([*PANEL_KEYS, "place"], sort=True, dropna=False):
         ranked = group.sort_values("accuracy", ascending=False, kind="stable").to_dict("records")
         for index, record in enumerate(ranked):
             where = _key(record, places) if index == 0 else ("",) * len(places)
