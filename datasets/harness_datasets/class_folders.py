@@ -22,19 +22,19 @@ def images_by_folder(listing: Listing, root: str) -> dict[str, Rows]:
     return {folder.decode(): np.array(found[folder], np.intp) for folder in sorted(found)}
 
 
-def root_of(raw: RawFolder, listing: Listing, marker: str, source: str) -> str:
-    """What precedes `marker` (the beginning of a path) where it first occurs: "" or a folder with "/".
+def root_of(raw: RawFolder, listing: Listing, markers: Sequence[str], source: str) -> str:
+    """What precedes the first of `markers` (beginnings of paths) that is there: "" or a folder with "/".
 
-    Raises DataError where it does not occur: the raw folder is of something else.
+    Raises DataError where none is there: the raw folder is of something else.
     """
-    sought = marker.encode()
-    for path in listing.paths.tolist():
-        at = 0 if path.startswith(sought) else path.find(b"/" + sought) + 1
-        if at or path.startswith(sought):
-            root: bytes = path[:at]
-            return root.decode()
+    paths: list[bytes] = listing.paths.tolist()
+    for marker in map(str.encode, markers):
+        for path in paths:
+            at = 0 if path.startswith(marker) else path.find(b"/" + marker) + 1
+            if at or path.startswith(marker):
+                return path[:at].decode()
     raise DataError(
-        f"{raw.location} has no {marker!r}, so it is not the original archive or folder of source {source!r}. "
+        f"{raw.location} has no {markers[0]!r}, so it is not the original archive or folder of source {source!r}. "
         "Fetch it again, unpack all of it, or name another with `--data`."
     )
 
