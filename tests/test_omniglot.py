@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness.errors import ConfigError, DataError
-from harness_datasets import omniglot
-from harness_datasets.omniglot import Omniglot, characters
+from harness.errors import ConfigError, DataError, MissingDataError
+from harness_datasets import omniglot_characters, omniglot_original
+from harness_datasets.meta_dataset_spec import read_spec
+from harness_datasets.omniglot import Omniglot
+from harness_datasets.omniglot_characters import VALIDATION_ALPHABETS, characters, part_of
 
 SMALL = {
     "images_background": {"Greek": 2, "Tagalog": 1, "Latin": 1},
     "images_evaluation": {"ULOG": 2},
 }
-SIZE = 12
 
 
 def drawing(number: int) -> bytes:
@@ -60,13 +61,15 @@ def write_archives(folder: Path, files: dict[str, bytes]) -> None:
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     """A published Omniglot of six characters."""
-    monkeypatch.setattr(omniglot, "ALPHABETS", SMALL)
+    for module in (omniglot_characters, omniglot_original):
+        monkeypatch.setattr(module, "ALPHABETS", SMALL)
+    monkeypatch.setattr(Omniglot, "native_size", 21)
     return small_files()
 
 
 def read_all(dataset: Omniglot, folder: Path) -> dict[str, Any]:
     return {
-        split: [(name, images) for name, images in dataset.read(split, SIZE, folder)]
+        split: list(dataset.read(split, list(dataset.class_sizes(split, folder)), folder))
         for split in dataset.splits
     }
 
@@ -79,11 +82,11 @@ def test_the_splits_have_the_published_sizes_and_share_nothing(split: str, sizes
 
 
 def test_lake_splits_by_alphabet_and_shuffled_mixes_them() -> None:
-    assert {c.split("/")[0] for c in characters("lake", "test")} == {"images_evaluation"}
-    assert {c.split("/")[1] for c in characters("lake", "valid")} == set(omniglot.VALIDATION_ALPHABETS)
-    assert len({c.split("/")[1] for c in characters("shuffled", "test")}) == 50
+    assert {part_of(c) for c in characters("lake", "test")} == {"images_evaluation"}
+    assert {c.split("/")[0] for c in characters("lake", "valid")} == set(VALIDATION_ALPHABETS)
+    assert len({c.split("/")[0] for c in characters("shuffled", "test")}) == 50
     # Results depend on this shuffle: it must never change.
-    validation = "\n".join(characters("shuffled", "valid")).encode()
+    validation = "\n".join(f"{part_of(c)}/{c}" for c in characters("shuffled", "valid")).encode()
     assert hashlib.sha256(validation).hexdigest()[:16] == "3af8fed87982a816"
 
 
@@ -95,10 +98,10 @@ def test_real_omniglot_is_complete_and_bright_on_dark(split: str, data_dir: Path
     dataset = Omniglot(split=split)
     sizes = dataset.class_sizes("valid", data_dir)
     assert set(sizes.values()) == {20}
-    read = list(dataset.read("valid", 28, data_dir))
+    read = list(dataset.read("valid", list(sizes), data_dir))
     assert [name for name, _ in read] == list(sizes)
     pixels = np.concatenate([images for _, images in read])
-    assert pixels.shape == (20 * len(sizes), 28, 28, 1)
+    assert pixels.shape == (20 * len(sizes), 105, 105, 1)
     assert pixels.max() == 255
     assert 0.03 < pixels.mean() / 255 < 0.2
     assert all(images.min() == 0 for _, images in read)
@@ -124,16 +127,57 @@ def test_an_archive_and_its_unpacked_tree_are_the_same(tmp_path: Path, small: di
             np.testing.assert_array_equal(images, others)
 
 
-def test_drawings_are_in_order_inverted_and_resized_smoothly(tmp_path: Path, small: dict[str, bytes]) -> None:
+def test_drawings_are_in_order_and_inverted(tmp_path: Path, small: dict[str, bytes]) -> None:
     write_archives(tmp_path, small)
-    name, images = next(iter(Omniglot(split="lake").read("train", 21, tmp_path)))
+    ((name, images),) = Omniglot(split="lake").read("train", ["Greek/character01"], tmp_path)
     assert (name, images.shape, images.dtype) == ("Greek/character01", (20, 21, 21, 1), np.uint8)
     for number in range(20):
         with Image.open(io.BytesIO(drawing(number))) as image:
             np.testing.assert_array_equal(images[number, :, :, 0], 255 - np.asarray(image.convert("L")))
-    halved = next(iter(Omniglot(split="lake").read("train", 10, tmp_path)))[1]
-    assert len(np.unique(halved)) > 4
-    assert abs(float(halved.mean()) - float(images.mean())) < 5
+
+
+def test_the_alphabets_are_groups_where_splits_do_not_share_them(
+    tmp_path: Path, small: dict[str, bytes]
+) -> None:
+    write_archives(tmp_path, small)
+    groups = Omniglot(split="lake").class_groups("train", tmp_path)
+    assert groups is not None
+    assert groups.kind == "superclasses"
+    assert groups.members == {
+        "Greek": ["Greek/character01", "Greek/character02"],
+        "Latin": ["Latin/character01"],
+    }
+    turned = Omniglot(split="lake", rotations=True).class_groups("test", tmp_path)
+    assert turned is not None
+    assert turned.members["ULOG/rot090"] == ["ULOG/character01/rot090", "ULOG/character02/rot090"]
+    assert len(turned.members) == 4
+    assert Omniglot().class_groups("train", tmp_path) is None
+
+
+def test_lake_is_metadatasets_split_in_its_order(data_dir: Path) -> None:
+    path = data_dir / "meta_dataset_specs" / "omniglot_dataset_spec.json"
+    if not path.is_file():
+        pytest.skip(f"no {path.name} in {path.parent}")
+    spec = read_spec(path.read_bytes(), path.name)
+    for split in ("train", "valid", "test"):
+        official = [name.replace("-character", "/character") for name in spec.class_names(split)]
+        assert characters("lake", split) == official
+        assert len(official) == Omniglot.official_classes[split]
+
+
+def test_a_few_images_of_a_class_are_the_same_few(tmp_path: Path, small: dict[str, bytes]) -> None:
+    write_archives(tmp_path, small)
+    limited = Omniglot(split="lake", max_images_per_class=7)
+    assert set(limited.class_sizes("train", tmp_path).values()) == {7}
+    assert limited.fingerprint(tmp_path) == Omniglot(split="lake").fingerprint(tmp_path) + "-at-most-7"
+    whole = dict(read_all(Omniglot(split="lake"), tmp_path)["train"])
+    for name, images in read_all(limited, tmp_path)["train"]:
+        places = [int(np.flatnonzero((whole[name] == image).all((1, 2, 3)))[0]) for image in images]
+        assert places == sorted(set(places))
+        assert len(places) == 7
+    again = read_all(limited, tmp_path)["train"]
+    for (_, one), (_, other) in zip(read_all(limited, tmp_path)["train"], again, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_one_changed_drawing_changes_the_fingerprint(tmp_path: Path, small: dict[str, bytes]) -> None:
@@ -147,8 +191,8 @@ def test_one_changed_drawing_changes_the_fingerprint(tmp_path: Path, small: dict
 
 def test_rotations_are_four_classes_of_one_split(tmp_path: Path, small: dict[str, bytes]) -> None:
     write_archives(tmp_path, small)
-    plain = dict(Omniglot(split="lake").read("test", SIZE, tmp_path))
-    turned = dict(Omniglot(split="lake", rotations=True).read("test", SIZE, tmp_path))
+    plain = dict(read_all(Omniglot(split="lake"), tmp_path)["test"])
+    turned = dict(read_all(Omniglot(split="lake", rotations=True), tmp_path)["test"])
     assert list(turned) == list(Omniglot(split="lake", rotations=True).class_sizes("test", tmp_path))
     assert len(turned) == 4 * len(plain)
     for name, images in plain.items():
@@ -164,17 +208,21 @@ def test_missing_data_says_where_it_looked_and_what_to_do(tmp_path: Path, small:
         with pytest.raises(DataError) as caught:
             ask(tmp_path)
         message = str(caught.value)
-        for part in (
-            "images_evaluation.zip",
-            str(tmp_path / "omniglot"),
-            "--data DIR",
-            "HARNESS_DATA",
-            "brendenlake/omniglot",
-        ):
-            assert part in message
-        assert "images_background.zip" not in message
-    with pytest.raises(DataError, match="looked in no folder, because none was named"):
-        list(Omniglot().read("test", SIZE, None))
+        assert f"needs images_evaluation.zip beside {tmp_path / 'images_background.zip'}" in message
+        assert "brendenlake/omniglot" in message
+    (tmp_path / "images_background.zip").unlink()
+    with pytest.raises(MissingDataError) as gone:
+        Omniglot().fingerprint(tmp_path)
+    for part in (
+        f"looked in {tmp_path}",
+        "'original', 'records'",
+        "--data DIR",
+        "HARNESS_DATA",
+        "--from PATH",
+    ):
+        assert part in str(gone.value)
+    with pytest.raises(MissingDataError, match="looked nowhere, because no folder was named"):
+        list(Omniglot().read("test", [], None))
 
 
 @pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99])
@@ -197,7 +245,7 @@ def test_a_damaged_member_is_named(tmp_path: Path, small: dict[str, bytes]) -> N
     content[start + 5 : start + 25] = b"\0" * 20
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"Greek/character02/1002_07\.png in .*images_background\.zip"):
-        list(Omniglot(split="lake").read("train", SIZE, tmp_path))
+        read_all(Omniglot(split="lake"), tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"not an image", drawing(3)[:60]])
@@ -206,7 +254,7 @@ def test_a_bad_png_is_named(tmp_path: Path, small: dict[str, bytes], content: by
     for folder, write in ((tmp_path / "zip", write_archives), (tmp_path / "tree", write_tree)):
         write(folder, {**small, bad: content})
         with pytest.raises(DataError, match=r"Greek/character02/1002_07\.png"):
-            list(Omniglot(split="lake").read("train", SIZE, folder))
+            read_all(Omniglot(split="lake"), folder)
 
 
 @pytest.mark.parametrize(
@@ -242,17 +290,13 @@ def test_characters_nobody_published_are_refused(tmp_path: Path, small: dict[str
         Omniglot().fingerprint(tmp_path)
 
 
-def test_paths_that_lead_out_of_an_archive_are_ignored(tmp_path: Path, small: dict[str, bytes]) -> None:
-    write_archives(tmp_path / "plain", small)
-    write_archives(tmp_path / "evil", small)
-    with zipfile.ZipFile(tmp_path / "evil" / "images_background.zip", "a") as archive:
+def test_an_archive_whose_paths_lead_out_is_refused(tmp_path: Path, small: dict[str, bytes]) -> None:
+    write_archives(tmp_path, small)
+    with zipfile.ZipFile(tmp_path / "images_background.zip", "a") as archive:
         archive.writestr("images_background/../../character01/0001_01.png", b"evil")
-        archive.writestr("images_background/../character01/0001_01.png", b"evil")
-        archive.writestr("/images_background/Greek/character01/0001_01.png", b"evil")
     before = sorted(tmp_path.rglob("*"))
-    dataset = Omniglot(split="lake")
-    assert dataset.fingerprint(tmp_path / "evil") == dataset.fingerprint(tmp_path / "plain")
-    assert len(list(dataset.read("train", SIZE, tmp_path / "evil"))) == 3
+    with pytest.raises(DataError, match=r"images_background\.zip"):
+        Omniglot(split="lake").fingerprint(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -275,4 +319,4 @@ def test_an_unknown_split_is_a_data_error_with_the_nearest_name(tmp_path: Path) 
     with pytest.raises(DataError, match="Did you mean 'train'"):
         Omniglot().class_sizes("trian", tmp_path)
     with pytest.raises(DataError, match="Did you mean 'valid'"):
-        next(iter(Omniglot().read("validation", SIZE, tmp_path)))
+        next(iter(Omniglot().read("validation", [], tmp_path)))
