@@ -251,19 +251,20 @@ def _list_folder(location: Path, only: tuple[str, ...]) -> Listing:
         folders.add(_encoded(inside, location))
         with _explained(folder), os.scandir(folder) as entries:
             for entry in entries:
-                path = Path(entry.path)
                 if entry.name.startswith(".") or entry.name == "__MACOSX":
                     continue
                 if only and folder == location and entry.name not in only:
                     continue
+                name = f"{inside}/{entry.name}"
                 if entry.is_dir():
-                    waiting.append((path, f"{inside}/{entry.name}", _step(path, entry.is_symlink(), above)))
+                    path = Path(entry.path)
+                    waiting.append((path, name, _step(path, entry.is_symlink(), above)))
                     continue
                 found = entry.stat()
                 if not stat.S_ISREG(found.st_mode):
-                    raise DataError(f"{path} is no plain file: remove it from the raw data.")
+                    raise DataError(f"{entry.path} is no plain file: remove it from the raw data.")
                 sizes.append(found.st_size)
-                paths.append(_encoded(f"{inside}/{entry.name}", location))
+                paths.append(_encoded(name, location))
     return make_listing(location, paths, sizes, folders=folders)
 
 
