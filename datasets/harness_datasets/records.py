@@ -7,21 +7,19 @@ decoder gives values that differ by up to 7 of 255.
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 from harness.dataset import ClassGroups, ClassImages
 from harness.errors import DataError
+from harness_datasets.file_edges import edge_reader
 from harness_datasets.image_files import Pixels, in_parts
 from harness_datasets.meta_dataset_spec import MetaDatasetSpec, read_spec
-from harness_datasets.raw_files import FOLDER, RawFolder, find_raw_folder, raw_folder_at
+from harness_datasets.raw_archives import Opener
+from harness_datasets.raw_files import FOLDER, SUFFIXES, RawFolder, raw_folder_at
 from harness_datasets.source import Rows
-from harness_datasets.tensorflow_loading import load_tensorflow
+from harness_datasets.tfrecord_file import decoded, examples, on_disk
 
 SPEC = "dataset_spec.json"
 STAND_IN = "stand_in"
@@ -30,14 +28,14 @@ STAND_IN = "stand_in"
 PLACES = ("", "records", "meta_dataset_records")
 """Folders below that of the raw data where the folders of the sources may be."""
 
-EDGE = 64 * 1024
+AGAIN = "Convert or fetch this source again."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Records:
     """The records of one source, found on disk (`source.RawData`).
 
-    `inside` is the path of the folder with the specification, in `raw`.
+    `inside` is the path of the folder with the specification, in `raw`; empty or with a slash at its end.
     """
 
     raw: RawFolder
@@ -55,22 +53,19 @@ class Records:
         """Of the specification and, for each class file, of its name, size, and first and last 64 KiB.
 
         A change in the middle of a file that leaves its size alone is missed here; the checksum of each record
-        finds it when the pool is prepared. Raises DataError where class files are missing or there are more.
+        finds it when the pool is prepared. Raises DataError where class files are missing, damaged or too many.
         """
-        digest = hashlib.sha256()
-        sizes = self._files()
-        with self.raw.opener() as opened:
-            for name in (SPEC, *sizes):
-                path = f"{self.inside}/{name}"
-                size = sizes.get(name)
-                with opened(path) as stream:
-                    head = stream.read(EDGE) if size is not None else stream.read()
-                    tail = _tail(stream, size, len(head)) if size is not None else b""
-                digest.update(f"{name} {size} ".encode() + hashlib.sha256(head + tail).digest())
+        digest, sizes = hashlib.sha256(), self._files()
+        spec = self.raw.read(self.inside + SPEC)
+        digest.update(f"{SPEC} None ".encode() + hashlib.sha256(spec).digest())
+        with edge_reader(self.raw) as edges:
+            for name, size in sizes.items():
+                ends = edges(self.inside + name, size)
+                digest.update(f"{name} {size} ".encode() + hashlib.sha256(ends).digest())
         return f"{'stand-in-' * self.stand_in}records-{digest.hexdigest()[:16]}"
 
     def class_sizes(self, split: str) -> Mapping[str, int]:
-        """As the specification says."""
+        """As the specification says. Raises DataError where class files are missing or too many."""
         self._files()
         return self.spec.class_sizes(split)
 
@@ -79,140 +74,100 @@ class Records:
         return self.spec.class_groups(split)
 
     def read(self, split: str, wanted: Mapping[str, Rows]) -> Iterator[ClassImages]:
-        """Yield the wanted images of each class."""
+        """Yield the wanted images of each class; every record of its file is checked, wanted or not.
+
+        Raises DataError for a record that is damaged, has another label or holds no image, naming file, class
+        and record, and for a file with another number of records than the specification says.
+        """
         ids = dict(zip(self.spec.class_names(split), self.spec.class_ids(split), strict=True))
-        sizes = self.spec.class_sizes(split)
-        for name, rows in wanted.items():
-            file = self.spec.file_name(ids[name])
-            with self._on_disk(file) as path:
-                yield from in_parts(name, self._images(path, file, name, ids[name], sizes[name], rows))
+        with self.raw.opener() as opened:
+            for name, rows in wanted.items():
+                yield from in_parts(name, self._images(opened, name, ids[name], rows))
 
-    def _images(
-        self, path: Path, file: str, name: str, class_id: int, size: int, rows: Rows
-    ) -> Iterator[Pixels]:
-        """Decode the images at `rows`, and check the label and checksum of every record."""
-        tf = load_tensorflow()
-        where, keep, found = f"{file} of class {name!r} in {self.location}", set(rows.tolist()), 0
-        for found, record in enumerate(_records(tf, path, where), start=1):
-            image, label = _parse(tf, record, f"record {found - 1} of {where}")
-            if label != class_id:
-                raise DataError(
-                    f"Record {found - 1} of {where} has the label {label}, and that class has the number "
-                    f"{class_id} in {SPEC}. Convert or fetch this source again."
-                )
-            if found - 1 in keep:
-                yield self._decode(tf, image, f"record {found - 1} of {where}")
-        if found != size:
-            raise DataError(
-                f"{file} in {self.location} has {found} images of class {name!r}, and {SPEC} says {size}. "
-                "Convert or fetch this source again."
-            )
-
-    def _decode(self, tf: Any, image: bytes, where: str) -> Pixels:
-        try:
-            pixels: Pixels = tf.io.decode_jpeg(image, channels=self.channels).numpy()
-        except tf.errors.InvalidArgumentError as error:
-            raise DataError(
-                f"The image in {where} cannot be decoded. Convert or fetch this source again."
-            ) from error
-        return pixels
+    def _images(self, opened: Opener, name: str, class_id: int, rows: Rows) -> Iterator[Pixels]:
+        """Decode the images at `rows` (sorted); count all records."""
+        file, size = self.spec.file_name(class_id), self.spec.sizes[class_id]
+        where, number, done = f"{file} of class {name!r} in {self.location}", 0, 0
+        with on_disk(self.raw, opened, self.inside + file) as path:
+            for number, (image, label) in enumerate(examples(path, where), start=1):
+                if label != class_id:
+                    raise DataError(
+                        f"Record {number - 1} of {where} has the label {label}, and {SPEC} gives that class the "
+                        f"number {class_id}. {AGAIN}"
+                    )
+                if done < len(rows) and rows[done] == number - 1:
+                    done += 1
+                    yield decoded(image, self.channels, f"record {number - 1} of {where}")
+        if number != size:
+            raise DataError(f"{where} has {number} records, and {SPEC} says {size}. {AGAIN}")
 
     def _files(self) -> dict[str, int]:
         """Name of each class file -> bytes. Raises DataError unless they are those of the specification."""
-        start, listing = f"{self.inside}/", self.raw.listing()
-        paths = [listing.path(row) for row in range(len(listing))]
+        listing, start = self.raw.listing(), len(self.inside)
+        suffix = self.spec.file_pattern.partition("{}")[2]
         there = {
-            path.removeprefix(start): int(size)
-            for path, size in zip(paths, listing.sizes, strict=True)
-            if path.startswith(start) and path.endswith(PurePosixPath(self.spec.file_pattern).suffix)
+            listing.path(row)[start:]: int(listing.sizes[row])
+            for row, path in enumerate(listing.paths.tolist())
+            if path.startswith(self.inside.encode()) and path.endswith(suffix.encode())
         }
-        expected = [self.spec.file_name(class_id) for ids in self.spec.ids.values() for class_id in ids]
-        missing = [name for name in expected if name not in there]
-        more = sorted(set(there) - set(expected))
+        there.pop(SPEC, None)
+        ids = [class_id for chosen in self.spec.ids.values() for class_id in chosen]
+        classes = {self.spec.file_name(class_id): self.spec.names[class_id] for class_id in ids}
+        missing = [f"{file} (class {name!r})" for file, name in classes.items() if file not in there]
+        more = sorted(set(there) - set(classes))
         if missing or more:
             what, names = ("lacks", missing) if missing else ("has, beyond its classes,", more)
             raise DataError(
                 f"{self.location} {what} {', '.join(names[:3])}{' and others' * (len(names) > 3)} "
-                f"({len(names)} files) by its {SPEC}. Convert or fetch this source again."
+                f"({len(names)} files) by its {SPEC}. {AGAIN}"
             )
-        return {name: there[name] for name in expected}
-
-    @contextmanager
-    def _on_disk(self, file: str) -> Iterator[Path]:
-        """A path that tensorflow can open: of the file itself, or of a copy where it is in an archive."""
-        if self.raw.form == FOLDER:
-            yield self.raw.location.parent / self.inside / file
-            return
-        with tempfile.NamedTemporaryFile(suffix=".tfrecords") as copy:
-            with self.raw.opener() as opened, opened(f"{self.inside}/{file}") as stream:
-                shutil.copyfileobj(stream, copy)
-            copy.flush()
-            yield Path(copy.name)
+        return {file: there[file] for file in classes}
 
 
 def find_records(data_dir: Path, source: str, *, channels: int = 3) -> Records | None:
     """The records of `source`: at `data_dir` itself, or in the folder or archive `source` below it.
 
-    Raises DataError for a damaged specification.
+    Looked for in `data_dir`, `data_dir/records` and `data_dir/meta_dataset_records`; what holds no specification
+    of that source is passed over. Raises DataError for a damaged archive or specification.
     """
+    for raw in _candidates(data_dir, source):
+        found = _opened(raw, source, channels)
+        if found is not None:
+            return found
+    return None
+
+
+def _candidates(data_dir: Path, source: str) -> Iterator[RawFolder]:
+    """Folders and archives where the records may be, those first that are quickest to look into."""
     itself = raw_folder_at(data_dir)
-    found = None if itself is None else _opened(itself, source, channels)
-    if found is None and data_dir.is_dir():
-        raw = find_raw_folder(source, [data_dir / place for place in PLACES])
-        found = None if raw is None else _opened(raw, source, channels)
-    return found
+    if itself is not None:
+        yield itself
+    for place in PLACES if data_dir.is_dir() else ():
+        for suffix in ("", *SUFFIXES):
+            raw = raw_folder_at(data_dir / place / f"{source}{suffix}")
+            if raw is not None and raw.packed == bool(suffix):
+                yield raw
 
 
 def _opened(raw: RawFolder, source: str, channels: int) -> Records | None:
     """The records in a folder or archive; None where there is no specification of that source."""
     if raw.form == FOLDER:
-        if not (raw.location / SPEC).is_file():
-            return None
-        inside = raw.location.name
+        paths = [f"{raw.location.name}/{SPEC}"] if (raw.location / SPEC).is_file() else []
     else:
-        specs = [path for path in raw.paths() if PurePosixPath(path).name == SPEC]
-        if len(specs) != 1:
-            return None
-        inside = str(PurePosixPath(specs[0]).parent)
-    with raw.reader() as read:
-        text = read(f"{inside}/{SPEC}")
-    spec = read_spec(text, f"{SPEC} in {raw.location}")
-    if spec.name != source:
-        return None
-    return Records(
-        raw=raw, inside=inside, spec=spec, stand_in=bool(json.loads(text).get(STAND_IN)), channels=channels
-    )
-
-
-def _records(tf: Any, path: Path, where: str) -> Iterator[bytes]:
-    """The records of a file, each with its checksums compared."""
-    done = 0
-    try:
-        for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            yield record
-            done += 1
-    except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:
-        raise DataError(
-            f"{where} is truncated or damaged behind its first {done} records. Fetch or convert it again."
-        ) from error
-
-
-def _parse(tf: Any, record: bytes, where: str) -> tuple[bytes, int]:
-    """The encoded image and the label."""
-    try:
-        features = tf.train.Example.FromString(record).features.feature
-        (image,), (label,) = features["image"].bytes_list.value, features["label"].int64_list.value
-    except Exception as error:  # protobuf's own errors differ from version to version
-        raise DataError(
-            f"{where.capitalize()} holds no `image` with a `label`. Convert or fetch this source again."
-        ) from error
-    return image, int(label)
-
-
-def _tail(stream: Any, size: int, read: int) -> bytes:
-    """The last bytes of a file of `size` bytes whose first `read` bytes have been read."""
-    start = max(size - EDGE, read)
-    if start > read:
-        stream.seek(start)
-    tail: bytes = stream.read()
-    return tail
+        ends = (SPEC.encode(), f"/{SPEC}".encode())
+        paths = [
+            path.decode()
+            for path in raw.listing().paths.tolist()
+            if path == ends[0] or path.endswith(ends[1])
+        ]
+    for path, text in raw.read_few(paths).items():
+        spec = read_spec(text, f"{path} in {raw.location}")
+        if spec.name == source:
+            return Records(
+                raw=raw,
+                inside=path.removesuffix(SPEC),
+                spec=spec,
+                stand_in=bool(json.loads(text).get(STAND_IN)),
+                channels=channels,
+            )
+    return None
