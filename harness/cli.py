@@ -19,6 +19,8 @@ from harness.errors import HarnessError, PlanError, did_you_mean
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from harness.data_needs import DataRequest
+
 PATH = click.Path(path_type=Path)
 
 
@@ -87,7 +89,9 @@ def cli() -> None:
     help="Delete this experiment's runs, and those that share a training with them, first.",
 )
 @click.option(
-    "--demo", is_flag=True, help="Draw stand-ins for the sources and cut the training short: minutes, no data."
+    "--demo",
+    is_flag=True,
+    help="Draw stand-ins for the sources and cut the training short: minutes, no data.",
 )
 def run(
     config: Path, bindings: tuple[str, ...], data: Path | None, cache: Path | None, **options: Any
@@ -150,41 +154,93 @@ def method(name: str) -> int:
 
 
 @check.command()
-@click.argument("name")
+@click.argument("name", metavar="SOURCE|CONFIG")
+@_SET
 @_DATA
-def source(name: str, data: Path | None) -> int:
-    """Check the source called NAME."""
+def dataset(name: str, bindings: tuple[str, ...], data: Path | None) -> int:
+    """Check a source, or every source that an experiment file names."""
     from harness import listing
 
-    return listing.check_source(name, data, _console())
+    return listing.check_dataset(name, bindings, data, _console())
+
+
+check.add_command(dataset, "source")
 
 
 @cli.group(cls=_Group)
 def data() -> None:
-    """Look after prepared pools of images."""
+    """Raw data and prepared pools: what there is, prepare it, verify it."""
+
+
+@data.command("list")
+@click.argument("names", nargs=-1, metavar="[SOURCE...]")
+@click.option("--size", type=click.IntRange(min=8), help="Pixels of the pools. [default: 84]")
+@_DATA
+def list_sources(names: tuple[str, ...], size: int | None, data: Path | None) -> None:
+    """List the sources: classes, images, size, time, the forms they are read from, and what is there of them."""
+    from harness import data_listing
+
+    data_listing.show_sources(names, size, data, _console())
 
 
 @data.command()
 @_CACHE
 def status(cache: Path | None) -> None:
-    """Show the pools that are prepared."""
-    from harness import listing
+    """Show the pools that are prepared, and which experiments have used them."""
+    from harness import data_listing
 
-    listing.show_pools(_cache_folder(cache), _console())
+    data_listing.show_pools(_cache_folder(cache), _console())
+
+
+_NEEDS = _options(
+    click.argument("names", nargs=-1, required=True, metavar="SOURCE|CONFIG..."),
+    _SET,
+    click.option("--only", metavar="SOURCE", help="Of a CONFIG, this source alone."),
+    click.option(
+        "--from", "place", type=PATH, help="The file or folder of the one source, instead of --data."
+    ),
+    click.option("--size", type=click.IntRange(min=8), help="Pixels, for a SOURCE. [default: 84]"),
+    click.option("--resize", help="bilinear or antialias, for a SOURCE. [default: bilinear]"),
+    click.option("--max-images-per-class", "limit", type=click.IntRange(min=2), help="For a SOURCE."),
+    _DATA,
+    _CACHE,
+)
 
 
 @data.command()
-@click.argument("names", nargs=-1, required=True, metavar="SOURCE|CONFIG...")
-@click.option(
-    "--size", default=28, show_default=True, type=click.IntRange(min=8), help="Pixels, for a SOURCE."
-)
-@_DATA
-@_CACHE
-def prepare(names: tuple[str, ...], size: int, data: Path | None, cache: Path | None) -> None:
-    """Prepare the pools of sources, or all that gin files need, without running anything."""
-    from harness import listing
+@_NEEDS
+@click.option("--download", is_flag=True, help="Let tensorflow-datasets fetch the SOURCE into --data first.")
+@click.option("--manual-dir", type=PATH, help="Folder of archives fetched by hand, for --download.")
+def prepare(download: bool, manual_dir: Path | None, **options: Any) -> None:
+    """Prepare the pools of sources, or all that gin files need, without running anything.
 
-    listing.prepare_pools(names, size, data, _cache_folder(cache), _console())
+    An interrupted preparation is carried on by the same command.
+    """
+    from harness import data_checking
+
+    request = _data_request(options)
+    if download:
+        data_checking.download(request, manual_dir, _console())
+    data_checking.prepare(request, _console())
+
+
+@data.command()
+@_NEEDS
+@click.option(
+    "--out", type=PATH, default=Path("data_check"), show_default=True, help="Folder of the summary."
+)
+def verify(out: Path, **options: Any) -> int:
+    """Read every pixel of prepared pools, compare them with the raw data, and draw contact sheets."""
+    from harness import data_checking
+
+    return data_checking.verify(_data_request(options), out, _console())
+
+
+def _data_request(options: dict[str, Any]) -> DataRequest:
+    from harness.data_needs import DataRequest
+
+    data, cache = options.pop("data"), options.pop("cache")
+    return DataRequest(data_dir=data, cache=_cache_folder(cache), **options)
 
 
 def _cache_folder(cache: Path | None) -> Path:
@@ -202,6 +258,13 @@ def _console() -> Console:
     return Console() if sys.stdout.isatty() else Console(width=160)
 
 
+def _said(error: PlanError) -> str:
+    """Every problem of a plan, and what can be done without the sources that are missing."""
+    lines = [f"  - {problem}" for problem in error.problems]
+    lines += [f"  {hint}" for hint in error.hints]
+    return "\n".join(["The request cannot be met; nothing was started.", *lines])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     try:
@@ -209,8 +272,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             args=None if arguments is None else list(arguments), prog_name="harness", standalone_mode=False
         )
     except PlanError as error:
-        lines = "\n".join(f"  - {problem}" for problem in error.problems)
-        click.echo(f"The experiment cannot run; nothing was started.\n{lines}", err=True)
+        click.echo(_said(error), err=True)
         return 2
     except HarnessError as error:
         click.echo(f"Error: {error}", err=True)

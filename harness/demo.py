@@ -28,7 +28,7 @@ def demonstration(experiment: Experiment) -> Experiment:
 
     Raises ConfigError when none of its sources has a stand-in.
     """
-    if not any(_can_draw(dataset) for dataset in _all_sources(experiment)):
+    if not any(can_draw(dataset) for dataset in _all_sources(experiment)):
         names = ", ".join(dict.fromkeys(dataset.name for dataset in _all_sources(experiment)))
         raise ConfigError(
             f"--demo: none of the sources of this experiment ({names}) has a drawn stand-in. Run it without --demo."
@@ -52,7 +52,7 @@ def draw_stand_ins(experiment: Experiment, cache: Path, progress: Callable[[str]
     """
     folder = make_folder(cache / FOLDER)
     for name, dataset in {dataset.name: dataset for dataset in _all_sources(experiment)}.items():
-        if _can_draw(dataset):
+        if can_draw(dataset):
             progress(name)
             dataset.write_stand_in(folder)  # type: ignore[attr-defined]
     return folder
@@ -84,10 +84,11 @@ def _evaluation(evaluation: Evaluation) -> Evaluation:
 
 
 def _marked(datasets: Sequence[Dataset]) -> list[Any]:
-    return [replace(d, name=f"{d.name}{MARK}") if _can_draw(d) else d for d in datasets]  # type: ignore[type-var]
+    return [replace(d, name=f"{d.name}{MARK}") if can_draw(d) else d for d in datasets]  # type: ignore[type-var]
 
 
-def _can_draw(dataset: Dataset) -> bool:
+def can_draw(dataset: Dataset) -> bool:
+    """Whether the source can draw a stand-in of itself."""
     return callable(getattr(dataset, "write_stand_in", None))
 
 

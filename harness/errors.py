@@ -42,8 +42,10 @@ class WorkspaceError(HarnessError):
 class PlanError(HarnessError):
     """The plan cannot run. `problems` lists everything that is wrong with it, not only the first.
 
-    `missing` names the sources whose raw data is not there.
+    `missing` names the sources whose raw data is not there; `hints` says what else can be done about it.
     """
+
+    hints: Sequence[str] = ()
 
     def __init__(self, problems: Sequence[str], *, missing: Sequence[str] = ()) -> None:
         self.problems, self.missing = tuple(problems), tuple(missing)

@@ -1,6 +1,5 @@
-"""The commands that look and do not train: plan, list, check, data."""
+"""The commands that look and do not train: plan, list, check."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,13 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness import plugins, pool_status, pools
+from harness import plugins, pool_status
 from harness.cost import Estimate, duration, estimate
-from harness.dataset import native_size
-from harness.display import Display
+from harness.data_needs import sources_of, with_defaults
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
-from harness.plan import PoolNeed, plan
-from harness.spec import ImageSpec, SourceSpec
+from harness.plan import plan
 from harness.store import RunFolder, Workspace
 
 GROUPS = {"methods": plugins.METHODS, "sources": plugins.DATASETS, "networks": plugins.NETWORKS}
@@ -49,6 +46,10 @@ def show_plan(
     for need in planned.pools:
         state = "ready" if need.key in ready else "to be prepared"
         console.print(f"pool {need.key}: {state}", highlight=False, soft_wrap=True)
+    for left in planned.left_out:
+        console.print(
+            f"left out: {left.source}, {left.where}: {left.reason}", highlight=False, soft_wrap=True
+        )
     trainings = len({run.training_id for run in planned.runs})
     console.print(
         f"{len(planned.runs)} runs, {trainings} trainings; {_left(guesses)}. Runs of one training share it.",
@@ -98,37 +99,26 @@ def check_method(name: str, console: Console) -> int:
     """Run the conformance kit on a method and print what it found; 1 when a check failed."""
     from harness import testing
 
-    return _show_checks(testing.check_method(_with_defaults(plugins.METHODS, name)), console)
+    return _show_checks(testing.check_method(with_defaults(plugins.METHODS, name)), console)
 
 
-def check_source(name: str, data_dir: Path | None, console: Console) -> int:
-    """Run the conformance kit on a source with its default parameters; 1 when a check failed.
+def check_dataset(name: str, bindings: Sequence[str], data_dir: Path | None, console: Console) -> int:
+    """Run the conformance kit on a source, or on every source of an experiment file; 1 when a check failed.
 
-    Raises DataError at once when the source needs raw data that is not there.
+    Raises MissingDataError at once when a source needs raw data that is not there.
     """
     from harness import testing
 
-    dataset = _with_defaults(plugins.DATASETS, name)
-    if getattr(dataset, "needs_data", False):
-        dataset.fingerprint(data_dir)
-    return _show_checks(testing.check_dataset(dataset, data_dir), console)
-
-
-def _with_defaults(group: str, name: str) -> Any:
-    """An instance of the plugin with its default parameters. Raises PluginError when some have no default."""
-    plugin = plugins.load(group, name)
-    missing = dataclasses.MISSING
-    needed = [
-        field.name
-        for field in dataclasses.fields(plugin)
-        if field.init and field.default is missing and field.default_factory is missing
-    ]
-    if needed:
-        raise PluginError(
-            f"The {plugins.WORDS[group]} {name!r} has no default for {named_choices(needed)}, so it cannot be "
-            "made from its name alone: give each a default, or use it in a gin file or a test that sets them."
-        )
-    return plugin()
+    datasets = sources_of(name, bindings)
+    for dataset in datasets:
+        if getattr(dataset, "needs_data", False):
+            dataset.fingerprint(data_dir)
+    results = []
+    for dataset in datasets:
+        if len(datasets) > 1:
+            console.print(f"\n[bold]{escape(dataset.name)}[/]")
+        results.append(_show_checks(testing.check_dataset(dataset, data_dir), console))
+    return max(results)
 
 
 def _show_checks(checks: Sequence[Any], console: Console) -> int:
@@ -138,62 +128,6 @@ def _show_checks(checks: Sequence[Any], console: Console) -> int:
         table.add_row(escape(check.name), verdict, escape(check.detail))
     console.print(table)
     return 0 if all(check.passed for check in checks) else 1
-
-
-def show_pools(cache: Path, console: Console) -> None:
-    """Print the pools below `cache`."""
-    rows = pool_status.status(cache)
-    table = _table("pool", "classes", "images", "MB", "state")
-    for row in rows:
-        table.add_row(
-            row["key"],
-            str(row["classes"] or ""),
-            str(row["images"] or ""),
-            f"{row['bytes'] / 1e6:.1f}",
-            escape(row["problem"] or "ready"),
-        )
-    if rows:
-        console.print(table)
-    console.print(f"{len(rows)} pools in {cache}", highlight=False, soft_wrap=True)
-
-
-def prepare_pools(
-    names: Sequence[str], size: int, data_dir: Path | None, cache: Path, console: Console
-) -> None:
-    """Prepare all splits of each source at `size` pixels, or the pools of each experiment file."""
-    needs = [need for name in names for need in _needs(name, size, data_dir, cache)]
-    display = Display(console=console, n_runs=0)
-    for need in needs:
-        pool = pools.ensure_pool(
-            need.dataset,
-            need.source,
-            need.split,
-            need.images,
-            data_dir=data_dir,
-            cache=cache,
-            progress=display.pool,
-        )
-        console.print(
-            f"{pool.key}: {len(pool.class_names)} classes, {len(pool.images)} images",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-
-def _needs(name: str, size: int, data_dir: Path | None, cache: Path) -> list[PoolNeed]:
-    if name.endswith(".gin"):
-        from harness.config import load_experiment
-
-        return list(plan(load_experiment(Path(name))[0], data_dir=data_dir, cache=cache).pools)
-    dataset = _with_defaults(plugins.DATASETS, name)
-    source = SourceSpec(
-        name=dataset.name,
-        component=plugins.describe(plugins.DATASETS, dataset),
-        fingerprint=dataset.fingerprint(data_dir),
-        native_size=native_size(dataset),
-    )
-    images = ImageSpec(size=size, channels=dataset.channels, scaling="signed", resize="bilinear")
-    return [PoolNeed(dataset=dataset, source=source, split=split, images=images) for split in dataset.splits]
 
 
 def _table(*columns: str) -> Table:

@@ -1,7 +1,10 @@
 """What is left of an experiment whose sources are not all there, where it asks to go on without them."""
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from harness.dataset import Dataset
 from harness.errors import DataError, MissingDataError, PlanError
@@ -50,6 +53,25 @@ def without_missing(
     kept = [regime for regime in regimes if regime is not None]
     left = replace(experiment, regimes=kept, evaluations=evaluations)
     return left, tuple(dict.fromkeys(search.left_out))
+
+
+@contextmanager
+def hinted(config: Path, bindings: Sequence[str], *, demo: bool) -> Iterator[None]:
+    """Add to a PlanError about missing sources the commands that help. `demo`: stand-ins can be drawn."""
+    try:
+        yield
+    except PlanError as error:
+        if error.missing:
+            words = [str(config), *(word for binding in bindings for word in ("--set", binding))]
+            command, first = shlex.join(words), error.missing[0]
+            error.hints = [
+                "All of them in one folder: name it with --data DIR or HARNESS_DATA. One elsewhere, for each of "
+                f"{', '.join(error.missing)}:",
+                f"  harness data prepare {command} --only {first} --from PATH",
+                "Without them: --set \"Experiment.missing_sources = 'skip'\"; the report says what was left out.",
+                *(["To see it all on drawn stand-ins, without any data: --demo"] if demo else []),
+            ]
+        raise
 
 
 class _Search:

@@ -59,12 +59,12 @@ def plan(experiment: Experiment, *, data_dir: Path | None, cache: Path) -> Plan:
     Raises PlanError with every problem found.
     """
     problems: list[str] = []
-    sources = PlannedSources(data_dir=data_dir, cache=cache, images=_images(experiment))
+    sources = PlannedSources(data_dir=data_dir, cache=cache, images=image_spec(experiment))
     problems += _name_problems(experiment)
     left_out: tuple[LeftOutSource, ...] = ()
     if experiment.missing_sources == "skip" and not problems:
         experiment, left_out = without_missing(experiment, sources)
-        sources.images = _images(experiment)
+        sources.images = image_spec(experiment)
     problems += _way_problems(experiment)
     for dataset in datasets_of(experiment):
         _collect(problems, lambda dataset=dataset: sources.spec(dataset))  # type: ignore[misc]
@@ -173,10 +173,11 @@ def _most_ways(experiment: Experiment) -> int:
 
 def _check_network(experiment: Experiment) -> None:
     """Raises ConfigError for a network that cannot take the images."""
-    experiment.network.build(_images(experiment).channels, experiment.images.size)
+    experiment.network.build(image_spec(experiment).channels, experiment.images.size)
 
 
-def _images(experiment: Experiment) -> ImageSpec:
+def image_spec(experiment: Experiment) -> ImageSpec:
+    """How images of the experiment's sources reach the network."""
     images = experiment.images
     coloured = any(dataset.channels == 3 for dataset in datasets_of(experiment))
     channels = images.channels if images.channels is not None else 3 if coloured else 1
@@ -200,7 +201,7 @@ def _runs(experiment: Experiment, sources: PlannedSources) -> Iterator[RunSpec]:
                     network=network,
                     batch_norm=experiment.network.batch_norm,
                     max_way=experiment.max_way or max(MAX_WAY, _most_ways(experiment)),
-                    images=_images(experiment),
+                    images=image_spec(experiment),
                     train=train,
                     selection=regime.selection,
                     evaluations=evaluations,

@@ -68,7 +68,7 @@ def finished_classes(folder: Path, sizes: dict[str, int], shape: tuple[int, int,
     """The classes that an interrupted call has written whole, as the pixels on disk confirm."""
     entries: list[ClassEntry] = []
     try:
-        lines = (folder / JOURNAL).read_text(encoding="utf-8").splitlines()
+        lines = finished_lines(folder)
         with (folder / IMAGES).open("rb") as handle:
             _skip_header(handle)
             for line, (name, size) in zip(lines, sizes.items(), strict=False):
@@ -81,6 +81,11 @@ def finished_classes(folder: Path, sizes: dict[str, int], shape: tuple[int, int,
     except (OSError, ValueError, TypeError):  # nothing there, or a torn last line
         pass
     return entries
+
+
+def finished_lines(folder: Path) -> list[str]:
+    """The journal's lines, without a last one that is torn. Raises OSError or ValueError when it cannot be read."""
+    return (folder / JOURNAL).read_text(encoding="utf-8").split("\n")[:-1]
 
 
 def _digest_of_next(handle: BinaryIO, size: int, at_once: int = 1 << 24) -> str:

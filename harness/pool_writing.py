@@ -1,8 +1,9 @@
 """Writing a pool: a source is read class by class into `images.npy` and described in `pool.json`.
 
 `harness.pools` decides where and when; this module does it, in bounded memory, with every class checked
-against what the source announced. Beside the images stands a journal with one line a finished class, so that
-a pool that was interrupted is carried on from its last whole class.
+against what the source announced. Beside the images stand `begun.json`, which says what is being written, and
+a journal with one line a finished class, so that a pool that was interrupted is carried on from its last whole
+class; a finished pool has neither.
 """
 
 import os
@@ -33,7 +34,7 @@ from harness.pool_journal import (
 from harness.resizing import resize_pixels
 from harness.spec import ImageSpec, SourceSpec, canonical
 
-FACTS = "pool.json"
+FACTS, BEGUN = "pool.json", "begun.json"
 
 Progress = Callable[[str, int, int], None]
 """Called as (`source/split`, classes done, classes in all) while a pool is prepared."""
@@ -84,10 +85,23 @@ class PoolReading:
         """
         sizes = self._class_sizes()
         groups = self._groups(list(sizes))
+        write_json(folder / BEGUN, self._begun(sizes))
         entries = self._write_images(folder, sizes, progress)
         write_json(folder / FACTS, asdict(self._facts(folder / IMAGES, entries, groups)))
         with explained(folder):
             (folder / JOURNAL).unlink()
+            (folder / BEGUN).unlink()
+
+    def _begun(self, sizes: dict[str, int]) -> dict[str, Any]:
+        """What an interrupted pool is, for whoever finds it: see `pool_status.interrupted`."""
+        return {
+            "name": self.spec.name,
+            "split": self.split,
+            "image_size": self._image_shape[0],
+            "resize": self.spec.pool_resize(self.images),
+            "component": canonical(self.spec.component),
+            "classes": len(sizes),
+        }
 
     def _class_sizes(self) -> dict[str, int]:
         found = self.dataset.fingerprint(self.data_dir)

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ from harness.spec import ImageSpec, SourceSpec
 if sys.platform != "win32":
     import fcntl
 
-FOLDER = "pools"
+FOLDER, PARTIAL = "pools", ".partial"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,11 +143,12 @@ def ensure_pool(
     data_dir: Path | None,
     cache: Path,
     progress: Progress | None = None,
+    on_wait: Callable[[str], object] | None = None,
 ) -> Pool:
     """The pool of `split` for images of that kind, prepared first when it is not there or is damaged.
 
     A part of a class at a time is in memory. Of several processes that want the same pool, one prepares it and
-    the others wait. An interrupted preparation is carried on from the last whole class by the next call; an
+    the others wait, after calling `on_wait` with its key. An interrupted preparation is carried on from the last whole class by the next call; an
     error leaves nothing.
 
     Raises DataError when the raw data is missing, damaged, or is not what `source_spec` or
@@ -157,7 +158,7 @@ def ensure_pool(
     pool = usable_pool(cache, key)
     if pool is None:
         parent = make_folder(cache / FOLDER)
-        with _one_at_a_time(parent / f".{key}.lock") as alone:
+        with _one_at_a_time(lock_of(cache, key), lambda: on_wait and on_wait(key)) as alone:
             pool = usable_pool(cache, key)  # another process may have prepared it meanwhile
             if pool is None:
                 reading = PoolReading(
@@ -168,19 +169,24 @@ def ensure_pool(
     return pool
 
 
-def verify_pool(cache: Path, key: str) -> Pool:
-    """Open the pool and read every pixel.
+def verify_pool(cache: Path, key: str, progress: Progress | None = None) -> Pool:
+    """Open the pool and read every pixel; `progress` is called as when it is prepared.
 
     Raises DataError as `open_pool` does, and when a class's digest differs, naming the class.
     """
     pool, facts = open_pool(cache, key), read_facts(cache / FOLDER / key)
     images = _open_images(cache / FOLDER / key / IMAGES, _shape(facts))
-    for name, expected, rows in zip(facts.class_names, facts.class_sha256, class_rows(pool), strict=True):
+    if len(facts.class_sha256) != len(facts.class_names):
+        raise _damaged(cache / FOLDER / key, f"{FACTS} has digests of {len(facts.class_sha256)} classes")
+    classes = zip(facts.class_names, facts.class_sha256, class_rows(pool), strict=True)
+    for done, (name, expected, rows) in enumerate(classes, start=1):
         digest = hashlib.sha256()
         for part in images.parts(rows):
             digest.update(part.data)
         if digest.hexdigest() != expected:
             raise _damaged(cache / FOLDER / key, f"the pixels of class {name!r} are not those prepared")
+        if progress is not None:
+            progress(f"{facts.name}/{facts.split}", done, len(facts.class_names))
     if digest_of_digests(facts.class_sha256) != facts.sha256:
         raise _damaged(cache / FOLDER / key, f"the digests in {FACTS} do not fit together")
     return pool
@@ -231,8 +237,27 @@ def usable_pool(cache: Path, key: str) -> Pool | None:
         return None
 
 
+def lock_of(cache: Path, key: str) -> Path:
+    """The file that a process locks while it prepares the pool."""
+    return cache / FOLDER / f".{key}.lock"
+
+
+def is_being_prepared(cache: Path, key: str) -> bool:
+    """Whether a process is preparing the pool right now, where that can be told."""
+    if sys.platform == "win32":
+        return False
+    try:
+        with lock_of(cache, key).open("r") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 @contextmanager
-def _one_at_a_time(path: Path) -> Iterator[bool]:
+def _one_at_a_time(path: Path, on_wait: Callable[[], object]) -> Iterator[bool]:
     """Hold the lock file `path`, after waiting for whoever holds it; yields whether it is really held.
 
     Where files cannot be locked (Windows, some network file systems) everybody works in a folder of their own
@@ -244,7 +269,11 @@ def _one_at_a_time(path: Path) -> Iterator[bool]:
         held = False
         if sys.platform != "win32":
             with suppress(OSError):
-                fcntl.flock(handle, fcntl.LOCK_EX)
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    on_wait()
+                    fcntl.flock(handle, fcntl.LOCK_EX)
                 held = True
         yield held
 
@@ -254,7 +283,9 @@ def _prepare(reading: PoolReading, folder: Path, progress: Progress | None, alon
 
     What an interruption leaves aside is taken up again by the next call; an error's is removed.
     """
-    aside = folder.with_name(f".{folder.name}.partial" if alone else f".{folder.name}.{os.getpid()}.partial")
+    aside = folder.with_name(
+        f".{folder.name}{PARTIAL}" if alone else f".{folder.name}.{os.getpid()}{PARTIAL}"
+    )
     try:
         reading.write(make_folder(aside), progress)
         with explained(folder):

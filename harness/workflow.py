@@ -17,13 +17,16 @@ from rich.markup import escape
 from harness.attempt import Outcome
 from harness.config import load_experiment
 from harness.cost import duration, estimate
-from harness.demo import demonstration, draw_stand_ins
+from harness.demo import can_draw, demonstration, draw_stand_ins
 from harness.display import Display, showing
 from harness.errors import WorkspaceError
 from harness.experiment import Experiment
 from harness.files import explained, make_folder, write_json
 from harness.launch import check_options, launch
+from harness.missing_sources import hinted
 from harness.plan import Plan, plan
+from harness.planned_sources import datasets_of
+from harness.pool_status import note_use
 from harness.pools import ensure_pool
 from harness.record import CONFIG, RECORD, read_record, timed, took, write_record
 from harness.store import RunFolder, Workspace, run_folders
@@ -66,7 +69,8 @@ def run(request: Request, console: Console) -> int:
     if request.demo:
         experiment, text = demonstration(experiment), f"# Run with --demo: cut short, on stand-ins.\n{text}"
         request = replace(request, data_dir=_stand_ins(experiment, request.cache, console))
-    planned = plan(experiment, data_dir=request.data_dir, cache=request.cache)
+    with hinted(request.config, request.bindings, demo=any(map(can_draw, datasets_of(experiment)))):
+        planned = plan(experiment, data_dir=request.data_dir, cache=request.cache)
     folder = request.out or Path("reports") / experiment.name
     workspace = Workspace(runs=folder / "runs", cache=request.cache)
     began = time.perf_counter()
@@ -172,6 +176,7 @@ def _prepare(planned: Plan, request: Request, display: Display) -> None:
             cache=request.cache,
             progress=display.pool,
         )
+        note_use(request.cache, need.key, planned.experiment.name)
 
 
 def _remove(planned: Plan, workspace: Workspace) -> None:

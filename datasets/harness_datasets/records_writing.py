@@ -1,43 +1,67 @@
 """Writing Meta-Dataset's disk format, as its own reader takes it (see `records` for the reading side)."""
 
-import json
+import errno
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from harness.dataset import SPLITS
-from harness.files import explained, make_folder
+from harness.files import explained, make_folder, write_json
 from harness_datasets.records import SPEC
 from harness_datasets.tensorflow_loading import load_tensorflow
 
 Encoded = tuple[int, Iterable[bytes]]
 """A class id and the encoded images of the class."""
 
+Graph = Mapping[str, Sequence[str]]
+"""Inner node -> its children. What has none is a leaf, and a class; several nodes may have the same child."""
+
 
 def write_records(folder: Path, spec: Mapping[str, Any], classes: Iterable[Encoded]) -> None:
     """Write `folder`, `spec["name"]`'s: one file of records a class, and the specification.
 
-    Everything is written aside and renamed; a complete folder that is there already stays as it is.
-    Raises WorkspaceError when it cannot be written.
+    Everything is written aside and renamed, so `folder` is complete or not there; records that are there already
+    stay as they are. Raises WorkspaceError when it cannot be written, or when `folder` holds something else.
     """
-    tf = load_tensorflow()
     make_folder(folder.parent)
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    shutil.rmtree(aside, ignore_errors=True)  # of a process that was killed and had the same number
     try:
         make_folder(aside)
         with explained(folder):
             for class_id, images in classes:
-                with tf.io.TFRecordWriter(str(aside / f"{class_id}.tfrecords")) as writer:
-                    for image in images:
-                        writer.write(_example(tf, image, class_id))
-            (aside / SPEC).write_text(json.dumps(spec, indent=1) + "\n", encoding="utf-8")
-            with suppress(OSError):  # another process was faster
+                _write_class(aside / spec["file_pattern"].format(class_id), class_id, images)
+            write_json(aside / SPEC, spec)
+            try:
                 aside.rename(folder)
+            except OSError:
+                if not (folder / SPEC).is_file():  # otherwise another process was faster
+                    raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _write_class(path: Path, class_id: int, images: Iterable[bytes]) -> None:
+    """One file of records. Raises OSError where it cannot be written."""
+    tf = load_tensorflow()
+    try:
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for image in images:
+                writer.write(_example(tf, image, class_id))
+    except tf.errors.OpError as error:
+        full = isinstance(error, tf.errors.ResourceExhaustedError)
+        raise OSError(errno.ENOSPC if full else errno.EIO, error.message) from error
+
+
+def _example(tf: Any, image: bytes, label: int) -> bytes:
+    feature = {
+        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
+        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
+    }
+    serialised: bytes = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
+    return serialised
 
 
 def flat_spec(name: str, classes: Mapping[str, Sequence[str]], sizes: Sequence[int]) -> dict[str, Any]:
@@ -73,43 +97,52 @@ def bi_level_spec(
     }
 
 
-def hierarchical_spec(
-    name: str, trees: Mapping[str, Mapping[str, Sequence[str]]], sizes: Sequence[int]
-) -> dict[str, Any]:
-    """A specification with a class graph of two levels in each split.
+def hierarchical_spec(name: str, graphs: Mapping[str, Graph], sizes: Sequence[int]) -> dict[str, Any]:
+    """A specification with a class graph for each split.
 
-    trees: split -> inner node -> names of its leaves, which are the classes; a root stands above the nodes.
+    graphs: split -> graph; sizes: images of each class, in id order, which is that of the leaves in the graphs.
     """
-    leaves = [leaf for split in SPLITS for nodes in trees[split].values() for leaf in nodes]
-    size = dict(zip(leaves, sizes, strict=True))
-    graphs, counts = {}, {}
-    for split in SPLITS:
-        nodes, root = trees[split], f"{split}-root"
-        edges: list[tuple[str, list[str], list[str]]] = [(root, list(nodes), [])]
-        edges += [(node, list(below), [root]) for node, below in nodes.items()]
-        edges += [(leaf, [], [node]) for node, below in nodes.items() for leaf in below]
-        graphs[split.upper()] = [
-            {"wn_id": node, "words": node, "children_ids": children, "parents_ids": parents}
-            for node, children, parents in edges
-        ]
-        images = {node: sum(size[leaf] for leaf in below) for node, below in nodes.items()}
-        own = {leaf: size[leaf] for below in nodes.values() for leaf in below}
-        counts[split.upper()] = {root: sum(own.values()), **images, **own}
+    classes = [leaf for split in SPLITS for leaf in leaves(graphs[split])]
+    size = dict(zip(classes, sizes, strict=True))
+    counts = {
+        split: {
+            node: sum(size[leaf] for leaf in _below(graphs[split], node)) for node in _nodes(graphs[split])
+        }
+        for split in SPLITS
+    }
     return {
         "__class__": "HierarchicalDatasetSpecification",
         "name": name,
-        "split_subgraphs": graphs,
-        "images_per_class": counts,
-        "class_names": {str(k): leaf for k, leaf in enumerate(leaves)},
+        "split_subgraphs": {split.upper(): _written_nodes(graphs[split]) for split in SPLITS},
+        "images_per_class": {split.upper(): counts[split] for split in SPLITS},
+        "class_names": {str(k): leaf for k, leaf in enumerate(classes)},
         "path": name,
         "file_pattern": "{}.tfrecords",
     }
 
 
-def _example(tf: Any, image: bytes, label: int) -> bytes:
-    feature = {
-        "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
-        "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
-    }
-    serialised: bytes = tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString()
-    return serialised
+def leaves(graph: Graph) -> list[str]:
+    """The leaves of a graph, each once, in the order in which they are first named."""
+    children = (child for below in graph.values() for child in below)
+    return list(dict.fromkeys(child for child in children if child not in graph))
+
+
+def _below(graph: Graph, node: str) -> set[str]:
+    """The leaves below a node; of a leaf, itself."""
+    return set().union(*(_below(graph, child) for child in graph[node])) if node in graph else {node}
+
+
+def _nodes(graph: Graph) -> list[str]:
+    return [*graph, *leaves(graph)]
+
+
+def _written_nodes(graph: Graph) -> list[dict[str, Any]]:
+    return [
+        {
+            "wn_id": node,
+            "words": node,
+            "children_ids": list(graph.get(node, ())),
+            "parents_ids": [above for above, children in graph.items() if node in children],
+        }
+        for node in _nodes(graph)
+    ]

@@ -94,9 +94,7 @@ class RoutedSource(ABC):
                 return found
         looked = f"in {data_dir}" if data_dir is not None else "nowhere, because no folder was named"
         raise MissingDataError(
-            f"The raw data of source {self.name!r} is not there: looked {looked} for the forms "
-            f"{named_choices(wanted)}. {self.how_to_get} Name the folder that has it with `--data DIR` or "
-            f"HARNESS_DATA, or run `harness data prepare {self.name} --from PATH`."
+            f"{self.name} is not there: looked {looked} for the forms {named_choices(wanted)}. {self.how_to_get}"
         )
 
     def fingerprint(self, data_dir: Path | None) -> str:

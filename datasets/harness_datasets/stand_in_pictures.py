@@ -181,18 +181,41 @@ def paint_glyph(t: Vector, rng: np.random.Generator) -> Image.Image:
 
 
 def paint_doodle(t: Vector, rng: np.random.Generator) -> Image.Image:
-    """A few thin closed shapes and lines, drawn in seconds."""
+    """A few strokes, drawn in seconds: rings, polygons, zigzags, spirals and lines, from large to small."""
     image = Image.new("L", (CANVAS, CANVAS))
     pen = ImageDraw.Draw(image)
+    turn = rng.normal(0, 0.12)
     for k in range(2 + int(2.99 * t[0])):
         u = t[1 + 5 * k : 6 + 5 * k]
-        middle = 50 * u[1:3] - 25 + rng.normal(0, 3, 2)
-        corners = 3 + int(u[0] * 9)
-        angles = 2 * np.pi * (np.arange(corners + 1) / corners + u[3]) + rng.normal(0, 0.08, corners + 1)
-        reach = (8 + 20 * u[4]) * rng.uniform(0.85, 1.15, corners + 1)
-        path = middle[:, None] + reach * np.stack([np.cos(angles), np.sin(angles)])
-        pen.line(_at([(float(x), float(y)) for x, y in path.T]), fill=255, width=4, joint="curve")
+        reach = (34 if k == 0 else 16) * (0.6 + 0.5 * u[4]) * rng.uniform(0.85, 1.1)
+        path = reach * _stroke(u) * (1.0, 0.5 + 0.6 * u[3]) + rng.normal(0, 0.6, (1, 2))
+        away = 0.0 if k == 0 else 26.0
+        angle = 2 * np.pi * u[1] + turn
+        path = path + away * np.array([np.cos(angle), np.sin(angle)]) + rng.normal(0, 2, 2)
+        path = path + rng.normal(0, 1.0, path.shape)
+        pen.line(_at([(float(x), float(y)) for x, y in path]), fill=255, width=4, joint="curve")
     return image
+
+
+def _stroke(u: Vector) -> Vector:
+    """The points of one stroke [n, 2], within the unit circle: its kind and form are the traits `u`."""
+    kind, form = int(u[0] * 5), u[2]
+    if kind == 0:  # a ring, or a part of one
+        angles = np.linspace(0, 2 * np.pi * (1.0 if form > 0.4 else 0.55), 16) + 2 * np.pi * form
+        return np.stack([np.cos(angles), np.sin(angles)], 1)
+    if kind == 1:  # a polygon
+        corners = 3 + int(3.99 * form)
+        angles = 2 * np.pi * np.arange(corners + 1) / corners + 2 * np.pi * u[1]
+        return np.stack([np.cos(angles), np.sin(angles)], 1)
+    if kind == 2:  # a zigzag
+        steps = 4 + int(5 * form)
+        return np.stack([np.linspace(-1, 1, steps), np.where(np.arange(steps) % 2, 0.5, -0.5)], 1)
+    if kind == 3:  # a spiral
+        angles = np.linspace(0, 2 * np.pi * (1.3 + form), 24)
+        spiral: Vector = np.stack([np.cos(angles), np.sin(angles)], 1) * (angles / angles[-1])[:, None]
+        return spiral
+    angle = np.pi * form  # a line
+    return np.array([[-np.cos(angle), -np.sin(angle)], [np.cos(angle), np.sin(angle)]])
 
 
 def _part(
