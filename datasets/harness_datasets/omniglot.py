@@ -108,9 +108,8 @@ class SplitDrawings:
 
     def class_sizes(self, split: str) -> Mapping[str, int]:
         """`Alphabet/characterNN` -> 20, or `Alphabet/characterNN/rotDDD` -> 20 with rotations."""
-        sizes = getattr(self.drawings, "sizes", {})  # of stand-ins only: every published character has 20
         found = self.drawings.characters(self.splitter, split)
-        return {name: sizes.get(c, DRAWINGS) for c in found for name in self._class_names(c)}
+        return {name: DRAWINGS for character in found for name in self._class_names(character)}
 
     def class_groups(self, split: str) -> ClassGroups | None:
         """The alphabets, where a split does not share them with another."""
@@ -163,12 +162,10 @@ class RecordedDrawings:
     def characters(self, splitter: str, split: str) -> list[str]:
         """The published characters of a split, or those of a stand-in, which has one way to split them.
 
-        Raises DataError unless all are there.
+        Raises DataError unless all are there, with all their drawings.
         """
         found = [_character(name) for name in self.records.class_sizes(split)]
-        if self.records.stand_in:
-            return found
-        wanted, sizes = characters(splitter, split), self.sizes
+        wanted, sizes = found if self.records.stand_in else characters(splitter, split), self.sizes
         missing = [character for character in wanted if sizes.get(character) != DRAWINGS]
         if missing:
             raise DataError(
