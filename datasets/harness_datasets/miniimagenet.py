@@ -26,6 +26,13 @@ SIDE = 84
 CLASSES: Mapping[str, int] = {"train": 64, "valid": 16, "test": 20}
 FILES: Mapping[str, str] = {"train": "train", "valid": "val", "test": "test"}
 """What the published lists and pickles call the splits."""
+PICKLES: Mapping[str, tuple[str, str]] = {
+    "train": ("mini-imagenet-cache-train.pkl", "mini-imagenet-cache-train.pkl"),
+    "valid": ("mini-imagenet-cache-val.pkl", "mini-imagenet-cache-validation.pkl"),
+    "test": ("mini-imagenet-cache-test.pkl", "mini-imagenet-cache-test.pkl"),
+}
+"""The pickles as first published, and as some pass them on."""
+
 NAMES = ("mini*imagenet*",)
 
 
@@ -70,7 +77,9 @@ class MiniImageNet(RoutedSource):
 
 
 def _find_images(source: str, side: int | None, data_dir: Path) -> ImageTree | None:
-    raw = look_for(source, data_dir, NAMES, inside=("images", "train.csv"), also=("val.csv", "test.csv"))
+    raw = look_for(
+        "miniimagenet", data_dir, NAMES, inside=("images", "train.csv"), also=("val.csv", "test.csv")
+    )
     if raw is None:
         return None
     listing = raw.listing()
@@ -160,19 +169,25 @@ def _check(location: Path, split: str, found: Mapping[str, Any], before: set[str
 
 
 def _find_pickles(source: str, data_dir: Path) -> ImageArrays | None:
-    names = {split: f"mini-imagenet-cache-{stem}.pkl" for split, stem in FILES.items()}
-    raw = look_for(source, data_dir, NAMES, inside=tuple(names.values()))
+    tried = (
+        look_for("miniimagenet", data_dir, NAMES, inside=tuple(names))
+        for names in zip(*PICKLES.values(), strict=True)
+    )
+    raw = next((raw for raw in tried if raw is not None), None)
     if raw is None:
         return None
-    found = members(raw, list(names.values()))
-    if not found:
+    there = members(raw, [name for names in PICKLES.values() for name in names])
+    if not there:
         return None
-    missing = [name for name in names.values() if name not in found]
+    found = {
+        split: there[name] for split, names in PICKLES.items() for name in reversed(names) if name in there
+    }
+    missing = [names[0] for split, names in PICKLES.items() if split not in found]
     if missing:
         raise DataError(f"{raw.location} lacks {' and '.join(missing)} of source {source!r}. Fetch it again.")
 
     def load(split: str) -> tuple[npt.NDArray[np.uint8], ClassRows]:
-        images, classes = _load(raw, found[names[split]])
+        images, classes = _load(raw, found[split])
         _check(raw.location, split, classes, set())
         return images, classes
 

@@ -13,18 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DataError
-from harness_datasets.raw_archives import (
-    DAMAGED,
-    Listing,
-    Opener,
-    crc_of,
-    list_tar,
-    list_zip,
-    make_listing,
-    read_tar_members,
-    tar_opener,
-    zip_opener,
-)
+from harness_datasets.raw_archives import DAMAGED, Listing, Opener, crc_of, list_zip, make_listing, zip_opener
+from harness_datasets.raw_tar import list_tar, read_tar_members, tar_opener
 
 FOLDER, ZIP, TAR = "folder", "zip", "tar"
 SUFFIXES = {".zip": ZIP, ".tar": TAR, ".tar.gz": TAR, ".tgz": TAR}

@@ -32,7 +32,7 @@ class TrafficSign(MetaDatasetSource):
     official_name: ClassVar[str] = "traffic_sign"
     official_classes: ClassVar[Mapping[str, int]] = {"train": 0, "valid": 0, "test": 43}
     official_images: ClassVar[int] = 39_209
-    licence: ClassVar[str] = "not stated by its authors"
+    licence: ClassVar[str] = "for research; its authors ask to be cited"
     how_to_get: ClassVar[str] = "Fetch GTSRB_Final_Training_Images.zip (0.3 GB) from benchmark.ini.rub.de."
 
     def other_routes(self) -> Mapping[str, Find]:
