@@ -170,7 +170,8 @@ class RecordedDrawings:
         if missing:
             raise DataError(
                 f"The records of Omniglot in {self.location} lack {len(missing)} of the {len(wanted)} characters "
-                f"of its {split} split, among them {missing[0]!r}. Convert or fetch all of it again."
+                f"of its {split} split, or some of their {DRAWINGS} drawings; among them {missing[0]!r}. Convert "
+                "or fetch all of it again."
             )
         return wanted
 

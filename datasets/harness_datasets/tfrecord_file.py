@@ -87,11 +87,11 @@ def _records(tf: Any, path: str, where: str) -> Iterator[bytes]:
 def decoded(image: bytes, channels: int, where: str) -> Pixels:
     """An encoded image as uint8 [H, W, channels], with the decoder and settings of Meta-Dataset's reader.
 
-    JPEG, PNG, BMP and GIF, told apart by their content. Raises DataError for what is none of them or cut off.
+    JPEG, PNG and GIF, told apart by their content. Raises DataError for what is none of them or cut off.
     """
     tf = load_tensorflow()
     try:
         pixels: Pixels = tf.io.decode_jpeg(image, channels=channels).numpy()
     except tf.errors.InvalidArgumentError as error:
-        raise DataError(f"The image in {where} cannot be decoded. {AGAIN}") from error
+        raise DataError(f"The image in {where} is damaged or no JPEG, PNG or GIF. {AGAIN}") from error
     return pixels
