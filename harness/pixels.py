@@ -20,58 +20,65 @@ AT_ONCE = 1 << 16
 """Pixels in one step: what is made of them stays in the processor's cache until it is written out once."""
 
 Floats = npt.NDArray[np.float32]
-Levels = npt.NDArray[np.uint8]
 
 
-def to_tensor(pixels: Levels, images: ImageSpec, *, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+def to_tensor(
+    pixels: npt.NDArray[np.uint8], images: ImageSpec, *, mean: Sequence[float], std: Sequence[float]
+) -> Tensor:
     """uint8 [n, h, w, C] -> float32 [n, channels, size, size], channels last in memory.
 
-    Resized where the pool has another size, never leaving 0..255; then scaled; then brought to `channels`: grey
-    is repeated to three, colour becomes luminance where one is asked for. mean, std: of each channel of the
-    pool, 0..255, which the scaling `source` takes to 0 and 1; the others are in harness.experiment.Images.
+    Scaled, then resized where the pool has another size, never leaving the range of 0..255 scaled. Grey is
+    repeated to three channels; colour becomes luminance where one channel is asked for. mean, std: of each
+    channel of the pool, 0..255, which the scaling `source` takes to 0 and 1; the other scalings are in
+    harness.experiment.Images.
     """
-    size, channels = images.size, images.channels
-    out = torch.empty(len(pixels), size, size, channels)
+    out = torch.empty(len(pixels), images.size, images.size, images.channels)
     filled = out.numpy()
-    step = max(1, AT_ONCE // (size * size))
+    ends = np.broadcast_to(np.array([0, 255], np.uint8)[:, None, None, None], (2, 1, 1, pixels.shape[3]))
+    darkest, brightest = _levels(ends, images, mean, std)[:, 0, 0]
+    step = max(1, AT_ONCE // images.size**2)
     for start in range(0, len(pixels), step):
-        target = filled[start : start + step]
-        fits = pixels.shape[3] == channels
-        x = target if fits else np.empty((*target.shape[:3], pixels.shape[3]), np.float32)
-        x[...] = _resized(pixels[start : start + step], images)
-        _scale(x, images.scaling, mean, std)
-        if not fits:
-            _recolour(x, target)
+        part, target = pixels[start : start + step], filled[start : start + step]
+        if part.shape == target.shape:
+            _levels(part, images, mean, std, out=target)
+            continue
+        x = _levels(part, images, mean, std)
+        if x.shape[1:3] != target.shape[1:3]:
+            x = _resized(x, images).clip(darkest, brightest)
+        if x.shape == target.shape:
+            target[...] = x
+        else:
+            for channel in range(3):  # faster than one copy that repeats each value in turn
+                target[..., channel] = x[..., 0]
     return out.permute(0, 3, 1, 2)
 
 
-def _resized(pixels: Levels, images: ImageSpec) -> Levels | Floats:
-    """Grey levels [n, size, size, C]."""
-    if pixels.shape[1:3] == (images.size, images.size):
-        return pixels
-    levels = torch.from_numpy(np.ascontiguousarray(pixels)).to(torch.float32).permute(0, 3, 1, 2)
-    sized: Floats = resize(levels, images.size, images.resize).clamp_(0, 255).permute(0, 2, 3, 1).numpy()
-    return sized
-
-
-def _scale(x: Floats, scaling: str, mean: Sequence[float], std: Sequence[float]) -> None:
-    """Scale grey levels [n, size, size, C] in place."""
-    if scaling == "source":
-        rows, size = x.reshape(*x.shape[:2], -1), x.shape[2]  # long rows: no inner loop over three channels
-        rows -= np.tile(np.asarray(mean, np.float32), size)
-        rows /= np.tile(np.maximum(np.asarray(std, np.float32), SMALLEST_DEVIATION), size)
-    elif scaling == "signed":
+def _levels(
+    pixels: npt.NDArray[np.uint8],
+    images: ImageSpec,
+    mean: Sequence[float],
+    std: Sequence[float],
+    out: Floats | None = None,
+) -> Floats:
+    """Pixels [n, h, w, C] scaled, in `out` if given; colour as luminance where one channel is asked for."""
+    x = np.empty(pixels.shape, np.float32) if out is None else out
+    x[...] = pixels
+    if images.scaling == "source":
+        rows, width = x.reshape(*x.shape[:2], -1), x.shape[2]  # long rows: no inner loop over three channels
+        rows -= np.tile(np.asarray(mean, np.float32), width)
+        rows /= np.tile(np.maximum(np.asarray(std, np.float32), SMALLEST_DEVIATION), width)
+    elif images.scaling == "signed":
         x /= np.float32(127.5)  # divided, not multiplied by the inverse: 255 becomes 1 exactly
         x -= np.float32(1)
     else:
         x /= np.float32(255)
+    if x.shape[3] == images.channels or images.channels == 3:
+        return x
+    red, green, blue = (x[..., c] * np.float32(weight) for c, weight in enumerate(LUMINANCE))
+    return np.asarray(red + green + blue)[..., np.newaxis]
 
 
-def _recolour(x: Floats, out: Floats) -> None:
-    """Write grey [n, size, size, 1] as three channels, or colour [n, size, size, 3] as one."""
-    if x.shape[3] == 1:
-        for channel in range(3):  # three strided copies: faster than one that repeats within 12 bytes
-            out[..., channel] = x[..., 0]
-    else:
-        red, green, blue = (x[..., c] * np.float32(weight) for c, weight in enumerate(LUMINANCE))
-        out[..., 0] = red + green + blue
+def _resized(x: Floats, images: ImageSpec) -> Floats:
+    """[n, h, w, C] -> [n, size, size, C]."""
+    sized = resize(torch.from_numpy(x).permute(0, 3, 1, 2), images.size, images.resize)
+    return np.asarray(sized.permute(0, 2, 3, 1).numpy())

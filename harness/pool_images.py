@@ -1,21 +1,18 @@
 """The pixels of a pool, read row by row as episodes ask for them."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-LONGEST_RUN = 512
-"""Rows in one call to the system, which takes 1024 buffers at most."""
-
 
 class PoolImages:
     """uint8 [N, H, W, C] on disk; `images[rows]` reads these rows.
 
-    Rows are read with `preadv`, not through a memory map: the resident memory of a process does not grow with
-    what it has read, and a file that shrinks under it is an error instead of a killed process.
+    Rows are read one by one with `preadv`, not through a memory map: the resident memory of a process does not
+    grow with what it has read, and a file that shrinks under it is an error instead of a killed process.
     A copy, in this process or another, opens the file anew.
     Raises OSError when the file cannot be opened or read, EOFError when it ends too soon.
     """
@@ -41,10 +38,12 @@ class PoolImages:
         out = np.empty((len(numbers), *self.shape[1:]), dtype=np.uint8)
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(self):
             raise IndexError(f"{self.path} has rows 0 to {len(self) - 1}; got {numbers.tolist()}")
-        target, size = memoryview(out.reshape(-1)), self._row_bytes
-        for first, places in _runs(numbers):
-            buffers = [target[place * size : (place + 1) * size] for place in places]
-            self._fill(buffers, self._offset + first * size)
+        target, size, handle = out.reshape(-1).data, self._row_bytes, self._handle
+        starts = range(0, out.nbytes, size)
+        for start, offset in zip(starts, (self._offset + numbers * size).tolist(), strict=True):
+            row = target[start : start + size]
+            if os.preadv(handle, [row], offset) < size:
+                self._fill(row, offset)
         return out
 
     def parts(self, rows: range | None = None, at_once: int = 1024) -> Iterator[npt.NDArray[np.uint8]]:
@@ -53,25 +52,11 @@ class PoolImages:
         for start in range(0, len(rows), at_once):
             yield self[np.array(rows[start : start + at_once])]
 
-    def _fill(self, buffers: Sequence[memoryview], offset: int) -> None:
-        """Read neighbouring rows into a buffer each."""
-        if os.preadv(self._handle, buffers, offset) == len(buffers) * self._row_bytes:
-            return
-        for buffer in buffers:  # a read may be short
-            done = 0
-            while done < len(buffer):
-                more = os.preadv(self._handle, [buffer[done:]], offset + done)
-                if not more:
-                    raise EOFError(f"{self.path} ends before byte {offset + len(buffer)}.")
-                done += more
-            offset += len(buffer)
-
-
-def _runs(rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, list[int]]]:
-    """(first row, places in `rows`) of the rows that follow one another on disk, in the order of the disk."""
-    order = np.argsort(rows, kind="stable")
-    ordered = rows[order]
-    places, cuts = order.tolist(), (np.flatnonzero(np.diff(ordered) != 1) + 1).tolist()
-    for start, end in zip([0, *cuts], [*cuts, len(rows)], strict=True):
-        for first in range(start, end, LONGEST_RUN):
-            yield int(ordered[first]), places[first : min(end, first + LONGEST_RUN)]
+    def _fill(self, row: memoryview, offset: int) -> None:
+        """Read on where a read was short."""
+        done = 0
+        while done < len(row):
+            more = os.preadv(self._handle, [row[done:]], offset + done)
+            if not more:
+                raise EOFError(f"{self.path} ends before byte {offset + len(row)}.")
+            done += more
