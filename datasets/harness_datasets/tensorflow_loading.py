@@ -12,4 +12,5 @@ def load_tensorflow() -> ModuleType:
 
     module: ModuleType = tf
     tf.config.set_visible_devices([], "GPU")
+    tf.get_logger().setLevel("ERROR")
     return module

