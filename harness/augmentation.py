@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from harness.errors import ConfigError
 from harness.parameters import check_fields, check_whole
-from harness.seeds import torch_seed
+from harness.seeds import counter_rng
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
+
+Floats = npt.NDArray[np.float32]
+Draws = npt.NDArray[np.float64]
+"""[n, ...]: numbers uniform on [0, 1), a row an image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +26,7 @@ class Augmentation:
 
     flip: mirror left and right with probability 1/2. crop: pad by so many pixels on each side (edges
     repeated) and cut out the image size at a random place; 0 for none. jitter: brightness, contrast and
-    saturation are each multiplied by a factor drawn uniformly from [1 - jitter, 1 + jitter].
+    saturation are each multiplied by a factor drawn uniformly from [1 - jitter, 1 + jitter).
     Raises ConfigError for values out of range.
     """
 
@@ -35,44 +41,53 @@ class Augmentation:
             raise ConfigError(f"Augmentation.jitter must be at least 0 and below 1; got {self.jitter!r}.")
 
 
-def augment(x: Tensor, augmentation: Augmentation, *, seed: int, stream: str) -> Tensor:
-    """Images [n, C, H, W], each changed in its own way; pure in (x, augmentation, seed, stream)."""
-    import torch
+def augment(x: Tensor, augmentation: Augmentation, *, ends: Floats, seed: int, stream: str) -> Tensor:
+    """Images [n, C, H, W], each changed in its own way; `x` stays as it is. Channels last in memory.
 
-    generator = torch.Generator().manual_seed(torch_seed(seed, f"augment/{stream}"))
-    if augmentation.crop:
-        x = _crop(x, augmentation.crop, generator)
-    if augmentation.flip:
-        mirrored = torch.rand(len(x), 1, 1, 1, generator=generator) < 0.5
-        x = torch.where(mirrored, x.flip(3), x)
-    if augmentation.jitter:
-        x = _jitter(x, augmentation.jitter, generator)
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-def _crop(x: Tensor, margin: int, generator: torch.Generator) -> Tensor:
-    import torch
-    import torch.nn.functional as F
-
-    n, _, height, width = x.shape
-    padded = F.pad(x, (margin,) * 4, mode="replicate")
-    top, left = torch.randint(0, 2 * margin + 1, (2, n, 1), generator=generator)
-    rows = (top + torch.arange(height))[:, :, None]
-    columns = (left + torch.arange(width))[:, None, :]
-    return padded[torch.arange(n)[:, None, None], :, rows, columns].permute(0, 3, 1, 2)
-
-
-def _jitter(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Brightness, contrast, saturation by factors of their own, within the range the images had.
-
-    The darkest value of `x` is its black: the scalings [0, 1] and [-1, 1] are treated alike.
+    Image k's is pure in (its pixels, k, augmentation, ends, seed, stream), and what one augmentation draws does
+    not depend on whether the others are on.
+    ends: black and white of each channel [2, C], see `pixels.scaled_ends`; jitter never leaves them.
     """
     import torch
 
-    low, high = x.min(), x.max()
-    factors = 1 + strength * (2 * torch.rand(3, len(x), 1, 1, 1, generator=generator) - 1)
-    x = low + (x - low) * factors[0]
-    middle = x.mean((1, 2, 3), keepdim=True)
-    x = middle + (x - middle) * factors[1]
-    grey = x.mean(1, keepdim=True)
-    return (grey + (x - grey) * factors[2]).clamp(low, high)
+    images: Floats = np.array(x.permute(0, 2, 3, 1).numpy(), order="C")
+    draws = counter_rng(seed, f"augment/{stream}", 0).random((len(images), 6))
+    if augmentation.crop:
+        images = _cropped(images, augmentation.crop, draws[:, :2])
+    if augmentation.flip:
+        mirrored = draws[:, 2] < 0.5
+        images[mirrored] = images[mirrored, :, ::-1]
+    if augmentation.jitter:
+        factors = 1 + augmentation.jitter * (2 * draws[:, 3:] - 1)
+        for image, own in zip(images, factors.astype(np.float32), strict=True):  # one at a time: it stays in cache
+            _jitter(image, own, ends)
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+def _cropped(images: Floats, margin: int, draws: Draws) -> Floats:
+    """Moved by -margin .. margin pixels up or down and to a side."""
+    height, width = images.shape[1:3]
+    padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin), (0, 0)), mode="edge")
+    places = (draws * (2 * margin + 1)).astype(np.int64).tolist()
+    for target, source, (top, left) in zip(images, padded, places, strict=True):
+        target[...] = source[top : top + height, left : left + width]
+    return images
+
+
+def _jitter(image: Floats, factors: Floats, ends: Floats) -> None:
+    """Brightness (from black), contrast (about the image's mean) and saturation (from grey), in place.
+
+    image: [H, W, C]; grey is the mean of its channels.
+    """
+    black, white = ends
+    brightness, contrast, saturation = factors
+    image -= black
+    image *= brightness
+    middle = image.mean(dtype=np.float64).astype(np.float32)
+    image *= contrast
+    image += black + (1 - contrast) * middle
+    if image.shape[2] > 1:
+        grey = image.mean(2, keepdims=True)
+        image *= saturation
+        image += (1 - saturation) * grey
+    np.clip(image, black, white, out=image)

@@ -34,8 +34,7 @@ def to_tensor(
     """
     out = torch.empty(len(pixels), images.size, images.size, images.channels)
     filled = out.numpy()
-    ends = np.broadcast_to(np.array([0, 255], np.uint8)[:, None, None, None], (2, 1, 1, pixels.shape[3]))
-    darkest, brightest = _levels(ends, images, mean, std)[:, 0, 0]
+    ends = scaled_ends(images, mean=mean, std=std)
     step = max(1, AT_ONCE // images.size**2)
     for start in range(0, len(pixels), step):
         part, target = pixels[start : start + step], filled[start : start + step]
@@ -44,13 +43,19 @@ def to_tensor(
             continue
         x = _levels(part, images, mean, std)
         if x.shape[1:3] != target.shape[1:3]:
-            x = _resized(x, images).clip(darkest, brightest)
+            x = _resized(x, images).clip(*ends[:, : x.shape[3]])
         if x.shape == target.shape:
             target[...] = x
         else:
             for channel in range(3):  # faster than one copy that repeats each value in turn
                 target[..., channel] = x[..., 0]
     return out.permute(0, 3, 1, 2)
+
+
+def scaled_ends(images: ImageSpec, *, mean: Sequence[float], std: Sequence[float]) -> Floats:
+    """Black and white as `to_tensor` scales them: float32 [2, channels]."""
+    black_white = np.repeat(np.array([0, 255], np.uint8), len(mean)).reshape(2, 1, 1, -1)
+    return np.broadcast_to(_levels(black_white, images, mean, std)[:, 0, 0], (2, images.channels))
 
 
 def _levels(

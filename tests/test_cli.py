@@ -91,8 +91,9 @@ def test_data_prepare_and_status(home: Path, capsys: pytest.CaptureFixture[str])
     capsys.readouterr()
     assert cli.main(["data", "status"]) == 0
     shown = capsys.readouterr().out
-    assert shown.count("ready") == 3
-    assert "3 pools in" in shown
+    assert shown.count("glyphs-") == 3
+    assert "DAMAGED" not in shown
+    assert "3 pools, " in shown
     assert cli.main(["data", "prepare", "digits", "--size", "16"]) == 0
     assert "10 classes, 1797 images" in capsys.readouterr().out
 

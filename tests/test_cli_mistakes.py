@@ -9,8 +9,7 @@ import pytest
 
 from command_line import listing, refused
 from experiments import TINY, write_tiny
-from harness import listing as listing_commands
-from harness import workflow
+from harness import data_listing, data_needs, workflow
 from harness.errors import DataError
 
 
@@ -164,7 +163,7 @@ def test_what_the_system_refuses_is_one_sentence(
     def forbidden(cache: Path) -> None:
         raise PermissionError(13, "Permission denied", str(cache))
 
-    monkeypatch.setattr(listing_commands.pools, "status", forbidden)
+    monkeypatch.setattr(data_listing, "status", forbidden)
     assert "Error: there: Permission denied. Check that" in refused(
         capsys, "data", "status", "--cache", "there"
     )
@@ -181,7 +180,7 @@ def test_a_plugin_without_defaults_is_one_sentence(
         steps: int
         name: str = "odd"
 
-    monkeypatch.setattr(listing_commands.plugins, "load", lambda _group, _name: Odd)
+    monkeypatch.setattr(data_needs.plugins, "load", lambda _group, _name: Odd)
     assert "has no default for 'steps', so it cannot be made from its name alone" in refused(capsys, *command)
 
 
@@ -199,4 +198,7 @@ def test_a_full_disk_is_a_mistake_of_the_user(home: Path, capsys: pytest.Capture
 
 
 def test_a_source_without_its_data_is_not_checked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "needs images_background.zip" in refused(capsys, "check", "source", "omniglot")
+    for word in ("source", "dataset"):
+        said = refused(capsys, "check", word, "omniglot")
+        assert "omniglot is not there: looked nowhere, because no folder was named" in said
+        assert "Fetch images_background.zip and images_evaluation.zip" in said

@@ -120,14 +120,14 @@ def test_the_tensor_is_channels_last_and_an_image_the_same_in_any_company(
     pixels = pictures(n, 28, 28, of_pool)
     given = pixels.copy()
     images = ImageSpec(size=size, channels=channels, scaling="signed", resize="bilinear")
-    x = to_tensor(pixels, images, mean=MEAN, std=STD)
+    x = to_tensor(pixels, images, mean=MEAN[:of_pool], std=STD[:of_pool])
     assert (x.shape, x.dtype) == ((n, channels, size, size), torch.float32)
     assert x.is_contiguous(memory_format=torch.channels_last)
     assert x.stride()[2:] == (channels * size, channels)
     for k in (0, n // 2, n - 1):
-        alone = to_tensor(pixels[k : k + 1], images, mean=MEAN, std=STD)
+        alone = to_tensor(pixels[k : k + 1], images, mean=MEAN[:of_pool], std=STD[:of_pool])
         assert torch.equal(alone, x[k : k + 1])
-    backwards = to_tensor(pixels[::-1], images, mean=MEAN, std=STD)  # not contiguous
+    backwards = to_tensor(pixels[::-1], images, mean=MEAN[:of_pool], std=STD[:of_pool])  # not contiguous
     assert torch.equal(backwards.flip(0), x)
     np.testing.assert_array_equal(pixels, given)
 

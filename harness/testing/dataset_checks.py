@@ -134,8 +134,9 @@ def _counts(subject: _Subject) -> str:
         different = [pair for pair in zip(announced, found, strict=False) if pair[0] != pair[1]]
         require(not different, f"{split}: announced and read differ, first {different[:1]}")
         require(len(announced) == len(found), f"{split}: {len(announced)} announced, {len(found)} read")
-        require(bool(found) and all(n for _, n in found), f"{split} has no class, or a class without images")
+        require(all(n for _, n in found), f"{split} has a class without images")
         total += sum(n for _, n in found)
+    require(total > 0, "no split has any class")
     return f"{total} images"
 
 
