@@ -59,7 +59,7 @@ def augment(x: Tensor, augmentation: Augmentation, *, ends: Floats, seed: int, s
         images[mirrored] = images[mirrored, :, ::-1]
     if augmentation.jitter:
         factors = 1 + augmentation.jitter * (2 * draws[:, 3:] - 1)
-        for image, own in zip(images, factors.astype(np.float32), strict=True):  # one at a time: it stays in cache
+        for image, own in zip(images, factors.astype(np.float32), strict=True):
             _jitter(image, own, ends)
     return torch.from_numpy(images).permute(0, 3, 1, 2)
 
@@ -75,19 +75,24 @@ def _cropped(images: Floats, margin: int, draws: Draws) -> Floats:
 
 
 def _jitter(image: Floats, factors: Floats, ends: Floats) -> None:
-    """Brightness (from black), contrast (about the image's mean) and saturation (from grey), in place.
+    """Brightness, contrast (about the image's mean) and saturation (about grey, the mean of the channels), in place.
 
-    image: [H, W, C]; grey is the mean of its channels.
+    All of them act on what is above black. image: [H, W, C].
     """
-    black, white = ends
+    pixels = image.reshape(-1, image.shape[2])
+    x = np.ascontiguousarray(pixels.T)  # [C, H * W]: no inner loop over three channels
+    black, white = ends[..., np.newaxis]
     brightness, contrast, saturation = factors
-    image -= black
-    image *= brightness
-    middle = image.mean(dtype=np.float64).astype(np.float32)
-    image *= contrast
-    image += black + (1 - contrast) * middle
-    if image.shape[2] > 1:
-        grey = image.mean(2, keepdims=True)
-        image *= saturation
-        image += (1 - saturation) * grey
-    np.clip(image, black, white, out=image)
+    x -= black
+    x *= brightness
+    middle = x.mean()
+    x *= contrast
+    x += (1 - contrast) * middle
+    if len(x) > 1:
+        grey = x.mean(0)
+        x *= saturation
+        x += (1 - saturation) * grey
+    x += black
+    np.clip(x, black, white, out=x)
+    for channel, values in enumerate(x):
+        pixels[:, channel] = values

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from harness.augmentation import Augmentation, augment
 from harness.episode import Episode, Shape, Task
-from harness.pixels import to_tensor
+from harness.pixels import scaled_ends, to_tensor
 from harness.pools import Pool
 from harness.sampling import IntArray
 from harness.seeds import counter_rng
@@ -72,7 +72,8 @@ class SourceSequence:
         x = to_tensor(pool.images[rows], self._images, mean=pool.mean, std=pool.std)
         if self._augmentation is None:
             return x
-        return augment(x, self._augmentation, seed=self._seed, stream=f"{self._stream}/{part}")
+        ends = scaled_ends(self._images, mean=pool.mean, std=pool.std)
+        return augment(x, self._augmentation, ends=ends, seed=self._seed, stream=f"{self._stream}/{part}")
 
 
 class MixedSequence:
