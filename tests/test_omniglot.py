@@ -15,6 +15,7 @@ from harness_datasets import omniglot_characters, omniglot_original
 from harness_datasets.meta_dataset_spec import read_spec
 from harness_datasets.omniglot import Omniglot
 from harness_datasets.omniglot_characters import VALIDATION_ALPHABETS, characters, part_of
+from harness_datasets.records_writing import bi_level_spec, write_records
 
 SMALL = {
     "images_background": {"Greek": 2, "Tagalog": 1, "Latin": 1},
@@ -65,6 +66,29 @@ def small(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
         monkeypatch.setattr(module, "ALPHABETS", SMALL)
     monkeypatch.setattr(Omniglot, "native_size", 21)
     return small_files()
+
+
+def write_recorded(folder: Path, files: dict[str, bytes], drawings: int = 20) -> None:
+    """The same drawings as Meta-Dataset's converter writes them: by alphabet, in its split, with bright ink."""
+    groups: dict[str, dict[str, list[str]]] = {}
+    images, names = [], []
+    for split in ("train", "valid", "test"):
+        groups[split] = {}
+        for character in characters("lake", split):
+            alphabet, _, number = character.partition("/")
+            names.append(f"{alphabet}-{number}")
+            groups[split].setdefault(alphabet, []).append(names[-1])
+            paths = sorted(name for name in files if f"/{character}/" in name)
+            images.append([inverted(files[path]) for path in paths[:drawings]])
+    spec = bi_level_spec("omniglot", groups, [drawings] * len(names))
+    write_records(folder, spec, enumerate(images))
+
+
+def inverted(png: bytes) -> bytes:
+    out = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        Image.fromarray(255 - np.asarray(image.convert("L"))).save(out, "PNG")
+    return out.getvalue()
 
 
 def read_all(dataset: Omniglot, folder: Path) -> dict[str, Any]:
@@ -199,6 +223,57 @@ def test_rotations_are_four_classes_of_one_split(tmp_path: Path, small: dict[str
         for turn, degrees in enumerate(("000", "090", "180", "270")):
             for image, other in zip(images, turned[f"{name}/rot{degrees}"], strict=True):
                 np.testing.assert_array_equal(np.rot90(image, turn), other)
+
+
+@pytest.mark.parametrize("split", ["shuffled", "lake"])
+@pytest.mark.parametrize("rotations", [False, True])
+def test_records_and_archives_are_the_same_source(
+    split: str, rotations: bool, tmp_path: Path, small: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(omniglot_characters, "SHUFFLED_TRAIN", 2)
+    monkeypatch.setattr(omniglot_characters, "SHUFFLED_VALID", 2)
+    write_archives(tmp_path / "original", small)
+    write_recorded(tmp_path / "records" / "omniglot", small)
+    original, records = (
+        Omniglot(split=split, rotations=rotations, route=route) for route in ("original", "records")
+    )
+    one, other = read_all(original, tmp_path / "original"), read_all(records, tmp_path / "records")
+    for part in original.splits:
+        assert original.class_sizes(part, tmp_path / "original") == records.class_sizes(
+            part, tmp_path / "records"
+        )
+        assert original.class_groups(part, tmp_path / "original") == records.class_groups(
+            part, tmp_path / "records"
+        )
+        if split == "shuffled":
+            assert len(one[part]) == (8 if rotations else 2)
+        for (name, images), (twin, others) in zip(one[part], other[part], strict=True):
+            assert name == twin
+            np.testing.assert_array_equal(images, others)
+
+
+def test_records_are_preferred_and_found_beside_the_original(tmp_path: Path, small: dict[str, bytes]) -> None:
+    write_archives(tmp_path / "omniglot", small)
+    original = Omniglot(split="lake").fingerprint(tmp_path)
+    assert original.startswith("omniglot-")
+    write_recorded(tmp_path / "records" / "omniglot", small)
+    assert Omniglot(split="lake").fingerprint(tmp_path).startswith("records-")
+    assert Omniglot(split="lake", route="original").fingerprint(tmp_path) == original
+
+
+def test_records_without_all_characters_or_drawings_are_refused(
+    tmp_path: Path, small: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_recorded(tmp_path / "fewer" / "omniglot", small, drawings=19)
+    with pytest.raises(
+        DataError, match=r"lack 3 of the 3 characters of its train split, or some of their 20"
+    ):
+        Omniglot(split="lake").class_sizes("train", tmp_path / "fewer")
+    write_recorded(tmp_path / "omniglot", small)
+    more = {**SMALL, "images_evaluation": {"ULOG": 3}}
+    monkeypatch.setattr(omniglot_characters, "ALPHABETS", more)
+    with pytest.raises(DataError, match=r"lack 1 of the 3 characters of its test split.*'ULOG/character03'"):
+        Omniglot(split="lake").class_sizes("test", tmp_path)
 
 
 def test_missing_data_says_where_it_looked_and_what_to_do(tmp_path: Path, small: dict[str, bytes]) -> None:
