@@ -148,8 +148,8 @@ def ensure_pool(
     """The pool of `split` for images of that kind, prepared first when it is not there or is damaged.
 
     A part of a class at a time is in memory. Of several processes that want the same pool, one prepares it and
-    the others wait, after calling `on_wait` with its key. An interrupted preparation is carried on from the last whole class by the next call; an
-    error leaves nothing.
+    the others wait, after calling `on_wait` with its key. An interrupted preparation is carried on from the last
+    whole class by the next call; an error leaves nothing.
 
     Raises DataError when the raw data is missing, damaged, or is not what `source_spec` or
     `dataset.class_sizes` says; WorkspaceError when the cache cannot be written or the disk is full.
