@@ -105,12 +105,12 @@ def _routes(dataset: Dataset) -> dict[str, Any]:
 
 
 def _found(dataset: Dataset, data_dir: Path | None) -> tuple[str, ...]:
-    """(route, place) of the first form that is there; (what is wrong,) for a damaged one; empty for none."""
+    """(route, place) of the first form that is there; (what is wrong,) for an unreadable one; empty for none."""
     for route, find in _routes(dataset).items() if data_dir is not None else ():
         try:
             raw = find(data_dir)
         except DataError:
-            return (f"{route}, damaged",)
+            return (f"{route}: not readable",)
         if raw is not None:
             return route, str(raw.location)
     return ()
