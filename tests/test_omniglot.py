@@ -3,6 +3,7 @@
 import hashlib
 import io
 import zipfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,15 @@ import pytest
 from PIL import Image
 
 from harness.errors import ConfigError, DataError, MissingDataError
-from harness_datasets import omniglot_characters, omniglot_original
+from harness_datasets import omniglot_characters, omniglot_original, records
 from harness_datasets.meta_dataset_spec import read_spec
 from harness_datasets.omniglot import Omniglot
 from harness_datasets.omniglot_characters import VALIDATION_ALPHABETS, characters, part_of
+from harness_datasets.raw_archives import Opener
+from harness_datasets.raw_files import RawFolder
 from harness_datasets.records_writing import bi_level_spec, write_records
+from harness_datasets.tfrecord_file import on_disk
+from packing import pack
 
 SMALL = {
     "images_background": {"Greek": 2, "Tagalog": 1, "Latin": 1},
@@ -250,6 +255,33 @@ def test_records_and_archives_are_the_same_source(
         for (name, images), (twin, others) in zip(one[part], other[part], strict=True):
             assert name == twin
             np.testing.assert_array_equal(images, others)
+
+
+@pytest.mark.parametrize("form", ["folder", "zip", "tar.gz"])
+def test_an_archive_of_records_is_opened_once_and_each_character_read_once(
+    form: str, tmp_path: Path, small: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_recorded(tmp_path / "tree" / "omniglot", small)
+    files = {
+        f"omniglot/{path.name}": path.read_bytes() for path in (tmp_path / "tree" / "omniglot").iterdir()
+    }
+    pack(tmp_path / "packed", "omniglot", files, form)
+    write_archives(tmp_path / "original", small)
+    seen: list[tuple[object, str]] = []
+
+    def noted(raw: RawFolder, opened: Opener, path: str) -> AbstractContextManager[str]:
+        seen.append((opened, path))
+        return on_disk(raw, opened, path)
+
+    monkeypatch.setattr(records, "on_disk", noted)
+    limited = Omniglot(split="lake", rotations=True, max_images_per_class=7)
+    read, expected = read_all(limited, tmp_path / "packed"), read_all(limited, tmp_path / "original")
+    for split, classes in expected.items():
+        assert [name for name, _ in read[split]] == [name for name, _ in classes]
+        for (_, one), (_, other) in zip(read[split], classes, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert len(seen) == len({path for _, path in seen}) == 6
+    assert len({opened for opened, _ in seen}) == 3  # one a split
 
 
 def test_records_are_preferred_and_found_beside_the_original(tmp_path: Path, small: dict[str, bytes]) -> None:

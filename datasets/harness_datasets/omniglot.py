@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -11,7 +13,7 @@ import numpy as np
 from harness.dataset import SUPERCLASSES, ClassGroups, ClassImages
 from harness.errors import DataError
 from harness.parameters import check_choice
-from harness_datasets.image_files import Pixels
+from harness_datasets.image_files import Pixels, in_parts
 from harness_datasets.meta_dataset_source import MetaDatasetSource
 from harness_datasets.omniglot_characters import DRAWINGS, SPLITTERS, characters
 from harness_datasets.omniglot_original import find_drawings
@@ -176,14 +178,21 @@ class RecordedDrawings:
         return wanted
 
     def read(self, wanted: Sequence[tuple[str, Rows]]) -> Iterator[tuple[int, Pixels]]:
-        """The wanted drawings, in parts."""
-        spec = self.records.spec
-        splits = {name: split for split in spec.ids for name in spec.class_names(split)}
-        names = {_character(name): name for name in splits}
+        """The wanted drawings, in parts; a character is read once however often it is wanted.
+
+        Its uses must come right after one another, as those of its turned versions do.
+        """
+        names = {_character(name): name for name in self.records.spec.names.values()}
+        uses: dict[str, list[tuple[int, Rows]]] = {}
         for place, (character, rows) in enumerate(wanted):
-            name = names[character]
-            for _, images in self.records.read(splits[name], {name: rows}):
-                yield place, images
+            uses.setdefault(names[character], []).append((place, rows))
+        chosen = {name: np.unique(np.concatenate([rows for _, rows in of])) for name, of in uses.items()}
+        for name, parts in groupby(self.records.read_classes(chosen), key=itemgetter(0)):
+            found = (image for _, part in parts for image in part)
+            images = dict(zip(chosen[name].tolist(), found, strict=True))
+            for place, rows in uses[name]:
+                for _, drawings in in_parts(name, (images[row] for row in rows.tolist())):
+                    yield place, drawings
 
 
 def _find_recorded(data_dir: Path) -> RecordedDrawings | None:

@@ -73,13 +73,17 @@ class Records:
         """Omniglot's alphabets, the nodes of ImageNet's graph; None for the flat sources."""
         return self.spec.class_groups(split)
 
-    def read(self, split: str, wanted: Mapping[str, Rows]) -> Iterator[ClassImages]:
+    def read(self, split: str, wanted: Mapping[str, Rows]) -> Iterator[ClassImages]:  # noqa: ARG002
         """Yield the wanted images of each class; every record of its file is checked, wanted or not.
 
         Raises DataError for a record that is damaged, has another label or holds no image, naming file, class
         and record, and for a file with another number of records than the specification says.
         """
-        ids = dict(zip(self.spec.class_names(split), self.spec.class_ids(split), strict=True))
+        yield from self.read_classes(wanted)
+
+    def read_classes(self, wanted: Mapping[str, Rows]) -> Iterator[ClassImages]:
+        """As `read`, with classes of any splits, whose names all differ; an archive is opened once for them all."""
+        ids = {name: class_id for class_id, name in self.spec.names.items()}
         with self.raw.opener() as opened:
             for name, rows in wanted.items():
                 yield from in_parts(name, self._images(opened, name, ids[name], rows))
