@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from harness_datasets.meta_dataset_source import MetaDatasetSource
 from harness_datasets.source import Find
+from harness_datasets.tfds_catalogue import find_tfds_ilsvrc_2012
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,12 +18,13 @@ class ILSVRC2012(MetaDatasetSource):
     channels: ClassVar[int] = 3
     licence: ClassVar[str] = "ImageNet's terms of access: research and education only"
     how_to_get: ClassVar[str] = (
-        "Ask for ILSVRC 2012 at image-net.org and convert it with the scripts of google-research/meta-dataset."
+        "Ask for ILSVRC 2012 at image-net.org, and convert it with the scripts of google-research/meta-dataset or "
+        "prepare it with tensorflow-datasets as imagenet2012."
     )
     official_name: ClassVar[str] = "ilsvrc_2012"
     official_classes: ClassVar[Mapping[str, int]] = {"train": 712, "valid": 158, "test": 130}
     official_images: ClassVar[int] = 1_280_764
 
     def other_routes(self) -> Mapping[str, Find]:
-        """None: the class graph is in the records only."""
-        return {}
+        """TFDS's `imagenet2012`, with the class graph where Meta-Dataset's specification is there too."""
+        return {"tfds": find_tfds_ilsvrc_2012}

@@ -184,15 +184,17 @@ def paint_doodle(t: Vector, rng: np.random.Generator) -> Image.Image:
     """A few strokes, drawn in seconds: rings, polygons, zigzags, spirals and lines, from large to small."""
     image = Image.new("L", (CANVAS, CANVAS))
     pen = ImageDraw.Draw(image)
-    turn = rng.normal(0, 0.12)
+    tilt = rng.normal(0, 0.25)
+    tilted = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
+    scale, shift = rng.uniform(0.65, 1.05), rng.normal(0, 6, 2)
     for k in range(2 + int(2.99 * t[0])):
         u = t[1 + 5 * k : 6 + 5 * k]
-        reach = (34 if k == 0 else 16) * (0.6 + 0.5 * u[4]) * rng.uniform(0.85, 1.1)
-        path = reach * _stroke(u) * (1.0, 0.5 + 0.6 * u[3]) + rng.normal(0, 0.6, (1, 2))
-        away = 0.0 if k == 0 else 26.0
-        angle = 2 * np.pi * u[1] + turn
-        path = path + away * np.array([np.cos(angle), np.sin(angle)]) + rng.normal(0, 2, 2)
-        path = path + rng.normal(0, 1.0, path.shape)
+        reach = (34 if k == 0 else 16) * (0.6 + 0.5 * u[4]) * rng.uniform(0.7, 1.2, 2)
+        path = reach * _stroke(u) * (1.0, 0.5 + 0.6 * u[3])
+        away = 0.0 if k == 0 else 26.0 * rng.uniform(0.7, 1.2)
+        angle = 2 * np.pi * u[1] + rng.normal(0, 0.2)
+        path = path + away * np.array([np.cos(angle), np.sin(angle)]) + rng.normal(0, 1.5, path.shape)
+        path = scale * path @ tilted + shift
         pen.line(_at([(float(x), float(y)) for x, y in path]), fill=255, width=4, joint="curve")
     return image
 

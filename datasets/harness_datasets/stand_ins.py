@@ -23,7 +23,7 @@ from harness_datasets.records import SPEC, STAND_IN
 from harness_datasets.records_writing import bi_level_spec, flat_spec, hierarchical_spec, write_records
 from harness_datasets.stand_in_pictures import TRAITS, Paint, Vector
 
-VERSION = 2
+VERSION = 3
 """Raised whenever other pictures or classes are drawn."""
 
 FEWEST, MOST = 20, 30
