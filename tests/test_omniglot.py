@@ -3,7 +3,6 @@
 import hashlib
 import io
 import zipfile
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,95 +11,22 @@ import pytest
 from PIL import Image
 
 from harness.errors import ConfigError, DataError, MissingDataError
-from harness_datasets import omniglot_characters, omniglot_original, records
 from harness_datasets.meta_dataset_spec import read_spec
 from harness_datasets.omniglot import Omniglot
 from harness_datasets.omniglot_characters import VALIDATION_ALPHABETS, characters, part_of
-from harness_datasets.raw_archives import Opener
-from harness_datasets.raw_files import RawFolder
-from harness_datasets.records_writing import bi_level_spec, write_records
-from harness_datasets.tfrecord_file import on_disk
-from packing import pack
-
-SMALL = {
-    "images_background": {"Greek": 2, "Tagalog": 1, "Latin": 1},
-    "images_evaluation": {"ULOG": 2},
-}
-
-
-def drawing(number: int) -> bytes:
-    """A PNG as in the archives: 1 bit, black ink on white; the ink depends on `number`."""
-    pixels = np.full((21, 21), 255, np.uint8)
-    pixels[2:6, 3 + number % 12 : 8 + number % 12] = 0
-    pixels[10 : 12 + number // 12 % 8, 4:9] = 0
-    out = io.BytesIO()
-    Image.fromarray(pixels).convert("1").save(out, "PNG")
-    return out.getvalue()
-
-
-def small_files() -> dict[str, bytes]:
-    names = [
-        f"{part}/{alphabet}/character{number:02}/{1000 + number}_{k:02}.png"
-        for part, alphabets in SMALL.items()
-        for alphabet, size in alphabets.items()
-        for number in range(1, size + 1)
-        for k in range(1, 21)
-    ]
-    return {name: drawing(i) for i, name in enumerate(names)}
-
-
-def write_tree(folder: Path, files: dict[str, bytes]) -> None:
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-
-
-def write_archives(folder: Path, files: dict[str, bytes]) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for part in SMALL:
-        with zipfile.ZipFile(folder / f"{part}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-            # Not in sorted order, to see that the order of an archive does not matter.
-            for name in reversed([name for name in files if name.startswith(part)]):
-                archive.writestr(name, files[name])
+from omniglot_files import (
+    drawing,
+    make_small,
+    read_all,
+    small_files,
+    write_archives,
+    write_tree,
+)
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    """A published Omniglot of six characters."""
-    for module in (omniglot_characters, omniglot_original):
-        monkeypatch.setattr(module, "ALPHABETS", SMALL)
-    monkeypatch.setattr(Omniglot, "native_size", 21)
-    return small_files()
-
-
-def write_recorded(folder: Path, files: dict[str, bytes], drawings: int = 20) -> None:
-    """The same drawings as Meta-Dataset's converter writes them: by alphabet, in its split, with bright ink."""
-    groups: dict[str, dict[str, list[str]]] = {}
-    images, names = [], []
-    for split in ("train", "valid", "test"):
-        groups[split] = {}
-        for character in characters("lake", split):
-            alphabet, _, number = character.partition("/")
-            names.append(f"{alphabet}-{number}")
-            groups[split].setdefault(alphabet, []).append(names[-1])
-            paths = sorted(name for name in files if f"/{character}/" in name)
-            images.append([inverted(files[path]) for path in paths[:drawings]])
-    spec = bi_level_spec("omniglot", groups, [drawings] * len(names))
-    write_records(folder, spec, enumerate(images))
-
-
-def inverted(png: bytes) -> bytes:
-    out = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
-        Image.fromarray(255 - np.asarray(image.convert("L"))).save(out, "PNG")
-    return out.getvalue()
-
-
-def read_all(dataset: Omniglot, folder: Path) -> dict[str, Any]:
-    return {
-        split: list(dataset.read(split, list(dataset.class_sizes(split, folder)), folder))
-        for split in dataset.splits
-    }
+    return make_small(monkeypatch)
 
 
 @pytest.mark.parametrize(("split", "sizes"), [("shuffled", (1100, 100, 423)), ("lake", (883, 81, 659))])
@@ -228,84 +154,6 @@ def test_rotations_are_four_classes_of_one_split(tmp_path: Path, small: dict[str
         for turn, degrees in enumerate(("000", "090", "180", "270")):
             for image, other in zip(images, turned[f"{name}/rot{degrees}"], strict=True):
                 np.testing.assert_array_equal(np.rot90(image, turn), other)
-
-
-@pytest.mark.parametrize("split", ["shuffled", "lake"])
-@pytest.mark.parametrize("rotations", [False, True])
-def test_records_and_archives_are_the_same_source(
-    split: str, rotations: bool, tmp_path: Path, small: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(omniglot_characters, "SHUFFLED_TRAIN", 2)
-    monkeypatch.setattr(omniglot_characters, "SHUFFLED_VALID", 2)
-    write_archives(tmp_path / "original", small)
-    write_recorded(tmp_path / "records" / "omniglot", small)
-    original, records = (
-        Omniglot(split=split, rotations=rotations, route=route) for route in ("original", "records")
-    )
-    one, other = read_all(original, tmp_path / "original"), read_all(records, tmp_path / "records")
-    for part in original.splits:
-        assert original.class_sizes(part, tmp_path / "original") == records.class_sizes(
-            part, tmp_path / "records"
-        )
-        assert original.class_groups(part, tmp_path / "original") == records.class_groups(
-            part, tmp_path / "records"
-        )
-        if split == "shuffled":
-            assert len(one[part]) == (8 if rotations else 2)
-        for (name, images), (twin, others) in zip(one[part], other[part], strict=True):
-            assert name == twin
-            np.testing.assert_array_equal(images, others)
-
-
-@pytest.mark.parametrize("form", ["folder", "zip", "tar.gz"])
-def test_an_archive_of_records_is_opened_once_and_each_character_read_once(
-    form: str, tmp_path: Path, small: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_recorded(tmp_path / "tree" / "omniglot", small)
-    files = {
-        f"omniglot/{path.name}": path.read_bytes() for path in (tmp_path / "tree" / "omniglot").iterdir()
-    }
-    pack(tmp_path / "packed", "omniglot", files, form)
-    write_archives(tmp_path / "original", small)
-    seen: list[tuple[object, str]] = []
-
-    def noted(raw: RawFolder, opened: Opener, path: str) -> AbstractContextManager[str]:
-        seen.append((opened, path))
-        return on_disk(raw, opened, path)
-
-    monkeypatch.setattr(records, "on_disk", noted)
-    limited = Omniglot(split="lake", rotations=True, max_images_per_class=7)
-    read, expected = read_all(limited, tmp_path / "packed"), read_all(limited, tmp_path / "original")
-    for split, classes in expected.items():
-        assert [name for name, _ in read[split]] == [name for name, _ in classes]
-        for (_, one), (_, other) in zip(read[split], classes, strict=True):
-            np.testing.assert_array_equal(one, other)
-    assert len(seen) == len({path for _, path in seen}) == 6
-    assert len({opened for opened, _ in seen}) == 3  # one a split
-
-
-def test_records_are_preferred_and_found_beside_the_original(tmp_path: Path, small: dict[str, bytes]) -> None:
-    write_archives(tmp_path / "omniglot", small)
-    original = Omniglot(split="lake").fingerprint(tmp_path)
-    assert original.startswith("omniglot-")
-    write_recorded(tmp_path / "records" / "omniglot", small)
-    assert Omniglot(split="lake").fingerprint(tmp_path).startswith("records-")
-    assert Omniglot(split="lake", route="original").fingerprint(tmp_path) == original
-
-
-def test_records_without_all_characters_or_drawings_are_refused(
-    tmp_path: Path, small: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_recorded(tmp_path / "fewer" / "omniglot", small, drawings=19)
-    with pytest.raises(
-        DataError, match=r"lack 3 of the 3 characters of its train split, or some of their 20"
-    ):
-        Omniglot(split="lake").class_sizes("train", tmp_path / "fewer")
-    write_recorded(tmp_path / "omniglot", small)
-    more = {**SMALL, "images_evaluation": {"ULOG": 3}}
-    monkeypatch.setattr(omniglot_characters, "ALPHABETS", more)
-    with pytest.raises(DataError, match=r"lack 1 of the 3 characters of its test split.*'ULOG/character03'"):
-        Omniglot(split="lake").class_sizes("test", tmp_path)
 
 
 def test_missing_data_says_where_it_looked_and_what_to_do(tmp_path: Path, small: dict[str, bytes]) -> None:

@@ -19,6 +19,7 @@ from harness_datasets.omniglot_characters import DRAWINGS, SPLITTERS, characters
 from harness_datasets.omniglot_original import find_drawings
 from harness_datasets.records import Records, find_records
 from harness_datasets.source import Find, Rows
+from harness_datasets.tfds_catalogue import find_tfds_omniglot
 
 ROTATIONS = (0, 90, 180, 270)
 
@@ -74,15 +75,18 @@ class Omniglot(MetaDatasetSource):
         check_choice("Omniglot.split", self.split, tuple(SPLITTERS))
 
     def routes(self) -> Mapping[str, Find]:
-        """Meta-Dataset's records, then the original archives; each split as this source says."""
+        """Meta-Dataset's records, then the other forms; each split as this source says."""
         return {
             "records": partial(self._split_up, _find_recorded),
             **self.other_routes(),
         }
 
     def other_routes(self) -> Mapping[str, Find]:
-        """The original archives or folders."""
-        return {"original": partial(self._split_up, find_drawings)}
+        """The original archives or folders, and TFDS's `omniglot`."""
+        return {
+            "original": partial(self._split_up, find_drawings),
+            "tfds": partial(self._split_up, find_tfds_omniglot),
+        }
 
     def _split_up(self, find: Callable[[Path], Drawings | None], data_dir: Path) -> "SplitDrawings | None":
         drawings = find(data_dir)
