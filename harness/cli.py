@@ -229,11 +229,12 @@ def prepare(download: bool, manual_dir: Path | None, **options: Any) -> None:
 @click.option(
     "--out", type=PATH, default=Path("data_check"), show_default=True, help="Folder of the summary."
 )
-def verify(out: Path, **options: Any) -> int:
+@click.option("--sheets/--no-sheets", default=True, show_default=True, help="Draw contact sheets.")
+def verify(out: Path, sheets: bool, **options: Any) -> int:
     """Read every pixel of prepared pools, compare them with the raw data, and draw contact sheets."""
     from harness import data_checking
 
-    return data_checking.verify(_data_request(options), out, _console())
+    return data_checking.verify(_data_request(options), out, _console(), sheets=sheets)
 
 
 def _data_request(options: dict[str, Any]) -> DataRequest:

@@ -69,17 +69,19 @@ def download(request: DataRequest, manual_dir: Path | None, console: Console) ->
             fetch(request.data_dir, manual_dir)
 
 
-def verify(request: DataRequest, out: Path, console: Console) -> int:
+def verify(request: DataRequest, out: Path, console: Console, *, sheets: bool = True) -> int:
     """Check the pools asked for, and write a summary and contact sheets into `out`; 1 when something is wrong.
+
+    sheets: whether to draw contact sheets; images that must not be passed on are better left out.
 
     Raises as `pool_needs` does.
     """
     findings = [_verified(need, request) for need in pool_needs(request)]
     make_folder(out)
     for finding in findings:
-        if finding.pool is not None:
+        if finding.pool is not None and sheets:
             draw_contact_sheet(finding.pool, out / _sheet(finding))
-    write_text(out / "report.md", _summary(findings))
+    write_text(out / "report.md", _summary(findings, sheets))
     table = Table(box=None, header_style="bold")
     for column in ("pool", "classes", "images", "found"):
         table.add_column(column, overflow="fold", justify="left" if column in ("pool", "found") else "right")
@@ -92,7 +94,11 @@ def verify(request: DataRequest, out: Path, console: Console) -> int:
         remark = f"; {escape(finding.remark)}" if finding.remark else ""
         table.add_row(finding.where, *_sizes(finding), verdict + remark)
     console.print(table)
-    console.print(f"Contact sheets and summary: {out}", highlight=False, soft_wrap=True)
+    for sentence in _short_of_images(findings):
+        console.print(sentence, highlight=False, soft_wrap=True)
+    console.print(
+        f"{'Contact sheets and summary' if sheets else 'Summary'}: {out}", highlight=False, soft_wrap=True
+    )
     return 1 if any(finding.problems for finding in findings) else 0
 
 
@@ -111,11 +117,11 @@ def _verified(need: PoolNeed, request: DataRequest) -> Finding:
     except DataError:
         remark = "the raw data is not there to compare with"
     official = getattr(need.dataset, "official_classes", {}).get(need.split)
-    if official is not None and official != len(pool.class_names):
-        remark += (
-            f"; {len(pool.class_names)} of {official} published classes: numbers measured on it are not comparable "
-            "with published ones"
-        )
+    found_classes = len(pool.class_names)
+    if official is not None and found_classes != official:
+        subset = f"{found_classes} of {official} published classes: numbers measured on it are not comparable"
+        other = f"another class split than the published one, which has {official} classes"
+        remark += f"; {subset if found_classes < official else other}"
     return Finding(need=need, pool=pool, problems=tuple(problems), remark=remark)
 
 
@@ -134,17 +140,25 @@ def _route(need: PoolNeed, request: DataRequest) -> str:
     find = getattr(need.dataset, "find", None)
     if not callable(find) or request.raw is None:
         return "itself"
-    raw = find(request.raw)
+    place, wanted = find(request.raw).location.name, need.dataset.route  # type: ignore[attr-defined]
     routes = need.dataset.routes()  # type: ignore[attr-defined]
-    name = next((name for name, look in routes.items() if _same(look, request.raw, raw)), "raw data")
-    return f"{raw.location.name} ({name})"
+    there = (name for name, look in routes.items() if name == wanted or look(request.raw) is not None)
+    return f"{place} ({wanted if wanted in routes else next(there)})"
 
 
-def _same(look: object, place: Path, raw: object) -> bool:
-    try:
-        return bool(look(place) == raw)  # type: ignore[operator]
-    except DataError:
-        return False
+def _short_of_images(findings: Sequence[Finding]) -> list[str]:
+    """One sentence for each source that has fewer images than were published, where all its splits are there."""
+    said = []
+    for name in dict.fromkeys(finding.need.source.name for finding in findings):
+        own = [finding for finding in findings if finding.need.source.name == name]
+        published = getattr(own[0].need.dataset, "official_images", None)
+        found = sum(len(finding.pool.images) for finding in own if finding.pool is not None)
+        if published is not None and found < published:
+            said.append(
+                f"{name}: {found:,} of {published:,} published images, a subset; numbers measured on it are not "
+                "comparable with published ones."
+            )
+    return said
 
 
 def _sizes(finding: Finding) -> tuple[str, str]:
@@ -157,7 +171,7 @@ def _sheet(finding: Finding) -> str:
     return f"{finding.where.replace('/', '-')}.png"
 
 
-def _summary(findings: Sequence[Finding]) -> str:
+def _summary(findings: Sequence[Finding], sheets: bool) -> str:
     """The findings as Markdown, without the places of this machine."""
     lines = [
         "# Prepared pools, checked",
@@ -181,9 +195,10 @@ def _summary(findings: Sequence[Finding]) -> str:
             f"| {finding.where} | {len(pool.class_names)} | {len(pool.images)} | {sizes} | {pixels} | "
             f"{pool.sha256[:12]} | {pool.fingerprint} | {found} |"
         )
-    sheets = [
+    lines += ["", *[f"- {sentence}" for sentence in _short_of_images(findings)]]
+    pictures = [
         f"![{finding.where}: some images of some classes]({_sheet(finding)})"
         for finding in findings
-        if finding.pool is not None
+        if finding.pool is not None and sheets
     ]
-    return "\n".join([*lines, "", *[line for sheet in sheets for line in (sheet, "")]])
+    return "\n".join([*lines, "", *[line for picture in pictures for line in (picture, "")]]).rstrip() + "\n"

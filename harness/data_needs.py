@@ -18,7 +18,7 @@ from harness.errors import (
     named_choices,
 )
 from harness.experiment import Experiment, Images
-from harness.plan import PoolNeed, image_spec
+from harness.plan import PoolNeed, image_spec, plan
 from harness.planned_sources import PlannedSources, datasets_of, episodes_of
 from harness.spec import ImageSpec
 
@@ -137,9 +137,13 @@ def _of_experiment(
         raise ConfigError(
             f"{name} has no source {request.only!r}.{did_you_mean(request.only, names)} It has {named_choices(names)}."
         )
+    if request.only is None:
+        for need in plan(experiment, data_dir=request.raw, cache=request.cache).pools:
+            yield need.dataset, need.split, need.images
+        return
     images = image_spec(experiment)
     for dataset, split, _, _ in episodes_of(experiment):
-        if request.only in (None, dataset.name) and split in dataset.splits:
+        if dataset.name == request.only and split in dataset.splits:
             yield dataset, split, images
 
 
