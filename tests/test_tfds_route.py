@@ -123,6 +123,7 @@ def test_images_keep_their_size_and_colours_and_turn_grey_or_over_where_asked(da
 def test_parts_of_a_class_are_bounded(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness_datasets.image_files.PART_BYTES", 5 * 8 * 9 * 3)
     monkeypatch.setattr(tfds_shards, "BATCH_BYTES", 300)
+    monkeypatch.setattr(tfds_shards, "COPY_BYTES", 300)
     monkeypatch.setattr(tfds_shards, "OPEN_SHARDS", 1)
     found = find(data)
     parts = [part for _, part in found.read("train", {"0": np.arange(EACH + 4)})]
@@ -261,6 +262,36 @@ def test_a_damaged_record_is_found_in_the_pass_and_when_it_is_read(data: Path) -
     tfds_index.label_index.cache_clear()
     with pytest.raises(DataError, match=rf"{victim.name} is truncated or damaged"):
         find(data).class_sizes("train")
+
+
+def test_a_record_whose_length_is_damaged_is_found_when_it_is_read(tmp_path: Path) -> None:
+    where = prepare_drawn(tmp_path, {"train": mixed(2, 9)}, file_format="tfrecord", shards=1)
+    found = find(tmp_path, parts=("train",), split_classes=lambda names: {"test": names})
+    assert found.class_sizes("test") == {"0": 9, "1": 9}
+    (shard,) = where.glob("drawings-train*")
+    for place in (0, 5, 9):
+        content = bytearray(shard.read_bytes())
+        content[place] ^= 0xFF
+        shard.write_bytes(content)
+        with pytest.raises(DataError, match=f"{shard.name} is truncated or damaged"):
+            read(found, "test", {name: range(9) for name in ("0", "1")})
+        content[place] ^= 0xFF
+        shard.write_bytes(content)
+    assert len(read(found, "test", {"0": range(9)})["0"]) == 9
+
+
+def test_an_image_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    from tfds_data import png, write_as
+
+    records = [(png(drawn(k, 0)) if k != 1 else b"no image", k, "") for k in range(47)]
+    where = write_as(tmp_path, "dtd", {"train": records})
+    found = find_tfds(tmp_path, "dtd", parts=("train",), split_classes=lambda names: {"test": names})
+    assert found is not None
+    assert found.class_sizes("test")["blotchy"] == 1
+    with pytest.raises(
+        DataError, match=rf"image in a record of class 'blotchy' in the shard {where}/dtd-train.*damaged"
+    ):
+        read(found, "test", {"blotchy": [0]})
 
 
 def test_too_few_records_are_refused(data: Path) -> None:

@@ -19,6 +19,7 @@ def drawn(label: int, number: int, side: int = 8) -> npt.NDArray[np.uint8]:
     """An image that tells its label (red), its number (green, blue): uint8 [side, side + number % 2, 3]."""
     image = np.zeros((side, side + number % 2, 3), np.uint8)
     image[...] = (label * 20 % 256, number % 256, number // 256)
+    image[-1, -1] = 255
     return image
 
 

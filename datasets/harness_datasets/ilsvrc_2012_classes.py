@@ -62,7 +62,9 @@ _DUPLICATES = """
     1654 4577 4599 4691 4992 6279 6418 7359 7404 8225 8642 | n04442312 577 5064 14302 | n04482393 3026 7378
     11299 11549 12386 13015 14815 | n04493381 22505 | n04552348 1776 16200 | n07697537 10967
     """
-"""The 403 images that are also in Caltech-101, Caltech-256 or CUB-200: WordNet id, then numbers of its images."""
+"""The 403 images that are also in Caltech-101, Caltech-256 or CUB-200: WordNet id, then numbers of its images.
+
+From the lists `ImageNet_*_duplicates.txt` of google-research/meta-dataset."""
 
 
 def split_of_ilsvrc_2012(wnids: Sequence[str]) -> dict[str, list[str]]:

@@ -149,9 +149,8 @@ def find_prepared(data_dir: Path, builder: str) -> Prepared | None:
         fits = here.builder == name or here.builder.startswith(f"{name}/")
         asked = (config is None or here.builder == f"{name}/{config}") and version in (None, here.version)
         return here if fits and asked else None
-    tops = [data_dir, *(data_dir.parent,) * (config is not None), *(data_dir / place for place in PLACES)]
-    for top in dict.fromkeys(tops):
-        base = top if top.name == name else top / name
+    itself = [top for top in (data_dir, data_dir.parent) if top.name == name]
+    for base in (*itself, *(data_dir / place / name for place in PLACES)):
         if (folder := _newest(base, name, config, version)) is not None:
             return _read(folder)
     return None
@@ -295,8 +294,6 @@ def _edges(shards: tuple[tuple[Shard, tuple[int, int]], ...]) -> str:
                 stream.seek(max(size - EDGE, len(edges)))
                 edges += stream.read(EDGE)
         except OSError as error:
-            raise DataError(
-                f"The shard {shard.path} cannot be read ({error.strerror or error}). Prepare it again."
-            ) from error
+            raise DataError(f"The shard {shard.path} cannot be read ({error}). Prepare it again.") from error
         digest.update(f"{shard.path.name} {size} ".encode() + hashlib.sha256(edges).digest())
     return digest.hexdigest()

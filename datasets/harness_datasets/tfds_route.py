@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +92,9 @@ class TfdsData:
 
     def _images(self, tf: Any, reader: RecordReader, name: str, rows: Rows) -> Iterator[Pixels]:
         shards, places = self._index.of(self.classes[name], rows)
-        pairs = zip(shards.tolist(), places.tolist(), strict=True)
-        for number, group in groupby(pairs, key=lambda pair: pair[0]):
-            for record in reader.read(number, [place for _, place in group]):
-                pixels = self._decoded(tf, record, name, reader.shards[number].path)
-                yield np.asarray(255 - pixels, np.uint8) if self.invert else pixels
+        for number, record in reader.read(zip(shards.tolist(), places.tolist(), strict=True)):
+            pixels = self._decoded(tf, record, name, reader.shards[number].path)
+            yield np.asarray(255 - pixels, np.uint8) if self.invert else pixels
 
     def _decoded(self, tf: Any, record: bytes, name: str, shard: Path) -> Pixels:
         """The image of a record, uint8 [H, W, channels]."""

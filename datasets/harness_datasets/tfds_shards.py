@@ -5,21 +5,26 @@ file, whose records are numbered. Both keep checksums, which are compared whenev
 """
 
 import importlib
-from collections.abc import Iterator, Sequence
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby, islice
+from operator import itemgetter
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.errors import DataError
+from harness.errors import DataError, WorkspaceError
 from harness_datasets.tensorflow_loading import load_tensorflow
 from harness_datasets.tfds_prepared import ARRAY_RECORD, Shard
 
 BATCH_BYTES = 32 << 20
 MOST_RECORDS = 8192
+COPY_BYTES = 4 << 20
 TFRECORD_FRAME = 16
 """Bytes that a TFRecord file adds to each record: its length, and the checksums of the length and the record."""
 
@@ -92,40 +97,72 @@ class RecordReader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         while self._open:
-            self._close(next(iter(self._open)))
+            self._open.pop(next(iter(self._open))).close()
 
-    def read(self, number: int, at: Sequence[int]) -> Iterator[bytes]:
-        """The records of shard `number` in these places. Raises DataError for a damaged one, naming the shard."""
-        with _explained(self.shards[number]):
-            reader = self._reader(number)
-            if self.file_format == ARRAY_RECORD:
-                for place in at:
-                    yield reader.read([place])[0]
-            else:
-                for place in at:
-                    yield reader.read(place)[0]
+    def read(self, places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
+        """The shard's number and the record of each of these places (shard, place in it), in their order.
+
+        Raises DataError for a damaged record, naming the shard.
+        """
+        if self.file_format == ARRAY_RECORD:
+            return self._from_array_records(places)
+        return self._from_tfrecords(places)
+
+    def _from_array_records(self, places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
+        """Many at a time: a call takes time in proportion to the records of the shard, not to those it reads."""
+        for number, group in groupby(places, key=itemgetter(0)):
+            shard = self.shards[number]
+            while at := [place for _, place in islice(group, _batch(shard))]:
+                with _explained(shard):
+                    records = self._reader(number).read(at)
+                yield from ((number, record) for record in records)
+
+    def _from_tfrecords(self, places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
+        """Framed records are copied one after the other into a file without a name, and read from that.
+
+        So tensorflow compares the checksums, in its own reader; that cannot be sent to an offset.
+        """
+        tf = load_tensorflow()
+        waiting = iter(places)
+        while True:
+            numbers: list[int] = []
+            frames = bytearray()
+            for number, place in waiting:
+                frames += self._frame(number, place)
+                numbers.append(number)
+                if len(frames) > COPY_BYTES:
+                    break
+            if not numbers:
+                return
+            with _copied(frames) as path:
+                records = tf.compat.v1.io.tf_record_iterator(path)
+                for number in numbers:
+                    with _explained(self.shards[number]):
+                        record = next(records)
+                    yield number, record
+
+    def _frame(self, number: int, place: int) -> bytes:
+        """The bytes of a record, with its length and the checksums around it."""
+        shard = self.shards[number]
+        with _explained(shard):
+            handle = self._reader(number).fileno()
+            length = int.from_bytes(os.pread(handle, 8, place), "little")
+            if length > os.fstat(handle).st_size:
+                raise OSError(f"a record has the length {length}")
+            return os.pread(handle, length + TFRECORD_FRAME, place)
 
     def _reader(self, number: int) -> Any:
-        """The open shard, the last of those open; the first of them is closed where there are too many."""
+        """The open shard, now the last of those open; the first of them is closed where there are too many."""
         reader = self._open.pop(number, None) or self._opened(self.shards[number])
         self._open[number] = reader
         if len(self._open) > OPEN_SHARDS:
-            self._close(next(iter(self._open)))
+            self._open.pop(next(iter(self._open))).close()
         return reader
 
     def _opened(self, shard: Shard) -> Any:
         if self.file_format == ARRAY_RECORD:
             return _open_array_record(shard, readahead=False)
-        load_tensorflow()
-        # It is not exported, but nothing that is reads a record at an offset and compares its checksum.
-        from tensorflow.python.lib.io.tf_record import tf_record_random_reader
-
-        return tf_record_random_reader(str(shard.path))
-
-    def _close(self, number: int) -> None:
-        reader = self._open.pop(number)
-        if self.file_format == ARRAY_RECORD:
-            reader.close()
+        return shard.path.open("rb", buffering=0)
 
 
 def _tfrecords(tf: Any, shard: Shard) -> Iterator[Any]:
@@ -162,6 +199,24 @@ def _open_array_record(shard: Shard, *, readahead: bool) -> Any:
     return reader
 
 
+@contextmanager
+def _copied(content: bytearray) -> Iterator[str]:
+    """A path that tensorflow can open, of a file with this content that has no name and goes when it is closed.
+
+    Raises WorkspaceError where there is no room for it.
+    """
+    with tempfile.TemporaryFile() as copy:
+        try:
+            copy.write(content)
+            copy.flush()
+        except OSError as error:
+            raise WorkspaceError(
+                f"{len(content)} bytes cannot be copied for reading into {tempfile.gettempdir()}: "
+                f"{error.strerror or error}. Make room there, or name another folder with TMPDIR."
+            ) from error
+        yield f"/dev/fd/{copy.fileno()}"
+
+
 def _batch(shard: Shard) -> int:
     size = shard.path.stat().st_size
     return max(1, min(MOST_RECORDS, BATCH_BYTES * max(1, shard.records) // max(1, size)))
@@ -172,7 +227,7 @@ def _explained(shard: Shard) -> Iterator[None]:
     """Turn what the readers raise for a damaged shard into one sentence that names it."""
     try:
         yield
-    except (OSError, RuntimeError, IndexError) as error:
+    except (OSError, RuntimeError, IndexError, StopIteration) as error:
         said = f"{type(error).__name__}: {error}"
     except Exception as error:
         # tensorflow's errors share no base that is public; a HarnessError is said already.
