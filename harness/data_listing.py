@@ -1,5 +1,6 @@
 """`harness data list` and `harness data status`: what there is, and what of it is prepared."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,16 +33,17 @@ def show_sources(names: Sequence[str], size: int | None, data_dir: Path | None, 
     table = Table(box=None, header_style="bold")
     for column, align in (
         ("source", "left"), ("classes", "right"), ("images", "right"), (f"at {side} px", "right"),
-        ("about", "right"), ("reads", "left"), ("found", "left"),
+        ("about", "right"), ("reads", "left"), ("found", "left"), ("licence", "left"),
     ):  # fmt: skip
         table.add_column(column, justify=align, overflow="fold")  # type: ignore[arg-type]
     for name in plugins.names(plugins.DATASETS):
         try:
             dataset = with_defaults(plugins.DATASETS, name)
         except PluginError:
-            table.add_row(name, *[DASH] * 4, "what its parameters say", DASH)
+            table.add_row(name, *[DASH] * 4, "what its parameters say", DASH, DASH)
             continue
-        table.add_row(*(escape(text) for text in _row(dataset, side, data_dir)))
+        *facts, licence = _row(dataset, side, data_dir)
+        table.add_row(*map(escape, facts), escape(re.split(r"[;:,(]", licence)[0].strip()))
     console.print(table)
     console.print(
         "Classes are train/valid/test. `at` is the size of the pools, `about` the time to prepare them on one "
@@ -53,6 +55,8 @@ def show_sources(names: Sequence[str], size: int | None, data_dir: Path | None, 
 def _row(dataset: Dataset, side: int, data_dir: Path | None) -> list[str]:
     classes, images = _counts(dataset, data_dir)
     found = _found(dataset, data_dir)
+    if not classes and not hasattr(dataset, "official_images"):
+        found = (DASH,)  # its parameters must say what it is of, and its defaults do not
     return [
         dataset.name,
         "/".join(str(classes.get(split, 0)) for split in ("train", "valid", "test")) if classes else DASH,
@@ -61,6 +65,7 @@ def _row(dataset: Dataset, side: int, data_dir: Path | None) -> list[str]:
         duration(images / _rate(dataset)) if images else DASH,
         ", ".join(_routes(dataset)) or "itself",
         found[0] if found else ("" if dataset.needs_data else "embedded"),
+        _licence(dataset),
     ]
 
 
@@ -72,11 +77,18 @@ def _show_one(dataset: Dataset, side: int, data_dir: Path | None, console: Conso
         "images": row[2],
         f"pools at {side} pixels": row[3],
         "to prepare, about": row[4],
-        "licence": getattr(dataset, "licence", DASH),
+        "licence": row[7],
         "how to get it": getattr(
             dataset, "how_to_get", "Nothing is needed." if not dataset.needs_data else DASH
         ),
         "forms it is read from": row[5],
+        "can be fetched by": (
+            f"harness data prepare {dataset.name} --download --data DIR"
+            if callable(getattr(dataset, "download", None))
+            else "you alone"
+            if dataset.needs_data
+            else DASH
+        ),
         "found": " in ".join(found) if found else "nothing" if dataset.needs_data else "embedded",
     }
     table = Table(box=None, show_header=False, title=dataset.name, title_justify="left", title_style="bold")
@@ -114,6 +126,10 @@ def _found(dataset: Dataset, data_dir: Path | None) -> tuple[str, ...]:
         if raw is not None:
             return route, str(raw.location)
     return ()
+
+
+def _licence(dataset: Dataset) -> str:
+    return getattr(dataset, "licence", DASH if dataset.needs_data else "none needed: the program draws it")
 
 
 def _pool_side(dataset: Dataset, side: int) -> int:

@@ -39,11 +39,15 @@ def own(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_list_shows_every_source_and_one_in_full(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["data", "list"]) == 0
     shown = capsys.readouterr().out
-    for word in ("ilsvrc_2012", "712/158/130", "1,280,764", "records, original", "embedded", "image_folder"):
+    for word in ("ilsvrc_2012", "712/158/130", "1,280,764", "records, md_tfds, original, tfds", "embedded"):
         assert word in shown
+    rows = {line.split()[0]: " ".join(line.split()[1:]) for line in shown.splitlines() if line.strip()}
+    assert rows["quickdraw"].endswith("CC BY 4.0")
+    assert rows["tfds"].startswith("– – – – what its parameters say")
+    assert rows["image_folder"].endswith("folder – your own data")
     assert cli.main(["data", "list", "dtd"]) == 0
     shown = capsys.readouterr().out
-    for word in ("33/7/7", "5,640", "licence", "robots.ox.ac.uk/~vgg/data/dtd", "nothing"):
+    for word in ("33/7/7", "5,640", "licence", "robots.ox.ac.uk/~vgg/data/dtd", "nothing", "dtd --download"):
         assert word in shown
     assert "Did you mean 'dtd'" in refused(capsys, "data", "list", "dtdd")
 

@@ -3,7 +3,6 @@
 import shutil
 import socket
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from harness.testing import check_dataset
 from harness_datasets import tfds_index, tfds_preparing
 from harness_datasets.tfds_preparing import prepare_tfds
 from harness_datasets.tfds_source import TFDS
-from tfds_data import mixed, prepare_drawn, told
+from tfds_data import cifar_archive, mixed, prepare_drawn, told
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis", "jay")
 
@@ -199,36 +198,3 @@ def test_a_data_set_is_prepared_from_archives_that_are_there(
     # What is prepared is not prepared again.
     archive.unlink()
     assert prepare_tfds("cifar10", tmp_path, file_format=file_format) == folder
-
-
-def cifar_archive(folder: Path) -> tuple[Path, Callable[[pytest.MonkeyPatch], None]]:
-    """`cifar-10-binary.tar.gz` with ten images a file, and what tells TFDS its size and checksum."""
-    import hashlib
-    import io
-    import tarfile
-
-    import tensorflow_datasets as tfds
-
-    folder.mkdir()
-    path = folder / "cifar-10-binary.tar.gz"
-    labels = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
-    batch = b"".join(bytes([k]) + bytes([k * 20]) * 3072 for k in range(10))
-    names = [*(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin"]
-    content = {"batches.meta.txt": "\n".join([*labels, ""]).encode(), **dict.fromkeys(names, batch)}
-    with tarfile.open(path, "w:gz") as archive:
-        for name, body in content.items():
-            info = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
-            info.size = len(body)
-            archive.addfile(info, io.BytesIO(body))
-
-    def register(monkeypatch: pytest.MonkeyPatch) -> None:
-        made = tfds.builder_cls("cifar10")
-        (url,) = made.url_infos
-        told_of = tfds.download.checksums.UrlInfo(
-            size=path.stat().st_size,
-            checksum=hashlib.sha256(path.read_bytes()).hexdigest(),
-            filename=path.name,
-        )
-        monkeypatch.setitem(made.url_infos, url, told_of)
-
-    return path, register

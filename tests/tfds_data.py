@@ -1,12 +1,13 @@
 """Small data sets as tensorflow-datasets prepares them, of drawn images."""
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from PIL import Image
 
 from harness_datasets.tensorflow_loading import load_tensorflow
@@ -132,3 +133,36 @@ def png(image: npt.NDArray[np.uint8]) -> bytes:
     out = io.BytesIO()
     Image.fromarray(image).save(out, "PNG")
     return out.getvalue()
+
+
+def cifar_archive(folder: Path) -> tuple[Path, Callable[[pytest.MonkeyPatch], None]]:
+    """`cifar-10-binary.tar.gz` with ten images a file, and what tells TFDS its size and checksum."""
+    import hashlib
+    import io
+    import tarfile
+
+    import tensorflow_datasets as tfds
+
+    folder.mkdir()
+    path = folder / "cifar-10-binary.tar.gz"
+    labels = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    batch = b"".join(bytes([k]) + bytes([k * 20]) * 3072 for k in range(10))
+    names = [*(f"data_batch_{k}.bin" for k in range(1, 6)), "test_batch.bin"]
+    content = {"batches.meta.txt": "\n".join([*labels, ""]).encode(), **dict.fromkeys(names, batch)}
+    with tarfile.open(path, "w:gz") as archive:
+        for name, body in content.items():
+            info = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            info.size = len(body)
+            archive.addfile(info, io.BytesIO(body))
+
+    def register(monkeypatch: pytest.MonkeyPatch) -> None:
+        made = tfds.builder_cls("cifar10")
+        (url,) = made.url_infos
+        told_of = tfds.download.checksums.UrlInfo(
+            size=path.stat().st_size,
+            checksum=hashlib.sha256(path.read_bytes()).hexdigest(),
+            filename=path.name,
+        )
+        monkeypatch.setitem(made.url_infos, url, told_of)
+
+    return path, register

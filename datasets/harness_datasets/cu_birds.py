@@ -13,17 +13,21 @@ from harness_datasets.original_archives import folder_tree, lists_there
 from harness_datasets.raw_archives import Listing
 from harness_datasets.raw_files import RawFolder, look_for
 from harness_datasets.source import Find
+from harness_datasets.tfds_catalogue import find_tfds_cu_birds
+from harness_datasets.tfds_preparing import FetchedByTfds
 
 
 @dataclass(frozen=True, kw_only=True)
-class CUBirds(MetaDatasetSource):
+class CUBirds(FetchedByTfds, MetaDatasetSource):
     """Photographs of 140 train, 30 valid and 30 test species of birds, RGB, whole and not cropped to the bird.
 
-    Routes: Meta-Dataset's records; `original`, the archive `CUB_200_2011` or the folder unpacked from it.
+    Routes: Meta-Dataset's records; `original`, the archive `CUB_200_2011` or the folder unpacked from it;
+    `tfds`, TFDS's `caltech_birds2011`.
     """
 
     name: str = "cu_birds"
 
+    tfds_builder: ClassVar[str] = "caltech_birds2011"
     channels: ClassVar[int] = 3
     official_name: ClassVar[str] = "cu_birds"
     official_classes: ClassVar[Mapping[str, int]] = {"train": 140, "valid": 30, "test": 30}
@@ -32,8 +36,8 @@ class CUBirds(MetaDatasetSource):
     how_to_get: ClassVar[str] = "Fetch CUB_200_2011.tgz (1.1 GB) from data.caltech.edu/records/65de6-vp158."
 
     def other_routes(self) -> Mapping[str, Find]:
-        """The original archive."""
-        return {"original": partial(_find_original, self.name)}
+        """The original archive, and what TFDS has prepared."""
+        return {"original": partial(_find_original, self.name), "tfds": find_tfds_cu_birds}
 
 
 def _find_original(source: str, data_dir: Path) -> ImageTree | None:

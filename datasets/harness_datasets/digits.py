@@ -28,6 +28,9 @@ class Digits:
     channels: ClassVar[int] = 1
     splits: ClassVar[tuple[str, ...]] = ("test",)
     needs_data: ClassVar[bool] = False
+    licence: ClassVar[str] = (
+        "CC BY 4.0 (UCI's Optical Recognition of Handwritten Digits, within scikit-learn)"
+    )
     native_size: ClassVar[int] = 8
 
     def __post_init__(self) -> None:

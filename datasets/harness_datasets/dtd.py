@@ -13,17 +13,21 @@ from harness_datasets.original_archives import folder_tree, lists_there
 from harness_datasets.raw_archives import Listing
 from harness_datasets.raw_files import RawFolder, look_for
 from harness_datasets.source import Find
+from harness_datasets.tfds_catalogue import find_tfds_dtd
+from harness_datasets.tfds_preparing import FetchedByTfds
 
 
 @dataclass(frozen=True, kw_only=True)
-class DTD(MetaDatasetSource):
+class DTD(FetchedByTfds, MetaDatasetSource):
     """Photographs of textures under 33 train, 7 valid and 7 test words, RGB.
 
-    Routes: Meta-Dataset's records; `original`, the archive `dtd-r1.0.1` or the folder `dtd` unpacked from it.
+    Routes: Meta-Dataset's records; `original`, the archive `dtd-r1.0.1` or the folder `dtd` unpacked from it;
+    `tfds`, TFDS's `dtd`.
     """
 
     name: str = "dtd"
 
+    tfds_builder: ClassVar[str] = "dtd"
     channels: ClassVar[int] = 3
     official_name: ClassVar[str] = "dtd"
     official_classes: ClassVar[Mapping[str, int]] = {"train": 33, "valid": 7, "test": 7}
@@ -32,8 +36,8 @@ class DTD(MetaDatasetSource):
     how_to_get: ClassVar[str] = "Fetch dtd-r1.0.1.tar.gz (0.6 GB) from www.robots.ox.ac.uk/~vgg/data/dtd."
 
     def other_routes(self) -> Mapping[str, Find]:
-        """The original archive."""
-        return {"original": partial(_find_original, self.name)}
+        """The original archive, and what TFDS has prepared."""
+        return {"original": partial(_find_original, self.name), "tfds": find_tfds_dtd}
 
 
 def _find_original(source: str, data_dir: Path) -> ImageTree | None:

@@ -15,13 +15,18 @@ from harness_datasets.idx_files import PARTS, SIDE, IdxPart, Pair, find_pairs, j
 from harness_datasets.image_arrays import ClassRows, ImageArrays
 from harness_datasets.raw_files import Checksum
 from harness_datasets.source import AUTO, Find, RoutedSource
+from harness_datasets.tfds_preparing import FetchedByTfds
+from harness_datasets.tfds_route import TfdsData, find_tfds, published_labels
 
 BOTH = "both"
+TFDS_PARTS = {"train": ("train", 60_000), "t10k": ("test", 10_000)}
+"""Part -> what TFDS calls it, and its images."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class IdxSource(ClassSplit, RoutedSource):  # type: ignore[override]  # `splits` follows from the parameters
-    """A source in the pairs of idx files `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, `t10k-...`.
+class IdxSource(ClassSplit, FetchedByTfds, RoutedSource):  # type: ignore[override]  # `splits` follows from the parameters
+    """A source in the pairs of idx files `train-images-idx3-ubyte` and `train-labels-idx1-ubyte`, `t10k-...`,
+    or as TFDS has prepared it.
 
     Files may be compressed (.gz) or not, in `<data>/<folder>` for one of the plugin's `folders`; never in `<data>`
     itself under another name, as the files of MNIST, Fashion-MNIST and KMNIST are called the same. All classes are
@@ -45,8 +50,8 @@ class IdxSource(ClassSplit, RoutedSource):  # type: ignore[override]  # `splits`
         check_choice(f"{type(self).__name__}.parts", self.parts, (AUTO, BOTH, *PARTS))
 
     def routes(self) -> Mapping[str, Find]:
-        """The idx files."""
-        return {"idx": self._find}
+        """The idx files, and what TFDS has prepared of them."""
+        return {"idx": self._find, "tfds": self._find_tfds}
 
     def _find(self, data_dir: Path) -> ImageArrays | None:
         folder = next((place for place in self._places(data_dir) if find_pairs(place)), None)
@@ -73,6 +78,18 @@ class IdxSource(ClassSplit, RoutedSource):  # type: ignore[override]  # `splits`
             content=content,
             load=load,
             chosen=repr(splits),
+        )
+
+    def _find_tfds(self, data_dir: Path) -> TfdsData | None:
+        parts = {AUTO: TFDS_PARTS, BOTH: TFDS_PARTS, **{p: {p: TFDS_PARTS[p]} for p in PARTS}}[self.parts]
+        return find_tfds(
+            data_dir,
+            self.tfds_builder,
+            parts=[part for part, _ in parts.values()],
+            class_names=published_labels(self.tfds_builder, self.classes),
+            split_classes=lambda _: self.split_classes(self.classes, data_dir, f"Source {self.name!r}"),
+            channels=self.channels,
+            images=sum(images for _, images in parts.values()),
         )
 
     def _places(self, data_dir: Path) -> list[Path]:
@@ -112,6 +129,7 @@ class MNIST(IdxSource):
 
     name: str = "mnist"
 
+    tfds_builder: ClassVar[str] = "mnist"
     classes: ClassVar[tuple[str, ...]] = tuple("0123456789")
     folders: ClassVar[tuple[str, ...]] = ("mnist", "MNIST")
     official_images: ClassVar[int] = 70_000
@@ -127,6 +145,7 @@ class FashionMNIST(IdxSource):
 
     name: str = "fashion_mnist"
 
+    tfds_builder: ClassVar[str] = "fashion_mnist"
     classes: ClassVar[tuple[str, ...]] = (
         "T-shirt/top",
         "Trouser",
@@ -153,6 +172,7 @@ class KMNIST(IdxSource):
 
     name: str = "kmnist"
 
+    tfds_builder: ClassVar[str] = "kmnist"
     classes: ClassVar[tuple[str, ...]] = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
     folders: ClassVar[tuple[str, ...]] = ("kmnist", "KMNIST")
     official_images: ClassVar[int] = 70_000

@@ -7,14 +7,16 @@ from typing import ClassVar
 from harness_datasets.meta_dataset_source import MetaDatasetSource
 from harness_datasets.source import Find
 from harness_datasets.tfds_catalogue import find_tfds_ilsvrc_2012
+from harness_datasets.tfds_preparing import FetchedByTfds
 
 
 @dataclass(frozen=True, kw_only=True)
-class ILSVRC2012(MetaDatasetSource):
+class ILSVRC2012(FetchedByTfds, MetaDatasetSource):
     """ImageNet's 1000 classes, and the nodes of WordNet above them that episodes are drawn from."""
 
     name: str = "ilsvrc_2012"
 
+    tfds_builder: ClassVar[str] = "imagenet2012"
     channels: ClassVar[int] = 3
     licence: ClassVar[str] = "ImageNet's terms of access: research and education only"
     how_to_get: ClassVar[str] = (

@@ -31,7 +31,7 @@ VERSION = "v1"
 class MdTfds:
     """One source as Meta-Dataset's TFDS builder has prepared it (`source.RawData`).
 
-    It has what `records.Records` has: a specification, and never drawn stand-ins.
+    It serves as `records.Records` does: it has a specification, and never drawn stand-ins.
     """
 
     data: TfdsData
@@ -69,6 +69,10 @@ class MdTfds:
     def read(self, split: str, wanted: Mapping[str, Rows]) -> Iterator[ClassImages]:
         """Yield the wanted images of each class, in the order in which they were prepared."""
         return self.data.read(split, wanted)
+
+    def read_classes(self, wanted: Mapping[str, Rows]) -> Iterator[ClassImages]:
+        """As `read`, with classes of any splits, whose names all differ."""
+        return self.data.read(PART, wanted)
 
 
 def find_md_tfds(data_dir: Path, source: str, *, channels: int = 3) -> MdTfds | None:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
+from harness_datasets.md_tfds import find_md_tfds
 from harness_datasets.records import find_records
 from harness_datasets.source import Find, RoutedSource
 
@@ -24,9 +25,10 @@ class MetaDatasetSource(RoutedSource):
     official_images: ClassVar[int]
 
     def routes(self) -> Mapping[str, Find]:
-        """Meta-Dataset's records first, then what the source has besides."""
+        """Meta-Dataset's records first, then its own TFDS data sets, then what the source has besides."""
         return {
             "records": partial(find_records, source=self.official_name, channels=self.channels),
+            "md_tfds": partial(find_md_tfds, source=self.official_name, channels=self.channels),
             **self.other_routes(),
         }
 

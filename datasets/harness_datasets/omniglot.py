@@ -14,12 +14,14 @@ from harness.dataset import SUPERCLASSES, ClassGroups, ClassImages
 from harness.errors import DataError
 from harness.parameters import check_choice
 from harness_datasets.image_files import Pixels, in_parts
+from harness_datasets.md_tfds import MdTfds, find_md_tfds
 from harness_datasets.meta_dataset_source import MetaDatasetSource
 from harness_datasets.omniglot_characters import DRAWINGS, SPLITTERS, characters
 from harness_datasets.omniglot_original import find_drawings
 from harness_datasets.records import Records, find_records
 from harness_datasets.source import Find, Rows
 from harness_datasets.tfds_catalogue import find_tfds_omniglot
+from harness_datasets.tfds_preparing import FetchedByTfds
 
 ROTATIONS = (0, 90, 180, 270)
 
@@ -42,7 +44,7 @@ class Drawings(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Omniglot(MetaDatasetSource):
+class Omniglot(FetchedByTfds, MetaDatasetSource):
     """Handwritten characters, 105x105 black ink on white, read as grey with bright ink.
 
     Args:
@@ -60,6 +62,7 @@ class Omniglot(MetaDatasetSource):
     split: str = "shuffled"
     rotations: bool = False
 
+    tfds_builder: ClassVar[str] = "omniglot"
     channels: ClassVar[int] = 1
     native_size: ClassVar[int | None] = 105
     licence: ClassVar[str] = "MIT (the repository brendenlake/omniglot)"
@@ -75,9 +78,10 @@ class Omniglot(MetaDatasetSource):
         check_choice("Omniglot.split", self.split, tuple(SPLITTERS))
 
     def routes(self) -> Mapping[str, Find]:
-        """Meta-Dataset's records, then the other forms; each split as this source says."""
+        """Meta-Dataset's records and TFDS data set, then the other forms; each split as this source says."""
         return {
             "records": partial(self._split_up, _find_recorded),
+            "md_tfds": partial(self._split_up, _find_recorded_by_tfds),
             **self.other_routes(),
         }
 
@@ -146,9 +150,9 @@ class SplitDrawings:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedDrawings:
-    """Omniglot in Meta-Dataset's records, by character. Its converter has inverted the ink already."""
+    """Omniglot in Meta-Dataset's records or TFDS data set, by character. Their ink is inverted already."""
 
-    records: Records
+    records: Records | MdTfds
 
     @property
     def location(self) -> Path:
@@ -202,6 +206,11 @@ class RecordedDrawings:
 def _find_recorded(data_dir: Path) -> RecordedDrawings | None:
     records = find_records(data_dir, "omniglot", channels=1)
     return None if records is None else RecordedDrawings(records=records)
+
+
+def _find_recorded_by_tfds(data_dir: Path) -> RecordedDrawings | None:
+    prepared = find_md_tfds(data_dir, "omniglot", channels=1)
+    return None if prepared is None else RecordedDrawings(records=prepared)
 
 
 def _character(name: str) -> str:

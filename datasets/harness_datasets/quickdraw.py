@@ -21,6 +21,8 @@ from harness_datasets.raw_archives import DAMAGED, Listing, Opener
 from harness_datasets.raw_files import FOLDER, RawFolder, damaged, look_for
 from harness_datasets.source import Find
 from harness_datasets.source import Rows as Places
+from harness_datasets.tfds_catalogue import find_tfds_quickdraw
+from harness_datasets.tfds_preparing import FetchedByTfds
 
 SIDE = 28
 PIXELS = SIDE * SIDE
@@ -32,15 +34,17 @@ HEAD = 64 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuickDraw(MetaDatasetSource):
+class QuickDraw(FetchedByTfds, MetaDatasetSource):
     """Drawings of 241 train, 52 valid and 52 test words, grey, 28x28, bright ink on black.
 
-    Routes: Meta-Dataset's records; `npy`, an archive or folder of the bucket's `<word>.npy`. That may hold some of
-    the words only: each keeps its official split, and a split then has fewer classes, as `harness plan` shows.
+    Routes: Meta-Dataset's records; `npy`, an archive or folder of the bucket's `<word>.npy`; `tfds`, TFDS's
+    `quickdraw_bitmap`. The folder of arrays may hold some of the words only: each keeps its official split, and a
+    split then has fewer classes, as `harness plan` shows.
     """
 
     name: str = "quickdraw"
 
+    tfds_builder: ClassVar[str] = "quickdraw_bitmap"
     channels: ClassVar[int] = 1
     native_size: ClassVar[int | None] = SIDE
     official_name: ClassVar[str] = "quickdraw"
@@ -53,8 +57,8 @@ class QuickDraw(MetaDatasetSource):
     )
 
     def other_routes(self) -> Mapping[str, Find]:
-        """The bitmaps as numpy arrays."""
-        return {"npy": partial(_find_arrays, self.name)}
+        """The bitmaps as numpy arrays, and what TFDS has prepared of them."""
+        return {"npy": partial(_find_arrays, self.name), "tfds": find_tfds_quickdraw}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -24,10 +24,11 @@ from harness_datasets.official_splits import official_split
 from harness_datasets.omniglot_characters import ALPHABETS, DRAWINGS, characters, published
 from harness_datasets.source import Rows
 from harness_datasets.tfds_index import Leave
-from harness_datasets.tfds_route import ClassNames, TfdsData, find_tfds
+from harness_datasets.tfds_route import ClassNames, TfdsData, find_tfds, published_labels
 
 ALL_PARTS = ("train", "validation", "test")
 ALL = "all"
+QUICKDRAW_IMAGES = 50_426_266
 SPEC = "dataset_spec.json"
 
 
@@ -49,7 +50,7 @@ def find_tfds_dtd(data_dir: Path) -> TfdsData | None:
         data_dir,
         "dtd",
         parts=ALL_PARTS,
-        class_names=_published("dtd", DTD),
+        class_names=published_labels("dtd", DTD),
         split_classes=partial(_split_sorted, n_train=33, n_valid=7),
         images=5640,
     )
@@ -73,10 +74,10 @@ def find_tfds_quickdraw(data_dir: Path) -> TfdsData | None:
         data_dir,
         "quickdraw_bitmap",
         parts=("train",),
-        class_names=_published("quickdraw_bitmap", QUICKDRAW),
+        class_names=published_labels("quickdraw_bitmap", QUICKDRAW),
         split_classes=partial(_split_sorted, n_train=241, n_valid=52),
         channels=1,
-        images=50_426_266,
+        images=QUICKDRAW_IMAGES,
     )
 
 
@@ -164,21 +165,6 @@ def _split_sorted(names: Sequence[str], *, n_train: int, n_valid: int) -> dict[s
     return official_split(sorted(names), n_train, n_valid)
 
 
-def _published(builder: str, names: Sequence[str]) -> ClassNames:
-    """The labels are called as the classes are, in any order."""
-
-    def check(labels: Sequence[str]) -> Sequence[str]:
-        odd = sorted(set(labels) ^ set(names))
-        if odd:
-            raise DataError(
-                f"The labels of the TFDS data set {builder!r} are not the {len(names)} published: {odd[0]!r} is in "
-                "one of the two lists only. Prepare it again with the catalogue's own builder."
-            )
-        return labels
-
-    return check
-
-
 def _numbered(builder: str, names: Sequence[str]) -> ClassNames:
     """The labels are numbers without names, in the order of the classes."""
 
@@ -194,7 +180,7 @@ def _numbered(builder: str, names: Sequence[str]) -> ClassNames:
 
 
 def _flowers(labels: Sequence[str]) -> Sequence[str]:
-    _published("oxford_flowers102", [name.partition(".")[2] for name in VGG_FLOWER])(labels)
+    published_labels("oxford_flowers102", [name.partition(".")[2] for name in VGG_FLOWER])(labels)
     official: Mapping[str, str] = {name.partition(".")[2]: name for name in VGG_FLOWER}
     named = [official[label] for label in labels]
     if named != list(VGG_FLOWER):

@@ -4,7 +4,7 @@ import json
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -22,6 +22,19 @@ from harness_datasets.tfds_prepared import ARRAY_RECORD, FORMATS, TFRECORD
 FOLDER = "tfds"
 REFUSALS = ("NonMatchingChecksumError", "ExtractError", "UnsafeArchiveError")
 """Names of what TFDS raises for an archive, of classes that it does not export."""
+
+
+class FetchedByTfds:
+    """A source that tensorflow-datasets can fetch and prepare: `harness data prepare SOURCE --download`.
+
+    tfds_builder: the builder of its catalogue, as in "cifar10".
+    """
+
+    tfds_builder: ClassVar[str]
+
+    def download(self, data_dir: Path, manual_dir: Path | None) -> Path:
+        """Fetch and prepare it in `<data_dir>/tfds`; returns the folder of the version. See `prepare_tfds`."""
+        return prepare_tfds(self.tfds_builder, data_dir, manual_dir)
 
 
 def prepare_tfds(

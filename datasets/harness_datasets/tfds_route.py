@@ -185,18 +185,19 @@ def find_tfds(
     )
 
 
-def renamed(prepared_as: str, names: Sequence[str]) -> ClassNames:
-    """Classes of a published source: label k is `names[k]`. Raises DataError where there are not as many labels."""
+def published_labels(builder: str, names: Sequence[str]) -> ClassNames:
+    """The labels are called as the published classes `names` are, in any order. Raises DataError for others."""
 
-    def rename(labels: Sequence[str]) -> Sequence[str]:
-        if len(labels) != len(names):
+    def check(labels: Sequence[str]) -> Sequence[str]:
+        odd = sorted(set(labels) ^ set(names))
+        if odd:
             raise DataError(
-                f"The TFDS data set {prepared_as!r} has {len(labels)} labels, not the {len(names)} published. "
-                "Prepare it again."
+                f"The labels of the TFDS data set {builder!r} are not the {len(names)} published: {odd[0]!r} is in "
+                "one of the two lists only. Prepare it again with the catalogue's own builder."
             )
-        return names
+        return labels
 
-    return rename
+    return check
 
 
 def _listed(groups: ClassGroups | None) -> object:

@@ -9,6 +9,7 @@ from harness.errors import ConfigError, MissingDataError
 from harness_datasets.class_split import ClassSplit
 from harness_datasets.source import Find, RoutedSource
 from harness_datasets.tfds_prepared import Prepared, builder_parts
+from harness_datasets.tfds_preparing import prepare_tfds
 from harness_datasets.tfds_route import TfdsData, find_tfds
 
 USUAL_PARTS = ("train", "validation", "test")
@@ -32,7 +33,7 @@ class TFDS(ClassSplit, RoutedSource):  # type: ignore[override]  # `splits` foll
     Raises ConfigError for a parameter out of range.
     """
 
-    builder: str = ""
+    builder: str
     name: str = "tfds"
     channels: int = 3  # type: ignore[misc]
     image: str = "image"
@@ -78,6 +79,10 @@ class TFDS(ClassSplit, RoutedSource):  # type: ignore[override]  # `splits` foll
                 "network, and name DIR with `--data DIR` or HARNESS_DATA."
             )
         return found
+
+    def download(self, data_dir: Path, manual_dir: Path | None) -> Path:
+        """Fetch and prepare it in `<data_dir>/tfds`; returns the folder of the version. See `prepare_tfds`."""
+        return prepare_tfds(self.builder, data_dir, manual_dir)
 
     def _find(self, data_dir: Path) -> TfdsData | None:
         lists = data_dir if data_dir.is_dir() else data_dir.parent

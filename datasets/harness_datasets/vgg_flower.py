@@ -19,20 +19,24 @@ from harness_datasets.original_archives import check_complete, published_tree, r
 from harness_datasets.raw_archives import Listing
 from harness_datasets.raw_files import RawFolder, look_for
 from harness_datasets.source import Find
+from harness_datasets.tfds_catalogue import find_tfds_vgg_flower
+from harness_datasets.tfds_preparing import FetchedByTfds
 
 ARCHIVES = ("102flowers", "flowers-102")
 LABELS = "imagelabels.mat"
 
 
 @dataclass(frozen=True, kw_only=True)
-class VGGFlower(MetaDatasetSource):
+class VGGFlower(FetchedByTfds, MetaDatasetSource):
     """Photographs of flowers of 71 train, 15 valid and 16 test categories, RGB.
 
-    Routes: Meta-Dataset's records; `original`, the archive `102flowers` or its folder `jpg`, with `imagelabels.mat`.
+    Routes: Meta-Dataset's records; `original`, the archive `102flowers` or its folder `jpg`, with `imagelabels.mat`;
+    `tfds`, TFDS's `oxford_flowers102`.
     """
 
     name: str = "vgg_flower"
 
+    tfds_builder: ClassVar[str] = "oxford_flowers102"
     channels: ClassVar[int] = 3
     official_name: ClassVar[str] = "vgg_flower"
     official_classes: ClassVar[Mapping[str, int]] = {"train": 71, "valid": 15, "test": 16}
@@ -44,8 +48,11 @@ class VGGFlower(MetaDatasetSource):
     )
 
     def other_routes(self) -> Mapping[str, Find]:
-        """The original archive."""
-        return {"original": partial(_find_original, self.name, self.official_classes)}
+        """The original archive, and what TFDS has prepared."""
+        return {
+            "original": partial(_find_original, self.name, self.official_classes),
+            "tfds": find_tfds_vgg_flower,
+        }
 
 
 def _find_original(source: str, published: Mapping[str, int], data_dir: Path) -> ImageTree | None:
