@@ -63,11 +63,10 @@ def hinted(config: Path, bindings: Sequence[str], *, demo: bool) -> Iterator[Non
     except PlanError as error:
         if error.missing:
             words = [str(config), *(word for binding in bindings for word in ("--set", binding))]
-            command, first = shlex.join(words), error.missing[0]
+            command = shlex.join(words)
             error.hints = [
-                "All of them in one folder: name it with --data DIR or HARNESS_DATA. One elsewhere, for each of "
-                f"{', '.join(error.missing)}:",
-                f"  harness data prepare {command} --only {first} --from PATH",
+                "All of them in one folder: name it with --data DIR or HARNESS_DATA. One that is elsewhere, alone:",
+                *(f"  harness data prepare {command} --only {name} --from PATH" for name in error.missing),
                 "Without them: --set \"Experiment.missing_sources = 'skip'\"; the report says what was left out.",
                 *(["To see it all on drawn stand-ins, without any data: --demo"] if demo else []),
             ]

@@ -200,5 +200,5 @@ def test_a_full_disk_is_a_mistake_of_the_user(home: Path, capsys: pytest.Capture
 def test_a_source_without_its_data_is_not_checked(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for word in ("source", "dataset"):
         said = refused(capsys, "check", word, "omniglot")
-        assert "omniglot is not there: looked nowhere, because no folder was named" in said
+        assert "omniglot is not there: no folder of raw data was named" in said
         assert "Fetch images_background.zip and images_evaluation.zip" in said

@@ -112,6 +112,8 @@ def test_a_run_lists_what_is_missing_and_the_ways_on(home: Path, capsys: pytest.
         "dtd is not there",
         "fungi is not there",
         f"harness data prepare {config} --only dtd --from PATH",
+        f"harness data prepare {config} --only fungi --from PATH",
+        "harness data prepare dtd --download --data DIR",
         "Experiment.missing_sources = 'skip'",
         "--demo",
     ):

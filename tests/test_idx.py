@@ -116,7 +116,7 @@ def test_files_in_a_folder_of_another_name_are_nobodys(tmp_path: Path) -> None:
     write(tmp_path / "fashion_mnist", "t10k")
     with pytest.raises(MissingDataError, match=r"into a folder `mnist`"):
         MNIST().fingerprint(tmp_path)
-    with pytest.raises(MissingDataError, match=r"looked nowhere"):
+    with pytest.raises(MissingDataError, match="no folder of raw data was named"):
         MNIST().fingerprint(None)
     assert FashionMNIST().fingerprint(tmp_path)
 

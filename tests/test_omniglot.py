@@ -170,7 +170,7 @@ def test_missing_data_says_where_it_looked_and_what_to_do(tmp_path: Path, small:
         Omniglot().fingerprint(tmp_path)
     for part in (f"looked in {tmp_path}", "brendenlake/omniglot"):
         assert part in str(gone.value)
-    with pytest.raises(MissingDataError, match="looked nowhere, because no folder was named"):
+    with pytest.raises(MissingDataError, match="no folder of raw data was named"):
         list(Omniglot().read("test", [], None))
 
 

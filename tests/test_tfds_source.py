@@ -105,7 +105,7 @@ def test_a_missing_data_set_is_said_with_the_next_step(tmp_path: Path) -> None:
         MissingDataError, match=r"'cifar10' .* is not there.*`tfds build cifar10 --data_dir DIR/tfds`"
     ):
         TFDS(builder="cifar10").fingerprint(tmp_path)
-    with pytest.raises(MissingDataError, match="looked nowhere, because no folder was named"):
+    with pytest.raises(MissingDataError, match="no folder of raw data was named"):
         TFDS(builder="cifar10").class_sizes("test", None)
 
 

@@ -92,10 +92,17 @@ class RoutedSource(ABC):
             found = routes[route](data_dir)  # type: ignore[arg-type]
             if found is not None:
                 return found
-        looked = f"in {data_dir}" if data_dir is not None else "nowhere, because no folder was named"
-        raise MissingDataError(
-            f"{self.name} is not there: looked {looked} for the forms {named_choices(wanted)}. {self.how_to_get}"
+        looked = (
+            f"looked in {data_dir} for the forms {named_choices(wanted)}"
+            if data_dir is not None
+            else "no folder of raw data was named"
         )
+        fetched = (
+            f" Or let TFDS fetch it: `harness data prepare {self.name} --download --data DIR`."
+            if hasattr(self, "tfds_builder")
+            else ""
+        )
+        raise MissingDataError(f"{self.name} is not there: {looked}. {self.how_to_get}{fetched}")
 
     def fingerprint(self, data_dir: Path | None) -> str:
         """Of the content that is there; the limit per class is part of it."""

@@ -72,10 +72,13 @@ class TFDS(ClassSplit, RoutedSource):  # type: ignore[override]  # `splits` foll
         found = None if data_dir is None else self._find(data_dir)
         if found is None:
             named = data_dir is not None
-            looked = f"in {data_dir} and its folder tfds" if named else "nowhere, because no folder was named"
+            looked = (
+                f"looked in {data_dir} and its folder tfds for a prepared one"
+                if named
+                else "no folder of raw data was named"
+            )
             raise MissingDataError(
-                f"The TFDS data set {self.builder!r} of source {self.name!r} is not there: looked {looked} for a "
-                f"prepared one. Prepare it with `tfds build {self.builder} --data_dir DIR/tfds`, where there is a "
+                f"The TFDS data set {self.builder!r} of source {self.name!r} is not there: {looked}. Prepare it with `tfds build {self.builder} --data_dir DIR/tfds`, where there is a "
                 "network, and name DIR with `--data DIR` or HARNESS_DATA."
             )
         return found
