@@ -1,30 +1,37 @@
-"""ILSVRC 2012 in Meta-Dataset: which classes are in which split, and which images are left out.
+"""ILSVRC 2012 in Meta-Dataset: which classes are in which split, how many images they have, and which are left out.
 
-The split was made along WordNet; the graph itself, which episodes are drawn by, is in Meta-Dataset's specification.
+The split was made along WordNet: its graph is in `ilsvrc_2012_graph`.
 """
 
-import hashlib
+from collections import Counter
 from collections.abc import Sequence
 
+from harness.dataset import SPLITS
 from harness.errors import DataError
+from harness_datasets.ilsvrc_2012_graph import classes_of
 
 CLASSES = 1000
 IMAGES = 1_280_764
 """Images for training, less those left out."""
 
-_DIGEST = "70002b0ff5de60a3a17a82dbfcff291931f96225ddf941ad2e182fc39e183d15"
-"""SHA-256 of the sorted WordNet ids, a line each."""
-
-_VALID = frozenset((*range(151, 300), *range(356, 363), 387, 388))
-"""Places, among all sorted WordNet ids, of the 158 validation classes; those of the 130 test classes below."""
-
-_TEST_PLACES = """
-    398 401 402 409 413 420 426 432 447 456 464 470 471 475 476 479 480 486 491 494 507 508 513 517 527 530
-    531 535 541 545 546 558 566 571 577 579 583 584 589 590 592 593 594 595 600 604 607 613 616 620 626 632
-    633 635 641 642 645 650 657 673 674 676 677 678 681 683 684 685 686 687 691 694 695 696 699 704 714 718
-    723 739 740 742 744 745 746 753 755 758 761 763 764 769 772 776 778 782 783 785 786 795 798 800 801 807
-    811 815 818 822 823 826 827 828 835 836 837 843 844 845 856 862 872 875 878 881 886 889 892 902 908 916
+_FEWER = """
+    n01688243:1117 n01704323:1266 n01744401:1071 n01855032:1141 n01873310:1272 n02066245:1150 n02085782:772
+    n02087046:860 n02088632:1136 n02089078:732 n02089867:1025 n02089973:754 n02090379:1290 n02091635:738
+    n02093647:1258 n02093859:1273 n02095314:977 n02095889:936 n02096437:1156 n02099429:1218 n02102973:969
+    n02110627:954 n02112706:1070 n02113978:755 n02356798:1206 n02526121:1165 n02606052:969 n02708093:1292
+    n02783161:1236 n02794156:1199 n02817516:1209 n02916936:1176 n02978881:1186 n03000684:1194 n03041632:1067
+    n03045698:1029 n03062245:1154 n03075370:1216 n03133878:1187 n03197337:889 n03216828:1211 n03297495:1136
+    n03314780:1153 n03400231:1222 n03447721:1282 n03467068:1283 n03476991:980 n03485407:1034 n03498962:891
+    n03595614:1285 n03658185:986 n03680355:1137 n03690938:1272 n03706229:1155 n03764736:1097 n03777754:1149
+    n03781244:1155 n03796401:1159 n03803284:1133 n03814639:1180 n03843555:1120 n03866082:1005 n03899768:1152
+    n03903868:1156 n03920288:962 n03929660:1157 n03942813:1282 n03944341:1117 n03947888:1118 n03956157:1270
+    n03958227:1069 n03961711:1053 n03970156:1254 n03995372:908 n04023962:1247 n04040759:1253 n04125021:1029
+    n04127249:1259 n04152593:1267 n04201297:1249 n04238763:1162 n04264628:1045 n04265275:1004 n04266014:1238
+    n04311004:1153 n04328186:1084 n04357314:1217 n04370456:931 n04418357:1264 n04429376:976 n04443257:1250
+    n04479046:1053 n04485082:1160 n04525038:1062 n04542943:1137 n04548280:1299 n04579145:1055 n04591157:1213
+    n04612504:1206 n07248320:1154 n07584110:1207 n07590611:1149 n07716906:1239 n07730033:1125 n07932039:1193
     """
+"""The classes with fewer than 1300 images for training, those left out included."""
 
 _DUPLICATES = """
     n01443537 1194 4496 14819 | n01518878 1864 6678 | n01531178 1502 8148 8622 12730 14394 17834 | n01534433
@@ -69,17 +76,21 @@ From the lists `ImageNet_*_duplicates.txt` of google-research/meta-dataset."""
 
 def split_of_ilsvrc_2012(wnids: Sequence[str]) -> dict[str, list[str]]:
     """Split -> its classes, 712 / 158 / 130 WordNet ids, in the official order. Raises DataError for other ids."""
-    ordered = sorted(wnids)
-    if hashlib.sha256("".join(f"{wnid}\n" for wnid in ordered).encode()).hexdigest() != _DIGEST:
+    split = {name: classes_of(name) for name in SPLITS}
+    official = sorted(wnid for part in split.values() for wnid in part)
+    if sorted(wnids) != official:
         raise DataError(
-            f"The {len(ordered)} classes are not the {CLASSES} WordNet ids of ILSVRC 2012: the official split is not "
+            f"The {len(wnids)} classes are not the {CLASSES} WordNet ids of ILSVRC 2012: the official split is not "
             "known for others. Prepare all of ILSVRC 2012 again."
         )
-    chosen: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
-    test = set(map(int, _TEST_PLACES.split()))
-    for place, wnid in enumerate(ordered):
-        chosen["valid" if place in _VALID else "test" if place in test else "train"].append(wnid)
-    return chosen
+    return split
+
+
+def sizes_of_ilsvrc_2012() -> dict[str, int]:
+    """Class -> number of its images in Meta-Dataset, less those left out; split by split, in the official order."""
+    fewer = dict(entry.split(":") for entry in _FEWER.split())
+    out = Counter(name.partition("_")[0] for name in left_out())
+    return {wnid: int(fewer.get(wnid, 1300)) - out[wnid] for split in SPLITS for wnid in classes_of(split)}
 
 
 def left_out() -> frozenset[str]:
