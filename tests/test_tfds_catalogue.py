@@ -3,15 +3,16 @@
 import itertools
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness.dataset import NODES, SPLITS
+from harness.dataset import SPLITS
 from harness.errors import DataError
 from harness_datasets import tfds_catalogue, tfds_index
-from harness_datasets.ilsvrc_2012_classes import left_out, split_of_ilsvrc_2012
+from harness_datasets.ilsvrc_2012_classes import left_out
 from harness_datasets.meta_dataset_spec import MetaDatasetSpec, read_spec
 from harness_datasets.omniglot import SplitDrawings
 from harness_datasets.omniglot_characters import ALPHABETS, characters, published
@@ -170,31 +171,10 @@ def test_imagenet_is_split_officially_without_the_images_left_out(
     }
     assert set(itertools.chain(*(found.class_sizes(split).values() for split in SPLITS))) == {1}
     assert label_in(found, "train", duplicate.partition("_")[0]) == label
-    assert all(found.class_groups(split) is None for split in SPLITS)
-    flat = found.fingerprint()
-
-    shutil.copy(
-        data_dir / "meta_dataset_specs" / "ilsvrc_2012_dataset_spec.json", tmp_path / "dataset_spec.json"
-    )
-    with_graph = find_tfds_ilsvrc_2012(tmp_path)
-    assert with_graph is not None
-    groups = with_graph.class_groups("test")
-    assert groups == spec.class_groups("test")
-    assert groups is not None
-    assert groups.kind == NODES
-    assert with_graph.fingerprint() != flat
-
-
-def test_what_is_left_out_of_imagenet_accounts_for_every_image(data_dir: Path) -> None:
-    spec = spec_of(data_dir, "ilsvrc_2012")
-    sizes = {name: size for split in SPLITS for name, size in spec.class_sizes(split).items()}
-    out = [name.partition("_")[0] for name in left_out()]
-    assert len(out) == 403
-    # As published: 1,281,167 images, and no class has more than 1300.
-    assert sum(sizes.values()) + len(out) == 1_281_167
-    assert max(sizes[wnid] + out.count(wnid) for wnid in set(out)) == 1300
-    with pytest.raises(DataError, match="The 999 classes are not the 1000 WordNet ids"):
-        split_of_ilsvrc_2012(sorted(sizes)[1:])
+    assert {split: found.class_groups(split) for split in SPLITS} == {
+        split: spec.class_groups(split) for split in SPLITS
+    }
+    assert found.fingerprint() != replace(found, groups=None).fingerprint()
 
 
 @pytest.fixture

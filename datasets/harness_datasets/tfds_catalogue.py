@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from harness.dataset import SPLITS, ClassGroups
+from harness.dataset import SPLITS
 from harness.errors import DataError
 from harness_datasets.ilsvrc_2012_classes import IMAGES, left_out, split_of_ilsvrc_2012
+from harness_datasets.ilsvrc_2012_graph import groups_of
 from harness_datasets.image_files import Pixels
-from harness_datasets.meta_dataset_spec import read_spec
 from harness_datasets.official_class_names import CU_BIRDS, DTD, QUICKDRAW, VGG_FLOWER
 from harness_datasets.official_splits import official_split
 from harness_datasets.omniglot_characters import ALPHABETS, DRAWINGS, characters, published
@@ -29,7 +29,6 @@ from harness_datasets.tfds_route import ClassNames, TfdsData, find_tfds, publish
 ALL_PARTS = ("train", "validation", "test")
 ALL = "all"
 QUICKDRAW_IMAGES = 50_426_266
-SPEC = "dataset_spec.json"
 
 
 def find_tfds_cu_birds(data_dir: Path) -> TfdsData | None:
@@ -84,11 +83,7 @@ def find_tfds_quickdraw(data_dir: Path) -> TfdsData | None:
 def find_tfds_ilsvrc_2012(data_dir: Path) -> TfdsData | None:
     """`imagenet2012`, images for training less the 403 that Meta-Dataset leaves out; classes are WordNet ids.
 
-    The class graph is not part of it. Where Meta-Dataset's `dataset_spec.json` of ilsvrc_2012 is in the folder of the
-    builder or of its version, in `data_dir`, in `<data_dir>/ilsvrc_2012`, or as
-    `<data_dir>/meta_dataset_specs/ilsvrc_2012_dataset_spec.json`, its nodes are the groups. Without it there are no
-    groups, and episodes are drawn as from a flat source, which is not Meta-Dataset's protocol.
-    Raises DataError for a specification that does not have the official split.
+    The groups are the nodes of Meta-Dataset's class graph.
     """
     found = find_tfds(
         data_dir,
@@ -98,8 +93,7 @@ def find_tfds_ilsvrc_2012(data_dir: Path) -> TfdsData | None:
         leave=Leave(key="file_name", values=frozenset(name.encode() for name in left_out())),
         images=IMAGES,
     )
-    groups = None if found is None else _graph(found, data_dir)
-    return found if found is None or groups is None else replace(found, groups=groups)
+    return None if found is None else replace(found, groups={split: groups_of(split) for split in SPLITS})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,22 +197,3 @@ def _characters(labels: Sequence[str]) -> Sequence[str]:
             "Prepare it again with the catalogue's own builder."
         )
     return named
-
-
-def _graph(found: TfdsData, data_dir: Path) -> dict[str, ClassGroups | None] | None:
-    """The groups by Meta-Dataset's specification, None where it is not there."""
-    folders = (found.location, found.location.parent, data_dir, data_dir / "ilsvrc_2012")
-    named = data_dir / "meta_dataset_specs" / "ilsvrc_2012_dataset_spec.json"
-    for path in (*(folder / SPEC for folder in folders), named):
-        if not path.is_file():
-            continue
-        spec = read_spec(path.read_bytes(), str(path))
-        if spec.name != "ilsvrc_2012":
-            continue
-        if {split: spec.class_names(split) for split in SPLITS} != found.splits:
-            raise DataError(
-                f"{path} is of ilsvrc_2012, but does not have its official split into 712, 158 and 130 classes. "
-                "Fetch it from google-research/meta-dataset again."
-            )
-        return {split: spec.class_groups(split) for split in SPLITS}
-    return None
