@@ -27,6 +27,7 @@ class ImageTree:
     boxes: path without root -> what to crop the image to; None to crop none.
     side: pixels a side that every image must have; None for any size.
     skipped: images left out because they cannot be decoded, and said so in the fingerprint.
+    groups: split -> the groups of its classes; None for a source whose classes have no order above them.
     """
 
     source: str
@@ -40,6 +41,7 @@ class ImageTree:
     boxes: Mapping[str, Box] | None = None
     side: int | None = None
     skipped: int = 0
+    groups: Mapping[str, ClassGroups] | None = None
 
     @property
     def location(self) -> Path:
@@ -47,7 +49,7 @@ class ImageTree:
         return self.raw.location
 
     def fingerprint(self) -> str:
-        """Of every image's split, class, path and content, and of its crop: the same for archive and folder.
+        """Of every image's split, class, path, content and crop, and of the groups: the same for archive and folder.
 
         The content is its size and CRC-32; for more than 50,000 images its size alone, so that a plan on a
         million of them takes seconds: there an image exchanged for one of equal size in bytes goes unnoticed.
@@ -68,6 +70,9 @@ class ImageTree:
                 box = "" if self.boxes is None else f"\0{self.boxes[path]}"
                 digest.update(f"{path}\0{self.listing.sizes[row]}\0{crcs[at]}{box}\n".encode())
                 at += 1
+        for split, groups in (self.groups or {}).items():
+            for group, members in groups.members.items():
+                digest.update(f"{split}\0{groups.kind}\0{group}\0{' '.join(members)}\n".encode())
         skipped = f"-without-{self.skipped}" if self.skipped else ""
         return f"{self.version}-{digest.hexdigest()[:16]}{skipped}"
 
@@ -75,9 +80,9 @@ class ImageTree:
         """Class -> number of images, in class order."""
         return {name: len(self.classes[name]) for name in self.splits.get(split, ())}
 
-    def class_groups(self, split: str) -> ClassGroups | None:  # noqa: ARG002
-        """None: the classes have no order above them."""
-        return None
+    def class_groups(self, split: str) -> ClassGroups | None:
+        """The groups of the split's classes, None where there are none."""
+        return None if self.groups is None else self.groups.get(split)
 
     def read(self, split: str, wanted: Mapping[str, Places]) -> Iterator[ClassImages]:  # noqa: ARG002
         """Yield the images; parts have one size. Raises DataError for one that cannot be decoded, naming it."""

@@ -190,7 +190,7 @@ def look_for(
 
 def _named(name: str, place: Path) -> RawFolder | None:
     """What is called `name` in `place`, in the preferred form."""
-    with _explained(place):
+    with explained(place):
         stems = {entry.name[: len(entry.name) - len(archive_suffix(entry.name))] for entry in place.iterdir()}
     fitting = sorted(stem for stem in stems if fnmatchcase(stem.lower(), name))
     found = [raw for stem in fitting if (raw := find_raw_folder(stem, [place])) is not None]
@@ -225,7 +225,7 @@ def _read_from_tar(location: Path, stamp: tuple[int, int], paths: tuple[str, ...
 
 def _stamp(location: Path) -> tuple[int, int]:
     """What changes when the file does: its size and time of writing."""
-    with _explained(location):
+    with explained(location):
         now = location.stat()
     return now.st_size, now.st_mtime_ns
 
@@ -239,11 +239,12 @@ def _list_folder(location: Path, only: tuple[str, ...]) -> Listing:
     while waiting:
         folder, inside, above = waiting.pop()
         folders.add(_encoded(inside, location))
-        with _explained(folder), os.scandir(folder) as entries:
+        here = only if folder == location else ()
+        with explained(folder), os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith(".") or entry.name == "__MACOSX":
                     continue
-                if only and folder == location and entry.name not in only:
+                if here and entry.name not in here:
                     continue
                 name = f"{inside}/{entry.name}"
                 if entry.is_dir():
@@ -276,7 +277,8 @@ def _encoded(name: str, location: Path) -> bytes:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Turn an OSError, raised while `path` is read, into a DataError that says what cannot be read and why."""
     try:
         yield
     except OSError as error:
