@@ -11,6 +11,7 @@ from command_line import refused
 from experiments import write_tiny
 from harness import cli
 from harness.contact_sheet import IMAGES, TILE, evenly, shortened
+from harness.data_listing import DASH
 from harness.pool_status import interrupted, note_use, used_by
 
 FOLDER_LINES = (
@@ -43,8 +44,8 @@ def test_list_shows_every_source_and_one_in_full(home: Path, capsys: pytest.Capt
         assert word in shown
     rows = {line.split()[0]: " ".join(line.split()[1:]) for line in shown.splitlines() if line.strip()}
     assert rows["quickdraw"].endswith("CC BY 4.0")
-    assert rows["tfds"].startswith("– – – – what its parameters say")
-    assert rows["image_folder"].endswith("folder – your own data")
+    assert rows["tfds"].startswith(f"{DASH} {DASH} {DASH} {DASH} what its parameters say")
+    assert rows["image_folder"].endswith(f"folder {DASH} your own data")
     assert cli.main(["data", "list", "dtd"]) == 0
     shown = capsys.readouterr().out
     for word in ("33/7/7", "5,640", "licence", "robots.ox.ac.uk/~vgg/data/dtd", "nothing", "dtd --download"):

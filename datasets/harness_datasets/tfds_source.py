@@ -78,8 +78,9 @@ class TFDS(ClassSplit, RoutedSource):  # type: ignore[override]  # `splits` foll
                 else "no folder of raw data was named"
             )
             raise MissingDataError(
-                f"The TFDS data set {self.builder!r} of source {self.name!r} is not there: {looked}. Prepare it with `tfds build {self.builder} --data_dir DIR/tfds`, where there is a "
-                "network, and name DIR with `--data DIR` or HARNESS_DATA."
+                f"The TFDS data set {self.builder!r} of source {self.name!r} is not there: {looked}. Prepare it with "
+                f"`tfds build {self.builder} --data_dir DIR/tfds`, where there is a network, and name DIR with "
+                "`--data DIR` or HARNESS_DATA."
             )
         return found
 

@@ -135,6 +135,7 @@ def _view(
         methods=settings.methods(runs),
         networks=settings.networks(runs),
         conditions=settings.conditions(runs),
+        data=settings.data(runs),
         costs=settings.costs(runs),
         shared=settings.shared_trainings(runs),
         environment=settings.environment(runs),

@@ -61,6 +61,7 @@ class ReportView:
     methods: Table
     networks: Table
     conditions: Table
+    data: Table
     costs: Table
     shared: Sequence[tuple[str, tuple[str, ...]]]
     environment: Table

@@ -5,20 +5,42 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from pandas import isna
+
 from harness.episode import VariableShape
 from harness.report.gather import FinishedRun
 from harness.report.panels import natural
-from harness.results import CONDITIONS
 
 DASH = "\N{EN DASH}"
+
+OF_A_RUN = {
+    "batch_norm": "Batch norm",
+    "selection": "Checkpoint",
+    "adaptation_steps": "Adaptation steps at test",
+    "image_size": "Image size",
+    "protocol": "Episodes",
+    "protocol_version": "Protocol version",
+}
+OF_DATA = {
+    "source": "Tested on",
+    "split": "Split",
+    "max_images_per_class": "Images a class at most",
+    "fingerprint": "Fingerprint of the data",
+}
+"""Columns of results.CONDITIONS and what they are called here."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A heading row and rows of plain text."""
+    """A heading row and rows of plain text. Raises ValueError for a row with another number of cells."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        wrong = [row for row in self.rows if len(row) != len(self.columns)]
+        if wrong:
+            raise ValueError(f"a row of {self.columns} has {len(wrong[0])} cells: {wrong[0]}")
 
 
 def regimes(runs: Sequence[FinishedRun]) -> Table:
@@ -38,27 +60,29 @@ def networks(runs: Sequence[FinishedRun]) -> Table:
 
 
 def conditions(runs: Sequence[FinishedRun]) -> Table:
-    """Everything beside the method that changes a number."""
-    columns = (
-        "Method",
-        "Trained on",
-        "Batch norm",
-        "Checkpoint",
-        "Adaptation steps at test",
-        "Image size",
-        "Protocol",
-        "Seeds",
-    )
+    """Everything beside the method and the data that changes a number."""
     seen: dict[tuple[str, ...], set[int]] = {}
     for run in runs:
-        first = run.episodes.iloc[0]
-        row = (run.method, run.trained_on, *(str(first[key]) for key in CONDITIONS))
-        seen.setdefault(row, set()).add(run.seed)
+        for found in run.episodes[list(OF_A_RUN)].drop_duplicates().itertuples(index=False):
+            row = (run.method, run.trained_on, *map(str, found))
+            seen.setdefault(row, set()).add(run.seed)
     rows = ((*row, ", ".join(str(seed) for seed in sorted(seeds))) for row, seeds in seen.items())
     return Table(
-        columns=columns,
-        rows=tuple(sorted(rows, key=lambda row: [natural(row[place]) for place in (1, 0, 2, 3, 4)])),
+        columns=("Method", "Trained on", *OF_A_RUN.values(), "Seeds"),
+        rows=tuple(sorted(rows, key=lambda row: [natural(row[place]) for place in (1, 0, 2, 3, 4, 6)])),
     )
+
+
+def data(runs: Sequence[FinishedRun]) -> Table:
+    """What the test episodes were drawn from: two rows of a source are of different data."""
+    rows = {
+        (str(source), str(split), DASH if isna(limit) else str(limit), str(fingerprint))
+        for run in runs
+        for source, split, limit, fingerprint in run.episodes[list(OF_DATA)]
+        .drop_duplicates()
+        .itertuples(index=False)
+    }
+    return Table(columns=tuple(OF_DATA.values()), rows=tuple(sorted(rows)))
 
 
 def costs(runs: Sequence[FinishedRun]) -> Table:
