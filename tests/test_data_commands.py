@@ -107,14 +107,15 @@ def test_prepare_lists_everything_that_is_missing_with_what_to_do(
 
 
 def test_a_run_lists_what_is_missing_and_the_ways_on(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config = write_tiny(home, "Evaluation.sources = [@DTD(), @Fungi()]", "Images.channels = 1")
+    config = write_tiny(home, "Evaluation.sources = [@DTD(), @Fungi(), @ILSVRC2012()]", "Images.channels = 1")
     said = refused(capsys, "run", str(config))
     for words in (
         "dtd is not there",
         "fungi is not there",
         f"harness data prepare {config} --only dtd --from PATH",
         f"harness data prepare {config} --only fungi --from PATH",
-        "harness data prepare dtd --download --data DIR",
+        "Or let TFDS fetch it: `harness data prepare dtd --download --data DIR`",
+        "harness data prepare ilsvrc_2012 --download --manual-dir ARCHIVES --data DIR",
         "Experiment.missing_sources = 'skip'",
         "--demo",
     ):

@@ -24,6 +24,7 @@ class ILSVRC2012(FetchedByTfds, MetaDatasetSource):
     name: str = "ilsvrc_2012"
 
     tfds_builder: ClassVar[str] = "imagenet2012"
+    by_hand: ClassVar[str] = "ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar"
     channels: ClassVar[int] = 3
     licence: ClassVar[str] = "ImageNet's terms of access: research and education only"
     how_to_get: ClassVar[str] = (

@@ -97,12 +97,15 @@ class RoutedSource(ABC):
             if data_dir is not None
             else "no folder of raw data was named"
         )
-        fetched = (
-            f" Or let TFDS fetch it: `harness data prepare {self.name} --download --data DIR`."
-            if hasattr(self, "tfds_builder")
-            else ""
-        )
-        raise MissingDataError(f"{self.name} is not there: {looked}. {self.how_to_get}{fetched}")
+        raise MissingDataError(f"{self.name} is not there: {looked}. {self.how_to_get}{self._fetching()}")
+
+    def _fetching(self) -> str:
+        """How TFDS can fetch it, where it can; see `tfds_preparing.FetchedByTfds`."""
+        if not hasattr(self, "tfds_builder"):
+            return ""
+        by_hand = getattr(self, "by_hand", "")
+        command = f"harness data prepare {self.name} --download{' --manual-dir ARCHIVES' * bool(by_hand)} --data DIR"
+        return f" Or let TFDS {f'prepare {by_hand}' if by_hand else 'fetch it'}: `{command}`."
 
     def fingerprint(self, data_dir: Path | None) -> str:
         """Of the content that is there; the limit per class is part of it."""

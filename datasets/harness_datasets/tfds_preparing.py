@@ -27,10 +27,12 @@ REFUSALS = ("NonMatchingChecksumError", "ExtractError", "UnsafeArchiveError")
 class FetchedByTfds:
     """A source that tensorflow-datasets can fetch and prepare: `harness data prepare SOURCE --download`.
 
-    tfds_builder: the builder of its catalogue, as in "cifar10".
+    tfds_builder: the builder of its catalogue, as in "cifar10". by_hand: archives that the user alone can fetch
+    and names as `--manual-dir`; "" where TFDS fetches all.
     """
 
     tfds_builder: ClassVar[str]
+    by_hand: ClassVar[str] = ""
 
     def download(self, data_dir: Path, manual_dir: Path | None) -> Path:
         """Fetch and prepare it in `<data_dir>/tfds`; returns the folder of the version. See `prepare_tfds`."""
