@@ -116,13 +116,23 @@ def _verified(need: PoolNeed, request: DataRequest) -> Finding:
         remark = f"read from {_route(need, request)}"
     except DataError:
         remark = "the raw data is not there to compare with"
-    official = getattr(need.dataset, "official_classes", {}).get(need.split)
-    found_classes = len(pool.class_names)
-    if official is not None and found_classes != official:
-        subset = f"{found_classes} of {official} published classes: numbers measured on it are not comparable"
-        other = f"another class split than the published one, which has {official} classes"
-        remark += f"; {subset if found_classes < official else other}"
+    remark += unlike_published(need, len(pool.class_names), request)
     return Finding(need=need, pool=pool, problems=tuple(problems), remark=remark)
+
+
+def unlike_published(need: PoolNeed, found: int, request: DataRequest) -> str:
+    """A clause where a split has not as many classes as were published, else ""."""
+    official = getattr(need.dataset, "official_classes", {})
+    wanted = official.get(need.split)
+    if wanted is None or found == wanted:
+        return ""
+    try:
+        total = sum(len(need.dataset.class_sizes(split, request.raw)) for split in need.dataset.splits)
+    except DataError:  # the raw data is gone
+        total = found
+    if total == sum(official.values()):
+        return f"; another class split than the published one, which has {wanted} classes"
+    return f"; {found} of {wanted} published classes: numbers measured on it are not comparable"
 
 
 def _difference(expected: dict[str, int], found: dict[str, int]) -> str:
@@ -140,7 +150,9 @@ def _route(need: PoolNeed, request: DataRequest) -> str:
     find = getattr(need.dataset, "find", None)
     if not callable(find) or request.raw is None:
         return "itself"
-    place, wanted = find(request.raw).location.name, need.dataset.route  # type: ignore[attr-defined]
+    location, wanted = find(request.raw).location, need.dataset.route  # type: ignore[attr-defined]
+    inside = location.is_relative_to(request.raw) and location != request.raw
+    place = location.relative_to(request.raw).as_posix() if inside else location.name
     routes = need.dataset.routes()  # type: ignore[attr-defined]
     there = (name for name, look in routes.items() if name == wanted or look(request.raw) is not None)
     return f"{place} ({wanted if wanted in routes else next(there)})"
@@ -152,8 +164,9 @@ def _short_of_images(findings: Sequence[Finding]) -> list[str]:
     for name in dict.fromkeys(finding.need.source.name for finding in findings):
         own = [finding for finding in findings if finding.need.source.name == name]
         published = getattr(own[0].need.dataset, "official_images", None)
-        found = sum(len(finding.pool.images) for finding in own if finding.pool is not None)
-        if published is not None and found < published:
+        pools = [finding.pool for finding in own if finding.pool is not None]
+        found = sum(len(pool.images) for pool in pools)
+        if published is not None and len(pools) == len(own) and found < published:
             said.append(
                 f"{name}: {found:,} of {published:,} published images, a subset; numbers measured on it are not "
                 "comparable with published ones."

@@ -215,8 +215,8 @@ def read_facts(folder: Path) -> PoolFacts:
         if (folder / IMAGES).exists():
             raise _damaged(folder, f"{FACTS} is missing") from error
         raise DataError(
-            f"The pool {folder} is not there. Prepare it with `harness data prepare`, followed by "
-            "the experiment file, where the raw data is; or name another cache with --cache."
+            f"The pool {folder} is not there. Prepare it with `harness data prepare` and the same words, where the "
+            "raw data is; or name another cache with --cache."
         ) from error
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(folder, f"{FACTS} cannot be read ({error})") from error

@@ -11,7 +11,9 @@ from command_line import refused
 from experiments import write_tiny
 from harness import cli
 from harness.contact_sheet import IMAGES, TILE, evenly, shortened
+from harness.data_checking import unlike_published
 from harness.data_listing import DASH
+from harness.data_needs import DataRequest, pool_needs
 from harness.pool_status import interrupted, note_use, used_by
 
 FOLDER_LINES = (
@@ -92,9 +94,31 @@ def test_verify_finds_what_is_wrong(own: Path, capsys: pytest.CaptureFixture[str
     assert shown.count("as it should be") == 2
 
 
-def test_verify_of_what_is_not_prepared_says_so(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["data", "verify", "digits"]) == 1
-    assert "is not there. Prepare it" in " ".join(capsys.readouterr().out.split())
+def test_verify_of_what_is_not_prepared_says_so(
+    home: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["data", "verify", "omniglot", "--data", str(data_dir)]) == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert shown.count("is not there. Prepare it") == 3
+    assert "a subset" not in shown
+
+
+def test_verify_says_in_what_a_pool_is_unlike_the_published_source(
+    home: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = str(data_dir / "meta_dataset_records" / "dtd.zip")
+    assert cli.main(["data", "prepare", "dtd", "--from", place, "--size", "8"]) == 0
+    capsys.readouterr()
+    assert cli.main(["data", "verify", "dtd", "--from", place, "--size", "8"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "read from dtd.zip (records); 5 of 33 published classes: numbers measured on it are not" in shown
+    assert "dtd: 1,200 of 5,640 published images, a subset" in shown
+    (need, *_) = pool_needs(DataRequest(names=["omniglot"], data_dir=data_dir, cache=home))
+    request = DataRequest(names=["omniglot"], data_dir=data_dir, cache=home)
+    assert unlike_published(need, 1100, request) == (
+        "; another class split than the published one, which has 883 classes"
+    )
+    assert unlike_published(need, 883, request) == ""
 
 
 def test_prepare_lists_everything_that_is_missing_with_what_to_do(
