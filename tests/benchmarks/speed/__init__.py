@@ -1,0 +1,1 @@
+"""How fast training and adaptation are, beside a usual implementation and beside the machine itself."""

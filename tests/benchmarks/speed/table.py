@@ -1,0 +1,129 @@
+"""Measurements -> Markdown."""
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from speed.agreement import CALM, CALM_SEEDS, EXACT, Agreement
+from speed.contestants import Contestant
+from speed.machine_limit import Layer, Machine, layers, limit
+from speed.processes import Timing
+from speed.settings import Case, MethodName, Phase, Setting
+
+PAPER: Mapping[Phase, float] = {"training": 1.7, "test": 4.1}
+"""How many times faster than MAML's the ANIL paper says an iteration of ANIL is."""
+
+
+@dataclass(kw_only=True)
+class Measured:
+    """A case's rounds, in each of which both were timed, one after the other."""
+
+    case: Case
+    ours: list[Timing] = field(default_factory=list)
+    usual: list[Timing] = field(default_factory=list)
+    peaks: dict[Contestant, int | None] = field(default_factory=dict)
+
+    def rates(self, contestant: Contestant) -> list[float]:
+        """Tasks a second of one core in each round."""
+        timings = self.ours if contestant == "ours" else self.usual
+        return [self.case.tasks * timing.calls / timing.cpu for timing in timings]
+
+    def ratios(self) -> list[float]:
+        """How many times faster ours was, in each round."""
+        pairs = zip(self.rates("ours"), self.rates("usual"), strict=True)
+        return [ours / usual for ours, usual in pairs]
+
+
+def speed_table(measured: Iterable[Measured], machine: Machine) -> list[str]:
+    """One line a case."""
+    lines = [
+        "| setting | case | ours, tasks a core-second (min / median / max) | usual (min / median / max) | ours / usual "
+        "(min / median / max) | share of the limit | of its convolutions alone | peak MiB, ours | usual |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for each in measured:
+        tasks_per_second = statistics.median(each.rates("ours"))
+        least = [seconds / each.case.tasks for seconds in limit(each.case, machine)]
+        shares = [f"{seconds * tasks_per_second:.0%}" for seconds in least]
+        peaks = ["" if each.peaks[who] is None else str(each.peaks[who]) for who in ("ours", "usual")]
+        cells = [
+            each.case.setting.name,
+            each.case.name,
+            spread(each.rates("ours")),
+            spread(each.rates("usual")),
+            spread(each.ratios(), lambda ratio: f"{ratio:.2f}"),
+            *shares,
+            *peaks,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def anil_table(measured: Iterable[Measured]) -> list[str]:
+    """How many times faster than MAML ANIL is, by the medians."""
+    rates: dict[tuple[str, Phase, MethodName], Measured] = {
+        (each.case.setting.name, each.case.phase, each.case.method): each for each in measured
+    }
+    lines = [
+        "| setting | ANIL over MAML | ours | usual | the paper |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    for (setting, phase, method), anil in rates.items():
+        maml = rates.get((setting, phase, "MAML"))
+        if method != "ANIL" or maml is None:
+            continue
+        ratios = [
+            f"{statistics.median(anil.rates(who)) / statistics.median(maml.rates(who)):.1f}"
+            for who in ("ours", "usual")
+        ]
+        lines.append(f"| {setting} | {phase} | {' | '.join(ratios)} | {PAPER[phase]} |")
+    return lines
+
+
+def agreement_table(agreements: Sequence[Agreement]) -> list[str]:
+    """How far apart the two are, and each from float64."""
+    lines = [
+        f"| setting | case | float64, ours from usual (at most {EXACT:g}) | float32 from float64, ours | usual |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    for each in agreements:
+        distances = " | ".join(f"{value:.0e}" for value in (each.exact, each.ours, each.usual))
+        lines.append(f"| {each.case.setting.name} | {each.case.name} | {distances} |")
+    return [
+        *lines,
+        "",
+        "Relative distances of all outer gradients, or of the logits, on episodes of one query a class: in float64 "
+        f"those of two tasks, in float32 the median of {len(CALM_SEEDS)} single ones, at {CALM:g} of the inner rate "
+        "(`speed/agreement.py` says why).",
+    ]
+
+
+def machine_table(settings: Iterable[Setting], machine: Machine) -> list[str]:
+    """The rates behind the limit."""
+    lines = ["| convolution | operations an image | best rate |", "| --- | ---: | ---: |"]
+    found: dict[Layer, None] = dict.fromkeys(layer for setting in settings for layer in layers(setting))
+    for layer in found:
+        stride = f", stride {layer.stride}" if layer.stride > 1 else ""
+        name = f"{layer.in_channels} to {layer.out_channels} channels, {layer.size} x {layer.size}{stride}"
+        rate = machine.convolutions[layer] / 1e9
+        lines.append(f"| {name} | {layer.operations / 1e6:.1f} million | {rate:.0f} GFLOP/s |")
+    return [*lines, "", f"Copying: {machine.copy / 1e9:.0f} GB/s, read and written."]
+
+
+def share_of_a_core(measured: Iterable[Measured]) -> tuple[float, float]:
+    """The least and the median share of the clock's time for which a timed process had a core."""
+    timings = [timing for each in measured for timing in (*each.ours, *each.usual)]
+    shares = [timing.cpu / timing.seconds for timing in timings]
+    return min(shares), statistics.median(shares)
+
+
+def spread(values: Sequence[float], text: Callable[[float], str] | None = None) -> str:
+    """`min / median / max`, to three figures."""
+    written = three_figures if text is None else text
+    return " / ".join(written(value) for value in (min(values), statistics.median(values), max(values)))
+
+
+def three_figures(value: float) -> str:
+    """12.3, 0.123, 1,230: short, and the same number of figures everywhere."""
+    decimals = next((d for d, bound in enumerate((100, 10, 1)) if abs(value) >= bound), 3)
+    return f"{value:,.{decimals}f}"
