@@ -36,11 +36,16 @@ class Timing:
     seconds: float
     cpu: float
 
+    @property
+    def each(self) -> float:
+        """Seconds of a call by the clock."""
+        return self.seconds / self.calls
+
 
 def context() -> Any:
     """Processes forked from one that has imported torch and run nothing: fresh, and quick to start."""
     found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(["torch"])
+    found.set_forkserver_preload(["torch", "torch._dynamo"])  # Adam's first step imports the second
     return found
 
 

@@ -21,12 +21,19 @@ class Measured:
     case: Case
     ours: list[Timing] = field(default_factory=list)
     usual: list[Timing] = field(default_factory=list)
-    peaks: dict[Contestant, int | None] = field(default_factory=dict)
+    peaks: dict[Contestant, list[int | None]] = field(default_factory=lambda: {"ours": [], "usual": []})
+
+    def timings(self, contestant: Contestant) -> list[Timing]:
+        """The contestant's, a round after another."""
+        return self.ours if contestant == "ours" else self.usual
+
+    def peak(self, contestant: Contestant) -> int | None:
+        """The largest peak memory of its processes, MiB; None where the system does not tell."""
+        return max((peak for peak in self.peaks[contestant] if peak is not None), default=None)
 
     def rates(self, contestant: Contestant) -> list[float]:
         """Tasks a second of one core in each round."""
-        timings = self.ours if contestant == "ours" else self.usual
-        return [self.case.tasks * timing.calls / timing.cpu for timing in timings]
+        return [self.case.tasks * timing.calls / timing.cpu for timing in self.timings(contestant)]
 
     def ratios(self) -> list[float]:
         """How many times faster ours was, in each round."""
@@ -45,7 +52,7 @@ def speed_table(measured: Iterable[Measured], machine: Machine) -> list[str]:
         tasks_per_second = statistics.median(each.rates("ours"))
         least = [seconds / each.case.tasks for seconds in limit(each.case, machine)]
         shares = [f"{seconds * tasks_per_second:.0%}" for seconds in least]
-        peaks = ["" if each.peaks[who] is None else str(each.peaks[who]) for who in ("ours", "usual")]
+        peaks = ["" if (peak := each.peak(who)) is None else str(peak) for who in ("ours", "usual")]
         cells = [
             each.case.setting.name,
             each.case.name,
