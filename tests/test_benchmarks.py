@@ -11,7 +11,7 @@ from speed.agreement import EXACT, compare, distance, loss_distance
 from speed.contestants import CONTESTANTS
 from speed.machine_limit import Machine, layers, limit
 from speed.processes import Timing
-from speed.settings import KINDS, MINIIMAGENET, OMNIGLOT, Case
+from speed.settings import KINDS, MINIIMAGENET, OMNIGLOT, Case, Setting
 from speed.table import Measured, three_figures
 
 TINY = {
@@ -38,6 +38,25 @@ def test_the_usual_implementation_computes_the_same(case: Case) -> None:
     ours, usual = (CONTESTANTS[who](case, torch.float64)[1]() for who in ("ours", "usual"))
     assert distance(ours, usual) < EXACT
     assert loss_distance(ours, usual) < EXACT
+
+
+@pytest.mark.parametrize("setting", [OMNIGLOT, MINIIMAGENET], ids=lambda setting: setting.name)
+def test_the_usual_implementation_has_the_default_layout(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    convolve = torch.nn.functional.conv2d
+
+    def record(x: torch.Tensor, *arguments: object, **options: object) -> torch.Tensor:
+        y = convolve(x, *arguments, **options)
+        seen.extend(each.stride()[1] == each[0, 0].numel() for each in (x, y))
+        return y
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", record)
+    call, _ = CONTESTANTS["usual"](Case(setting=setting, method="NIL", phase="test"))
+    call()
+    assert len(seen) == 16
+    assert all(seen)
 
 
 def test_another_algorithm_would_be_noticed() -> None:

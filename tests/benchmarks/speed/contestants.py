@@ -98,8 +98,7 @@ def _gradients(parameters: dict[str, Tensor]) -> Outcome:
 def _network(case: Case, learner: Learner) -> tuple[usual.Network, dict[str, Tensor]]:
     """The learner's weights as the usual code keeps them, and by the learner's names those that it has too."""
     names = {
-        name: value.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
-        for name, value in learner.named_parameters()
+        name: _default_layout(value.detach()).requires_grad_() for name, value in learner.named_parameters()
     }
     body, offsets = [], []
     for i in range(1, usual.BLOCKS + 1):
@@ -118,9 +117,13 @@ def _network(case: Case, learner: Learner) -> tuple[usual.Network, dict[str, Ten
 
 def _images(episode: Episode) -> usual.Images:
     task = episode.task
-    return (
-        task.support_x.contiguous(memory_format=torch.contiguous_format),
-        task.support_y,
-        task.query_x.contiguous(memory_format=torch.contiguous_format),
-        episode.query_y,
-    )
+    return _default_layout(task.support_x), task.support_y, _default_layout(task.query_x), episode.query_y
+
+
+def _default_layout(x: Tensor) -> Tensor:
+    """A copy of [N, C, H, W] as stacking single images gives it.
+
+    Not `contiguous()`: with one channel, images that are channels-last count as contiguous too and stay what they
+    are, and then all that is computed from them is channels-last.
+    """
+    return torch.empty(x.shape, dtype=x.dtype).copy_(x)
