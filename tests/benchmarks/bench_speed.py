@@ -44,7 +44,7 @@ class Effort:
     rate_seconds: float
 
 
-FULL = Effort(settings=SETTINGS, seconds=0.3, least=3, most=6, budget=5.0, rate_seconds=0.02)
+FULL = Effort(settings=SETTINGS, seconds=0.3, least=3, most=5, budget=3.0, rate_seconds=0.02)
 QUICK = Effort(
     settings=tuple(replace(setting, tasks=1) for setting in (OMNIGLOT, MINIIMAGENET)),
     seconds=0.1,
@@ -117,8 +117,7 @@ def time_all(effort: Effort) -> Iterator[Measured]:
     for setting in effort.settings:
         for case in cases(setting):
             measured = time_case(case, effort)
-            line = speed_line(measured)
-            print(line, file=sys.stderr, flush=True)
+            print(speed_line(measured), file=sys.stderr, flush=True)
             yield measured
 
 
@@ -126,7 +125,9 @@ def speed_line(measured: Measured) -> str:
     """A case in short."""
     ours, usual = max(measured.rates("ours")), max(measured.rates("usual"))
     name = f"{measured.case.setting.name}: {measured.case.name}"
-    return f"{name}: ours at best {ours:.2f}, usual {usual:.2f} tasks/s, {len(measured.ours)} rounds"
+    return (
+        f"{name}: ours at best {ours:.2f}, usual {usual:.2f} tasks a core-second, {len(measured.ours)} rounds"
+    )
 
 
 def run(effort: Effort) -> list[str]:
