@@ -5,18 +5,14 @@ takes minutes for ImageNet, so its result is kept in the folder of prepared data
 folder) under the fingerprint of the data: 8 bytes a record.
 """
 
-import hashlib
-import os
-import shutil
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from harness.errors import DataError
+from harness_datasets.kept_arrays import keep_arrays, kept_arrays
 from harness_datasets.tfds_prepared import Prepared
 from harness_datasets.tfds_shards import scan
 
@@ -25,7 +21,7 @@ FOLDER = "tfds-index"
 SHARD_BITS = 40
 """A record's place is one number: that of its shard above these bits, its offset or number in it below."""
 
-STARTS, PLACES = "starts.npy", "places.npy"
+STARTS, PLACES = "starts", "places"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +71,12 @@ def label_index(asked: Asked) -> LabelIndex:
 
     Raises DataError for a damaged shard, and for a record whose label is none of those named.
     """
-    text = repr((VERSION, asked.fingerprint, asked.splits, asked.label, asked.labels, _leaving(asked.leave)))
-    folder = _cache() / FOLDER / hashlib.sha256(text.encode()).hexdigest()[:20]
-    found = _kept(folder)
-    if found is None:
-        found = _built(asked)
-        _keep(folder, found)
+    about = (VERSION, asked.fingerprint, asked.splits, asked.label, asked.labels, _leaving(asked.leave))
+    kept = kept_arrays(FOLDER, about, (STARTS, PLACES))
+    if kept is not None and len(kept[PLACES]) == kept[STARTS][-1]:
+        return LabelIndex(kept[STARTS], kept[PLACES])
+    found = _built(asked)
+    keep_arrays(FOLDER, about, {STARTS: found.starts, PLACES: found.places})
     return found
 
 
@@ -107,36 +103,5 @@ def _built(asked: Asked) -> LabelIndex:
     return LabelIndex(starts, np.concatenate(places)[np.argsort(of_each, kind="stable")])
 
 
-def _kept(folder: Path) -> LabelIndex | None:
-    """The kept index, mapped from disk; None where there is none that can be read."""
-    try:
-        starts = np.load(folder / STARTS)
-        places = np.load(folder / PLACES, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
-        return None
-    return LabelIndex(starts, places) if len(places) == starts[-1] else None
-
-
-def _keep(folder: Path, index: LabelIndex) -> None:
-    """Keep an index; a folder that cannot be written is no reason to stop, as the pass can be made again."""
-    aside = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    try:
-        with suppress(OSError):
-            aside.mkdir(parents=True, exist_ok=True)
-            np.save(aside / STARTS, index.starts)
-            np.save(aside / PLACES, index.places)
-            if folder.is_dir():
-                shutil.rmtree(folder)
-            aside.rename(folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
 def _leaving(leave: Leave | None) -> object:
     return None if leave is None else (leave.key, sorted(leave.values))
-
-
-def _cache() -> Path:
-    import platformdirs
-
-    return Path(os.environ.get("HARNESS_CACHE") or platformdirs.user_cache_dir("harness", appauthor=False))

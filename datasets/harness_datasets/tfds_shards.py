@@ -7,7 +7,7 @@ file, whose records are numbered. Both keep checksums, which are compared whenev
 import importlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -53,8 +53,27 @@ def scan(shard: Shard, file_format: str, label: str, key: str | None) -> Scanned
     wanted = {label: tf.io.FixedLenFeature([], tf.int64)}
     if key is not None:
         wanted[key] = tf.io.FixedLenFeature([], tf.string)
+    labels, keys = [np.zeros(0, np.int64)], list[bytes]()
+
+    def take(found: Mapping[str, Any]) -> None:
+        labels.append(found[label].numpy())
+        if key is not None:
+            keys.extend(found[key].numpy().tolist())
+
+    at = pass_through(shard, file_format, wanted, take)
+    return Scanned(np.concatenate(labels), at, keys)
+
+
+def pass_through(
+    shard: Shard, file_format: str, wanted: Mapping[str, Any], take: Callable[[Mapping[str, Any]], None]
+) -> npt.NDArray[np.int64]:
+    """Parse all records of a shard for the features `wanted` (those of tf.io), and hand each batch to `take`.
+
+    Returns where each record is, int64 [n]. Raises DataError as `scan` does.
+    """
+    tf = load_tensorflow()
     batches = _array_records(shard) if file_format == ARRAY_RECORD else _tfrecords(tf, shard)
-    labels, lengths, keys = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], list[bytes]()
+    lengths = [np.zeros(0, np.int64)]
     with _explained(shard):
         for records in batches:
             try:
@@ -64,23 +83,18 @@ def scan(shard: Shard, file_format: str, label: str, key: str | None) -> Scanned
                     f"The shard {shard.path} has a record without {' and '.join(map(repr, wanted))}: it is damaged, or "
                     "of another data set than dataset_info.json beside it says. Prepare the data set again."
                 ) from error
-            labels.append(found[label].numpy())
+            take(found)
             lengths.append(tf.strings.length(records).numpy().astype(np.int64))
-            if key is not None:
-                keys += found[key].numpy().tolist()
     sizes = np.concatenate(lengths)
     if len(sizes) != shard.records:
         raise DataError(
             f"The shard {shard.path} has {len(sizes)} records, but dataset_info.json says {shard.records}: it is "
             "truncated. Fetch it or prepare the data set again."
         )
-    ends = np.cumsum(sizes + TFRECORD_FRAME)
-    at = (
-        np.arange(len(sizes), dtype=np.int64)
-        if file_format == ARRAY_RECORD
-        else ends - sizes - TFRECORD_FRAME
-    )
-    return Scanned(np.concatenate(labels), at, keys)
+    if file_format == ARRAY_RECORD:
+        return np.arange(len(sizes), dtype=np.int64)
+    ends: npt.NDArray[np.int64] = np.cumsum(sizes + TFRECORD_FRAME)
+    return ends - sizes - TFRECORD_FRAME
 
 
 class RecordReader:
