@@ -166,3 +166,28 @@ def cifar_archive(folder: Path) -> tuple[Path, Callable[[pytest.MonkeyPatch], No
         monkeypatch.setitem(made.url_infos, url, told_of)
 
     return path, register
+
+
+def prepare_coco(folder: Path, coco: Path, *, file_format: str, part: str = "train", shards: int = 3) -> Path:
+    """Have TFDS's own builder `coco/2017` read `train2017` and its annotations in `coco`, and prepare it in `folder`.
+
+    part: the TFDS split it becomes. Returns the folder of its version.
+    """
+    load_tensorflow()
+    import tensorflow_datasets as tfds
+
+    made = tfds.builder("coco/2017", data_dir=str(folder), file_format=file_format)
+
+    def split_generators(dl_manager: Any) -> dict[str, Any]:
+        examples = made._generate_examples(
+            image_dir=str(coco),
+            annotation_dir=str(coco),
+            split_name="train2017",
+            annotation_type="bboxes",
+            panoptic_dir=None,
+        )
+        return {part: examples}
+
+    made._split_generators = split_generators  # in place of the one that downloads
+    made.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=shards))
+    return Path(str(made.data_path))

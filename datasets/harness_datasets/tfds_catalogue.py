@@ -3,8 +3,8 @@
 Each `find_tfds_*` looks for one builder's prepared data in a folder (see `tfds_prepared.find_prepared`) and gives None
 where it is not there. All TFDS splits that hold a source's images are merged, as Meta-Dataset splits classes.
 
-The catalogue has no FGVC-Aircraft, no Fungi and no GTSRB as published. MSCOCO is left out on purpose: TFDS keeps boxes
-as shares of the image in 32 bits, from which the pixels that Meta-Dataset cuts out cannot be told for certain.
+The catalogue has no FGVC-Aircraft, no Fungi and no GTSRB as published. MSCOCO, whose images are objects cut out of the
+records' photographs, is in `coco_tfds`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
