@@ -165,7 +165,7 @@ def test_one_source_of_an_experiment_from_elsewhere(own: Path, capsys: pytest.Ca
         (("digits", "--only", "digits"), "--only picks a source of an experiment file"),
         (("digits", "--max-images-per-class", "3"), "has no limit of images a class"),
         (("digits", "--download"), "'digits' cannot be downloaded from here"),
-        (("fungi", "--download"), "'fungi' cannot be downloaded from here. Fetch the training images"),
+        (("fungi", "--download"), "'fungi' cannot be downloaded from here. Fetch fungi_train_val.tgz"),
         (("nonsense",), "Unknown source 'nonsense'"),
         (("nonsense.gin",), "There is no config file 'nonsense.gin'"),
     ],

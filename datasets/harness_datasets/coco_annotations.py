@@ -13,7 +13,7 @@ import numpy.typing as npt
 from harness.errors import DataError
 from harness_datasets.coco_categories import check_categories, check_published
 from harness_datasets.coco_objects import ObjectIndex, index_objects
-from harness_datasets.json_stream import elements
+from harness_datasets.json_stream import take_elements
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,12 +46,7 @@ def read_annotations(stream: IO[bytes], where: Path, again: str) -> Annotations:
     read = _Reading()
     take = {"images": read.image, "annotations": read.annotation, "categories": read.category}
     try:
-        for key, element in elements(stream):
-            if key in take:
-                try:
-                    take[key](element)
-                except (KeyError, TypeError, ValueError, OverflowError) as error:
-                    raise ValueError(f"{str(element)[:200]} is none of its {key}") from error
+        take_elements(stream, take)
     except ValueError as error:
         raise DataError(
             f"The annotations in {where} are damaged or none of COCO: {error}. {again}"

@@ -3,8 +3,8 @@
 TFDS keeps the four edges of a box as shares of the photograph's height and width, in 32 bits. COCO's boxes have two
 decimals, so the published number is the one with two decimals that is nearest to share times side: a share of at most
 1 in 32 bits is off by 2^-25 at most, which is 0.00002 pixels for a side of 640, and the decimals are 0.01 apart. The
-objects are therefore exactly those that are cut out by the annotation file. A number with more decimals would not be
-within twice that error of one with two; it is taken as it is, right to 0.0001 pixels.
+objects are therefore exactly those that are cut out by the annotation file. A number that is further from all with two
+decimals than twice that error has more of them, and is taken as it is, right to 0.0001 pixels.
 """
 
 import io

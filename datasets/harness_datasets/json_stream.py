@@ -3,7 +3,7 @@
 import codecs
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any
 
 CHUNK = 1 << 20
@@ -39,6 +39,20 @@ def elements(stream: IO[bytes]) -> Iterator[tuple[str, Any]]:
     text.expect("}")
     if text.ahead():
         raise text.wrong("more text after the end")
+
+
+def take_elements(stream: IO[bytes], take: Mapping[str, Callable[[Any], None]]) -> None:
+    """Call, for each element of each list that `take` names, the function there; others are passed over.
+
+    Raises ValueError as `elements` does, and for an element on which its function raises what an unfit one causes.
+    """
+    for key, element in elements(stream):
+        if key in take:
+            try:
+                take[key](element)
+            except (KeyError, TypeError, ValueError, OverflowError) as error:
+                reason = f"{type(error).__name__}: {error}"
+                raise ValueError(f"{str(element)[:200]} is none of its {key} ({reason})") from error
 
 
 class _Text:
