@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from coco_data import COCO, NAMED, SmallCoco, forget_indexes, original, smaller_totals, with_first
+from harness.testing import check_dataset
 from harness_datasets import coco_original, coco_tfds
 from harness_datasets.coco_categories import CATEGORIES
 from harness_datasets.coco_objects import CocoObjects, edges_of
@@ -223,6 +224,15 @@ def test_empty_crops_are_skipped(tmp_path: Path) -> None:
     assert annotations[0]["category_id"] == NAMED["person"]  # type: ignore[index]
     found = original(COCO.changed(annotations=annotations).unpacked(tmp_path))
     assert found.class_sizes("valid")["person"] == 2
+
+
+def test_it_is_a_source_that_tfds_can_fetch(tmp_path: Path) -> None:
+    import tensorflow_datasets as tfds
+
+    name, _, config = MSCOCO.tfds_builder.partition("/")
+    assert config in tfds.builder_cls(name).builder_configs
+    COCO.packed(tmp_path)
+    assert [check for check in check_dataset(MSCOCO(), tmp_path) if not check.passed] == []
 
 
 def test_annotations_may_come_in_any_order_of_parts(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ Every annotated object of `train2017` is an image of its category, crowds includ
 about its centre, and the pixels that it touches are cut out. The conversion keeps each of them as a JPEG file with
 Pillow's settings, so that step is made here too: the pixels are those of Meta-Dataset's records but for what two
 decoders of one file differ in, while without it they would lack the blur and blocks that methods are compared on.
+Two objects that both fill a photograph may be cut out alike: one image in two classes, here as in the records.
 """
 
 import io

@@ -7,13 +7,14 @@ from typing import ClassVar
 
 from harness_datasets.coco_categories import OBJECTS
 from harness_datasets.coco_original import find_original_coco
-from harness_datasets.coco_tfds import find_tfds_coco
+from harness_datasets.coco_tfds import BUILDER, find_tfds_coco
 from harness_datasets.meta_dataset_source import MetaDatasetSource
 from harness_datasets.source import Find
+from harness_datasets.tfds_preparing import FetchedByTfds
 
 
 @dataclass(frozen=True, kw_only=True)
-class MSCOCO(MetaDatasetSource):
+class MSCOCO(FetchedByTfds, MetaDatasetSource):
     """Objects of 40 valid and 40 test categories, RGB, cut out of photographs; none is for training.
 
     Routes: Meta-Dataset's records; `original`, `train2017` with `instances_train2017.json` as published (see
@@ -22,6 +23,7 @@ class MSCOCO(MetaDatasetSource):
 
     name: str = "mscoco"
 
+    tfds_builder: ClassVar[str] = BUILDER
     channels: ClassVar[int] = 3
     splits: ClassVar[tuple[str, ...]] = ("valid", "test")
     licence: ClassVar[str] = "CC BY 4.0 for the annotations; the photographs under their owners' Flickr terms"
