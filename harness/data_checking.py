@@ -10,6 +10,7 @@ from rich.table import Table
 
 from harness.contact_sheet import draw_contact_sheet
 from harness.data_needs import DataRequest, pool_needs, sources_of
+from harness.dataset import Dataset
 from harness.display import Display
 from harness.errors import ConfigError, DataError
 from harness.files import make_folder, write_text
@@ -81,7 +82,8 @@ def verify(request: DataRequest, out: Path, console: Console, *, sheets: bool = 
     for finding in findings:
         if finding.pool is not None and sheets:
             draw_contact_sheet(finding.pool, out / _sheet(finding))
-    write_text(out / "report.md", _summary(findings, sheets))
+    short = _short_of_images(findings, request)
+    write_text(out / "report.md", _summary(findings, short, sheets))
     table = Table(box=None, header_style="bold")
     for column in ("pool", "classes", "images", "found"):
         table.add_column(column, overflow="fold", justify="left" if column in ("pool", "found") else "right")
@@ -94,7 +96,7 @@ def verify(request: DataRequest, out: Path, console: Console, *, sheets: bool = 
         remark = f"; {escape(finding.remark)}" if finding.remark else ""
         table.add_row(finding.where, *_sizes(finding), verdict + remark)
     console.print(table)
-    for sentence in _short_of_images(findings):
+    for sentence in short:
         console.print(sentence, highlight=False, soft_wrap=True)
     console.print(
         f"{'Contact sheets and summary' if sheets else 'Summary'}: {out}", highlight=False, soft_wrap=True
@@ -158,20 +160,29 @@ def _route(need: PoolNeed, request: DataRequest) -> str:
     return f"{place} ({wanted if wanted in routes else next(there)})"
 
 
-def _short_of_images(findings: Sequence[Finding]) -> list[str]:
-    """One sentence for each source that has fewer images than were published, where all its splits are there."""
+def _short_of_images(findings: Sequence[Finding], request: DataRequest) -> list[str]:
+    """One sentence for each source that has fewer images than were published, where all its pools are here."""
     said = []
     for name in dict.fromkeys(finding.need.source.name for finding in findings):
         own = [finding for finding in findings if finding.need.source.name == name]
-        published = getattr(own[0].need.dataset, "official_images", None)
-        pools = [finding.pool for finding in own if finding.pool is not None]
-        found = sum(len(pool.images) for pool in pools)
-        if published is not None and len(pools) == len(own) and found < published:
+        dataset = own[0].need.dataset
+        published = getattr(dataset, "official_images", None)
+        pools = {finding.need.split: finding.pool for finding in own if finding.pool is not None}
+        found = sum(len(pool.images) for pool in pools.values())
+        if published is not None and found < published and _splits(dataset, request) <= pools.keys():
             said.append(
                 f"{name}: {found:,} of {published:,} published images, a subset; numbers measured on it are not "
                 "comparable with published ones."
             )
     return said
+
+
+def _splits(dataset: Dataset, request: DataRequest) -> set[str]:
+    """The splits that have classes; all of them where the raw data is gone."""
+    try:
+        return {split for split in dataset.splits if dataset.class_sizes(split, request.raw)}
+    except DataError:
+        return set(dataset.splits)
 
 
 def _sizes(finding: Finding) -> tuple[str, str]:
@@ -184,8 +195,8 @@ def _sheet(finding: Finding) -> str:
     return f"{finding.where.replace('/', '-')}.png"
 
 
-def _summary(findings: Sequence[Finding], sheets: bool) -> str:
-    """The findings as Markdown, without the places of this machine."""
+def _summary(findings: Sequence[Finding], short: Sequence[str], sheets: bool) -> str:
+    """The findings as Markdown, without the places of this machine. short: sources with too few images."""
     lines = [
         "# Prepared pools, checked",
         "",
@@ -208,7 +219,7 @@ def _summary(findings: Sequence[Finding], sheets: bool) -> str:
             f"| {finding.where} | {len(pool.class_names)} | {len(pool.images)} | {sizes} | {pixels} | "
             f"{pool.sha256[:12]} | {pool.fingerprint} | {found} |"
         )
-    lines += ["", *[f"- {sentence}" for sentence in _short_of_images(findings)]]
+    lines += ["", *[f"- {sentence}" for sentence in short]]
     pictures = [
         f"![{finding.where}: some images of some classes]({_sheet(finding)})"
         for finding in findings

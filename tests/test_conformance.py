@@ -26,6 +26,7 @@ SMALL = {"n_classes": 20, "images_per_class": 5}
 
 ARGUMENTS: dict[str, dict[str, object]] = {
     "image_folder": {"path": "pacs_sketch_84.zip", "fractions": (0.4, 0.2, 0.4)},
+    "tfds": {"builder": "omniglot", "channels": 1, "tfds_splits": ("test",), "max_images_per_class": 2},
     "controlled_shift": {"source": Glyphs(n_classes=20, images_per_class=5), "name": "controlled_shift"},
 }
 """Of sources that cannot be made from their name alone."""

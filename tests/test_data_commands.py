@@ -113,6 +113,15 @@ def test_verify_says_in_what_a_pool_is_unlike_the_published_source(
     shown = " ".join(capsys.readouterr().out.split())
     assert "read from dtd.zip (records); 5 of 33 published classes: numbers measured on it are not" in shown
     assert "dtd: 1,200 of 5,640 published images, a subset" in shown
+    # An experiment that needs one of the splits alone says nothing of the images of the others.
+    config = str(write_tiny(home, "Evaluation.sources = [@DTD()]", "Images.size = 8"))
+    only = ["--only", "dtd", "--from", place]
+    assert cli.main(["data", "prepare", config, *only]) == 0
+    capsys.readouterr()
+    assert cli.main(["data", "verify", config, *only, "--out", "one"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "as it should be" in shown
+    assert "a subset" not in shown
     (need, *_) = pool_needs(DataRequest(names=["omniglot"], data_dir=data_dir, cache=home))
     request = DataRequest(names=["omniglot"], data_dir=data_dir, cache=home)
     assert unlike_published(need, 1100, request) == (

@@ -141,7 +141,7 @@ def test_meta_datasets_own_data_sets_serve_as_its_records_do(tmp_path: Path) -> 
 
 
 def test_a_source_is_fetched_from_the_archives_that_are_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`harness data prepare cifar_10 --download`, with an archive of CIFAR-10's layout."""
     archive, register = cifar_archive(tmp_path / "mine")
