@@ -12,7 +12,7 @@ from harness.contact_sheet import draw_contact_sheet
 from harness.data_needs import DataRequest, pool_needs, sources_of
 from harness.dataset import Dataset
 from harness.display import Display
-from harness.errors import ConfigError, DataError
+from harness.errors import ConfigError, DataError, MissingDataError
 from harness.files import make_folder, write_text
 from harness.plan import PoolNeed
 from harness.pools import Pool, ensure_pool, verify_pool
@@ -59,7 +59,10 @@ def download(request: DataRequest, manual_dir: Path | None, console: Console) ->
     Raises ConfigError for a source that cannot, and without a data folder; DataError when fetching fails.
     """
     for name in request.names:
-        for dataset in sources_of(name, request.bindings):
+        found = sources_of(name, request.bindings)
+        if request.only is not None:
+            found = [dataset for dataset in found if dataset.name == request.only]
+        for dataset in found:
             fetch = getattr(dataset, "download", None)
             if not callable(fetch):
                 advice = getattr(dataset, "how_to_get", "See where it comes from.")
@@ -116,8 +119,11 @@ def _verified(need: PoolNeed, request: DataRequest) -> Finding:
         if list(sizes.items()) != list(found.items()):
             problems.append(_difference(sizes, found))
         remark = f"read from {_route(need, request)}"
-    except DataError:
+    except MissingDataError:
         remark = "the raw data is not there to compare with"
+    except DataError as error:
+        problems.append(f"The raw data is damaged: {error}")
+        remark = ""
     remark += unlike_published(need, len(pool.class_names), request)
     return Finding(need=need, pool=pool, problems=tuple(problems), remark=remark)
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from harness import plugins
 from harness.cost import duration
-from harness.data_needs import with_defaults
+from harness.data_needs import check_data_dir, with_defaults
 from harness.dataset import Dataset, native_size
 from harness.errors import DataError, HarnessError, PluginError
 from harness.experiment import Images
@@ -25,6 +25,7 @@ DASH = "\N{EN DASH}"
 
 def show_sources(names: Sequence[str], size: int | None, data_dir: Path | None, console: Console) -> None:
     """Print the installed sources, or all that is known of those named."""
+    check_data_dir(data_dir)
     side = size or Images().size
     if names:
         for name in names:
@@ -55,8 +56,6 @@ def show_sources(names: Sequence[str], size: int | None, data_dir: Path | None, 
 def _row(dataset: Dataset, side: int, data_dir: Path | None) -> list[str]:
     classes, images = _counts(dataset, data_dir)
     found = _found(dataset, data_dir)
-    if not classes and not hasattr(dataset, "official_images"):
-        found = (DASH,)  # its parameters must say what it is of, and its defaults do not
     return [
         dataset.name,
         "/".join(str(classes.get(split, 0)) for split in ("train", "valid", "test")) if classes else DASH,
@@ -108,7 +107,8 @@ def _counts(dataset: Dataset, data_dir: Path | None) -> tuple[dict[str, int], in
         sizes = {split: dataset.class_sizes(split, data_dir) for split in dataset.splits}
     except HarnessError:
         return {}, 0
-    return {split: len(found) for split, found in sizes.items()}, sum(sum(s.values()) for s in sizes.values())
+    images = getattr(dataset, "official_images", None) or sum(sum(found.values()) for found in sizes.values())
+    return {split: len(found) for split, found in sizes.items()}, images
 
 
 def _routes(dataset: Dataset) -> dict[str, Any]:
@@ -117,19 +117,23 @@ def _routes(dataset: Dataset) -> dict[str, Any]:
 
 
 def _found(dataset: Dataset, data_dir: Path | None) -> tuple[str, ...]:
-    """(route, place) of the first form that is there; (what is wrong,) for an unreadable one; empty for none."""
+    """(route, place) of the first form that is there; (what is wrong,) for an unreadable one; empty for none.
+
+    A dash where the parameters must say what it is of, and their defaults do not fit.
+    """
+    unreadable = "{}: not readable" if hasattr(dataset, "official_images") else DASH
     for route, find in _routes(dataset).items() if data_dir is not None else ():
         try:
             raw = find(data_dir)
         except DataError:
-            return (f"{route}: not readable",)
+            return (unreadable.format(route),)
         if raw is not None:
             return route, str(raw.location)
     return ()
 
 
 def _licence(dataset: Dataset) -> str:
-    return getattr(dataset, "licence", DASH if dataset.needs_data else "none needed: the program draws it")
+    return getattr(dataset, "licence", "not stated")
 
 
 def _pool_side(dataset: Dataset, side: int) -> int:

@@ -18,8 +18,10 @@ from harness.errors import (
     named_choices,
 )
 from harness.experiment import Experiment, Images
+from harness.parameters import check_choice
 from harness.plan import PoolNeed, image_spec, plan
 from harness.planned_sources import PlannedSources, datasets_of, episodes_of
+from harness.resizing import RESIZES
 from harness.spec import ImageSpec
 
 
@@ -54,9 +56,13 @@ def pool_needs(request: DataRequest) -> list[PoolNeed]:
     Raises ConfigError for a request that contradicts itself, PlanError with every source whose raw data is not
     there and that has no pools, or is damaged.
     """
+    if request.resize is not None:
+        check_choice("--resize", request.resize, RESIZES)
     if request.place is not None and not request.place.exists():
         raise ConfigError(f"--from names {request.place}, which is not there: name a file or folder.")
     wanted = [item for name in request.names for item in _wanted(name, request)]
+    if request.place is None:
+        check_data_dir(request.data_dir)
     if request.place is not None and len({dataset.name for dataset, _, _ in wanted}) > 1:
         raise ConfigError(
             "--from is the place of one source: name one SOURCE, or one of an experiment's with --only."
@@ -65,7 +71,9 @@ def pool_needs(request: DataRequest) -> list[PoolNeed]:
     missing: list[str] = []
     needs: dict[str, PoolNeed] = {}
     for dataset, split, images in wanted:
-        sources = PlannedSources(data_dir=request.raw, cache=request.cache, images=images)
+        sources = PlannedSources(
+            data_dir=request.raw, cache=request.cache, images=images, strict=request.place is not None
+        )
         try:
             spec = sources.spec(dataset)
             if not len(sources.content(dataset, split).sizes):
@@ -79,6 +87,14 @@ def pool_needs(request: DataRequest) -> list[PoolNeed]:
     if problems:
         raise PlanError(list(problems.values()), missing=list(dict.fromkeys(missing)))
     return list(needs.values())
+
+
+def check_data_dir(data_dir: Path | None) -> None:
+    """Raise ConfigError for a folder of raw data that is not there: pools would stand in for it unseen."""
+    if data_dir is not None and not data_dir.exists():
+        raise ConfigError(
+            f"--data (or HARNESS_DATA) names {data_dir}, which is not there: name the folder of raw data."
+        )
 
 
 def with_defaults(group: str, name: str) -> Any:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from harness.attempt import Outcome
 from harness.cost import duration
+from harness.plan import Plan
 from harness.progress import Progress
 
 PLAIN_SECONDS = 30.0
@@ -129,3 +131,12 @@ def _line(progress: Progress) -> str:
     parts += [f"valid {valid}"] if valid else []
     parts += [f"{left} left"] if left else []
     return ", ".join(parts)
+
+
+def say_what_is_unlike(planned: Plan, console: Console) -> None:
+    """Print in what the experiment is unlike the one asked for: sources left out, subsets, and old pools."""
+    said = [("Left out", f"{left.source}, {left.where}: {left.reason}") for left in planned.left_out]
+    said += [("A subset", f"{clause}; not comparable with published numbers") for clause in planned.subsets]
+    said += [("From its pools", f"{name}, as its raw data is not there") for name in planned.from_pools]
+    for what, clause in said:
+        console.print(f"[bold]{what}:[/] {escape(clause)}.", highlight=False, soft_wrap=True)

@@ -10,7 +10,8 @@ from rich.table import Table
 
 from harness import plugins, pool_status
 from harness.cost import Estimate, duration, estimate
-from harness.data_needs import sources_of, with_defaults
+from harness.data_needs import check_data_dir, sources_of, with_defaults
+from harness.display import say_what_is_unlike
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
 from harness.plan import plan
 from harness.store import RunFolder, Workspace
@@ -30,6 +31,7 @@ def show_plan(
 
     out: the folder of the report and the runs; None for reports/<the experiment's name>.
     """
+    check_data_dir(data_dir)
     from harness.config import load_experiment
 
     experiment, _ = load_experiment(config, bindings)
@@ -46,10 +48,7 @@ def show_plan(
     for need in planned.pools:
         state = "ready" if need.key in ready else "to be prepared"
         console.print(f"pool {need.key}: {state}", highlight=False, soft_wrap=True)
-    for left in planned.left_out:
-        console.print(
-            f"left out: {left.source}, {left.where}: {left.reason}", highlight=False, soft_wrap=True
-        )
+    say_what_is_unlike(planned, console)
     trainings = len({run.training_id for run in planned.runs})
     console.print(
         f"{len(planned.runs)} runs, {trainings} trainings; {_left(guesses)}. Runs of one training share it.",

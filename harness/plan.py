@@ -17,6 +17,7 @@ from harness.experiment import Evaluation, Experiment, Regime
 from harness.missing_sources import LeftOutSource, without_missing
 from harness.planned_sources import PlannedSources, datasets_of, episodes_of, identity
 from harness.spec import EvaluationSpec, ImageSpec, RunSpec, SourceSpec, TrainSpec, canonical
+from harness.subsets import subsets
 
 LONGEST_RUN_ID = 200
 
@@ -43,13 +44,16 @@ class PoolNeed:
 class Plan:
     """What is to be done: the runs, in the order of the experiment, and the pools they read.
 
-    `experiment` is what is left of the one asked for; `left_out` says what is not, and why.
+    `experiment` is what is left of the one asked for; `left_out` says what is not, and why. `from_pools`: names of
+    the sources whose raw data is not there, taken from their pools. `subsets`: clauses, see `harness.subsets`.
     """
 
     experiment: Experiment
     runs: tuple[RunSpec, ...]
     pools: tuple[PoolNeed, ...]
     left_out: tuple[LeftOutSource, ...]
+    from_pools: tuple[str, ...]
+    subsets: tuple[str, ...]
 
 
 def plan(experiment: Experiment, *, data_dir: Path | None, cache: Path) -> Plan:
@@ -83,7 +87,14 @@ def plan(experiment: Experiment, *, data_dir: Path | None, cache: Path) -> Plan:
         missing = [dataset.name for dataset in datasets_of(experiment) if sources.is_missing(dataset)]
         raise PlanError(list(dict.fromkeys(problems)), missing=list(dict.fromkeys(missing)))
     needs = tuple(_pools(experiment, sources))
-    return Plan(experiment=experiment, runs=tuple(runs), pools=needs, left_out=left_out)
+    return Plan(
+        experiment=experiment,
+        runs=tuple(runs),
+        pools=needs,
+        left_out=left_out,
+        from_pools=tuple(sorted(sources.from_pools)),
+        subsets=tuple(subsets(sources, (need.dataset for need in needs))),
+    )
 
 
 def _collect(problems: list[str], step: Callable[[], object]) -> None:

@@ -33,11 +33,17 @@ class SplitContent:
 
 @dataclass
 class PlannedSources:
-    """Looks sources up in the raw data, or in the pools where the raw data is gone."""
+    """Looks sources up in the raw data, or in the pools where the raw data is not there any more.
+
+    Raw data that is there and damaged is an error, whatever pools there are. strict: so is raw data that is not
+    there, as where its very place was named. from_pools: names of the sources that were found among the pools alone.
+    """
 
     data_dir: Path | None
     cache: Path
     images: ImageSpec
+    strict: bool = False
+    from_pools: set[str] = field(default_factory=set)
     specs: dict[str, SourceSpec] = field(default_factory=dict)
     failed: dict[str, DataError] = field(default_factory=dict)
     contents: dict[tuple[str, str], SplitContent] = field(default_factory=dict)
@@ -52,11 +58,13 @@ class PlannedSources:
             try:
                 fingerprint = dataset.fingerprint(self.data_dir)
             except DataError as error:
-                found = find_prepared(self.cache, component)
+                gone = isinstance(error, MissingDataError) and not self.strict
+                found = find_prepared(self.cache, component) if gone else None
                 if found is None:
                     self.failed[key] = error
                     raise
                 fingerprint = found
+                self.from_pools.add(dataset.name)
             self.specs[key] = SourceSpec(
                 name=dataset.name,
                 component=component,
@@ -77,7 +85,7 @@ class PlannedSources:
         if key not in self.contents:
             try:
                 self.contents[key] = _read_content(dataset, split, self.data_dir)
-            except DataError:
+            except MissingDataError:
                 try:
                     pool = pools.open_pool(self.cache, spec.pool_key(split, self.images))
                 except DataError:

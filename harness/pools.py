@@ -1,4 +1,4 @@
-"""Pools: all images of one source and split, on disk, memory-mapped.
+"""Pools: all images of one source and split, on disk.
 
 `<cache>/pools/<pool_key>/` holds `images.npy` (uint8 [N, H, W, C], class after class) and `pool.json` (what
 is in it, and the digest of its pixels). A folder of that name is complete or not there: it is written aside
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.dataset import Dataset
-from harness.errors import DataError
+from harness.errors import DataError, WorkspaceError
 from harness.files import explained, make_folder
 from harness.pool_images import PoolImages
 from harness.pool_journal import IMAGES, digest_of_digests
@@ -149,7 +149,7 @@ def ensure_pool(
 
     A part of a class at a time is in memory. Of several processes that want the same pool, one prepares it and
     the others wait, after calling `on_wait` with its key. An interrupted preparation is carried on from the last
-    whole class by the next call; an error leaves nothing.
+    whole class by the next call, and so is one that the disk had no room for; an error of the data leaves nothing.
 
     Raises DataError when the raw data is missing, damaged, or is not what `source_spec` or
     `dataset.class_sizes` says; WorkspaceError when the cache cannot be written or the disk is full.
@@ -281,7 +281,8 @@ def _one_at_a_time(path: Path, on_wait: Callable[[], object]) -> Iterator[bool]:
 def _prepare(reading: PoolReading, folder: Path, progress: Progress | None, alone: bool) -> None:
     """Write the pool aside, then rename it to `folder`.
 
-    What an interruption leaves aside is taken up again by the next call; an error's is removed.
+    What an interruption or a full disk leaves aside is taken up again by the next call, where no other process can
+    work in the same folder; what an error of the data leaves is removed.
     """
     aside = folder.with_name(
         f".{folder.name}{PARTIAL}" if alone else f".{folder.name}.{os.getpid()}{PARTIAL}"
@@ -290,8 +291,9 @@ def _prepare(reading: PoolReading, folder: Path, progress: Progress | None, alon
         reading.write(make_folder(aside), progress)
         with explained(folder):
             _install(aside, folder)
-    except Exception:
-        shutil.rmtree(aside, ignore_errors=True)
+    except Exception as error:
+        if not (alone and isinstance(error, WorkspaceError)):
+            shutil.rmtree(aside, ignore_errors=True)
         raise
     shutil.rmtree(aside, ignore_errors=True)
 

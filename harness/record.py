@@ -15,6 +15,7 @@ from typing import Any
 
 import harness
 from harness.cost import duration
+from harness.demo import MARK
 from harness.errors import WorkspaceError
 from harness.files import write_json, write_text
 from harness.plan import Plan
@@ -40,10 +41,17 @@ def write_record(
         "claim": experiment.claim,
         "command": command,
         "harness": harness.__version__,
-        "raw_data": sorted({need.dataset.name for need in planned.pools if need.dataset.needs_data}),
+        "raw_data": sorted(
+            {
+                need.dataset.name
+                for need in planned.pools
+                if need.dataset.needs_data and not need.dataset.name.endswith(MARK)
+            }
+        ),
         "left_out": [
             {"source": left.source, "where": left.where, "reason": left.reason} for left in planned.left_out
         ],
+        "subsets": list(planned.subsets),
         "runs": runs,
     }
     if same:

@@ -19,7 +19,8 @@ levels of its mode F; of its 8-bit modes within one level, but where those clip 
 def resize(x: Tensor, size: int, method: str) -> Tensor:
     """Float [n, C, H, W] -> [n, C, size, size], whatever the aspect ratio.
 
-    `antialias` overshoots the range of `x` at sharp edges: clamp where that matters.
+    `antialias` overshoots the range of `x` at sharp edges: clamp where that matters. Raises ValueError for a
+    method that is none of RESIZES.
     """
     import torch.nn.functional as F
 
@@ -27,7 +28,9 @@ def resize(x: Tensor, size: int, method: str) -> Tensor:
         return x
     if method == "bilinear":
         return F.interpolate(x, (size, size), mode="bilinear", align_corners=True)
-    return F.interpolate(x, (size, size), mode="bicubic", align_corners=False, antialias=True)
+    if method == "antialias":
+        return F.interpolate(x, (size, size), mode="bicubic", align_corners=False, antialias=True)
+    raise ValueError(f"there is no way {method!r} of resizing, only {RESIZES}")
 
 
 def resize_pixels(

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from harness.attempt import Outcome
 from harness.config import load_experiment
 from harness.cost import duration, estimate
+from harness.data_needs import check_data_dir
 from harness.demo import can_draw, demonstration, draw_stand_ins
-from harness.display import Display, showing
+from harness.display import Display, say_what_is_unlike, showing
 from harness.errors import WorkspaceError
 from harness.experiment import Experiment
 from harness.files import explained, make_folder, write_json
@@ -65,6 +65,7 @@ def run(request: Request, console: Console) -> int:
     touched; KeyboardInterrupt on Ctrl-C and on SIGTERM, when the runs in flight have saved their state.
     """
     check_options(request.backend, request.workers, request.address)
+    check_data_dir(request.data_dir)
     experiment, text = load_experiment(request.config, request.bindings)
     if request.demo:
         experiment, text = demonstration(experiment), f"# Run with --demo: cut short, on stand-ins.\n{text}"
@@ -80,7 +81,7 @@ def run(request: Request, console: Console) -> int:
         if request.fresh:
             _remove(planned, workspace)
         _announce(planned, workspace, console)
-        _say_what_is_left_out(planned, console)
+        say_what_is_unlike(planned, console)
         _say_what_is_replaced(before, planned, folder, console)
         write_record(before, planned, request.command, text, workspace)
         waiting = sum(not workspace.folder(run.run_id).is_done for run in planned.runs)
@@ -119,6 +120,7 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
         without=[
             f"{left['source']}, {left['where']}: {left['reason']}" for left in record.get("left_out", ())
         ],
+        subsets=record.get("subsets", ()),
         config=config if config.is_file() else None,
         runs=runs or None,
         even_empty=even_empty,
@@ -151,15 +153,6 @@ def _say_what_is_replaced(before: dict[str, Any], planned: Plan, folder: Path, c
         console.print(
             f"Note: the report in {folder} will be about these runs only; {len(others)} runs of other settings "
             "leave it and stay in runs/. Use --out to keep both reports.",
-            highlight=False,
-            soft_wrap=True,
-        )
-
-
-def _say_what_is_left_out(planned: Plan, console: Console) -> None:
-    for left in planned.left_out:
-        console.print(
-            f"[bold]Left out:[/] {escape(left.source)}, {escape(left.where)}: {escape(left.reason)}.",
             highlight=False,
             soft_wrap=True,
         )

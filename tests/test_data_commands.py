@@ -47,7 +47,7 @@ def test_list_shows_every_source_and_one_in_full(home: Path, capsys: pytest.Capt
     rows = {line.split()[0]: " ".join(line.split()[1:]) for line in shown.splitlines() if line.strip()}
     assert rows["quickdraw"].endswith("CC BY 4.0")
     assert rows["tfds"].startswith(f"{DASH} {DASH} {DASH} {DASH} what its parameters say")
-    assert rows["image_folder"].endswith(f"folder {DASH} your own data")
+    assert rows["image_folder"].endswith("folder your own data")
     assert cli.main(["data", "list", "dtd"]) == 0
     shown = capsys.readouterr().out
     for word in ("33/7/7", "5,640", "licence", "robots.ox.ac.uk/~vgg/data/dtd", "nothing", "dtd --download"):
@@ -219,3 +219,48 @@ def test_a_sheet_shows_the_first_the_last_and_some_between() -> None:
     assert evenly(1000, 5) == [0, 250, 500, 749, 999]
     assert shortened("short") == "short"
     assert len(shortened("x" * 99)) <= 27
+
+
+def test_a_pool_never_stands_in_for_raw_data_that_is_damaged_or_was_named(
+    own: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = own / "raw" / "own"
+    assert cli.main(["data", "prepare", "image_folder", "--from", str(place)]) == 0
+    (own / "bare").mkdir()
+    said = refused(capsys, "data", "prepare", "image_folder", "--from", str(own / "bare"))
+    assert "bare has no files" in said
+    said = refused(capsys, "data", "prepare", "dtd", "--from", str(place))
+    assert "dtd is not there" in said
+    config = str(write_tiny(own, *FOLDER_LINES))
+    assert cli.main(["data", "prepare", config]) == 0
+    stray = place / "stray.png"
+    stray.write_bytes((place / "class00" / "0.png").read_bytes())
+    assert "has images beside class folders" in refused(capsys, "data", "prepare", config)
+    assert "has images beside class folders" in refused(capsys, "plan", config)
+    stray.unlink()
+    # What is not there any more is taken from its pools, and said so.
+    place.rename(own / "elsewhere")
+    capsys.readouterr()
+    assert cli.main(["plan", config]) == 0
+    assert "From its pools: own, as its raw data is not there." in capsys.readouterr().out
+
+
+def test_places_and_ways_that_do_not_exist_are_refused(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (("data", "list"), ("data", "prepare", "digits"), ("plan", str(write_tiny(home)))):
+        assert "names nowhere, which is not there" in refused(capsys, *command, "--data", "nowhere")
+    said = refused(capsys, "data", "prepare", "digits", "--resize", "bilinaer")
+    assert "--resize must be one of 'antialias', 'bilinear'" in said
+    assert "Did you mean 'bilinear'" in said
+
+
+def test_an_experiment_says_which_of_its_sources_are_subsets(
+    home: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = str(data_dir / "meta_dataset_records")
+    config = str(write_tiny(home, "Evaluation.sources = [@Glyphs(), @DTD()]", "Images.channels = 3"))
+    assert cli.main(["plan", config, "--data", records]) == 0
+    shown = capsys.readouterr().out
+    assert "A subset: dtd: 10 of 47 published classes, 1,200 of 5,640 published images; not comp" in shown
+    assert "glyphs:" not in shown

@@ -87,7 +87,6 @@ def test_the_path_may_be_absolute_relative_or_the_data_folder_itself(tmp_path: P
         (["a/images/1.png", "b/images/1.png", "b/b_boxes.txt"], ["a", "b"]),
         (["x/a/1.png", "y/b/1.png"], ["x/a", "y/b"]),
         (["a/1.png", "a/b/1.png", "c/1.png"], ["a", "a/b", "c"]),
-        (["x/a/1.png"], ["a"]),
         (["b b/1.png", "ä/1.png", "B/1.png"], ["B", "b b", "ä"]),
     ],
 )
@@ -315,3 +314,26 @@ def test_nothing_there_says_where_it_looked(tmp_path: Path) -> None:
             ImageFolder(path=path).fingerprint(tmp_path)
     with pytest.raises(MissingDataError, match=r"are in 'none\.zip', but no data folder was named"):
         ImageFolder(path="none.zip").fingerprint(None)
+
+
+def test_one_class_and_the_same_class_in_two_parts_are_refused(tmp_path: Path) -> None:
+    path = pack(tmp_path, "one", {"one/x/a/1.png": drawn(0), "one/x/a/2.png": drawn(1)}, "folder")
+    with pytest.raises(DataError, match=r"has one folder of images, 'a', so source .* would have one class"):
+        ImageFolder().class_sizes("test", path)
+    parts = {f"parts/{part}/{name}/1.png": drawn(0) for part in ("train", "test") for name in ("cat", "dog")}
+    path = pack(tmp_path, "parts", parts, "folder")
+    with pytest.raises(
+        DataError, match=r"has the class 'cat' in each of .*\(2 such classes\).*inside = 'test'"
+    ):
+        ImageFolder().class_sizes("test", path)
+    assert list(ImageFolder(inside="train").class_sizes("test", path)) == ["cat", "dog"]
+
+
+def test_files_that_are_no_images_by_their_names_are_counted(tmp_path: Path) -> None:
+    made = {f"odd/{name}/1.png": drawn(0) for name in ("cat", "dog")}
+    others = {"odd/cat/2": drawn(1), "odd/cat/3.svg": b"x", "odd/dog/a.txt": b"x"}
+    path = pack(tmp_path, "odd", {**made, **others}, "folder")
+    with pytest.warns(
+        UserWarning, match=r"2 files in class folders of .* are left out, the first: odd/cat/2"
+    ):
+        assert ImageFolder().class_sizes("test", path) == {"cat": 1, "dog": 1}

@@ -129,18 +129,26 @@ prepare(Path(sys.argv[1]), Numbers(), progress=step)
     assert left_in(tmp_path) == [KEY]
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_nothing(
+def test_a_full_disk_is_one_sentence_and_what_is_done_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    real, written = pool_writing.write_all, list[int]()
+
     def full(handle: Any, data: bytes) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(len(data))
+        if len(written) > 3:  # within the second class
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(handle, data)
 
     monkeypatch.setattr(pool_writing, "write_all", full)
     with pytest.raises(WorkspaceError, match="disk is full"):
         prepare(tmp_path, Numbers())
-    assert left_in(tmp_path) == []
+    assert left_in(tmp_path) == [PARTIAL]
     monkeypatch.undo()
-    assert len(prepare(tmp_path, Numbers()).images) == 12
+    dataset = Numbers()
+    np.testing.assert_array_equal(content(prepare(tmp_path, dataset)), expected_pixels())
+    assert dataset.asked == [("b", "c")]
+    assert left_in(tmp_path) == [KEY]
 
 
 def test_a_cache_that_is_a_file_is_a_workspace_error(tmp_path: Path) -> None:

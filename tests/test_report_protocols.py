@@ -89,7 +89,10 @@ def test_the_terminal_shows_both_kinds_of_episodes(capsys: pytest.CaptureFixture
 def test_what_was_left_out_stands_at_the_top_of_the_report(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     without = ["aircraft, evaluation (test): its raw data is not there"]
-    built = build_report(tmp_path, title="T", claim="", command="", without=without)
+    subsets = ["dtd: 10 of 47 published classes"]
+    built = build_report(tmp_path, title="T", claim="", command="", without=without, subsets=subsets)
     text = built.path.read_text()
     assert text.index("**Left out:**") < text.index("There is nothing to report")
     assert "- aircraft, evaluation (test): its raw data is not there" in text
+    assert text.index("**Subsets:**") < text.index("There is nothing to report")
+    assert "- dtd: 10 of 47 published classes" in text

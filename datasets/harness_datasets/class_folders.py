@@ -11,6 +11,13 @@ from harness_datasets.image_files import is_image
 from harness_datasets.raw_archives import Listing
 from harness_datasets.raw_files import RawFolder, Rows
 
+PARTS = frozenset(("train", "training", "val", "valid", "validation", "test", "testing"))
+"""Folders above those of the classes that are parts of a data set, not classes."""
+
+
+BESIDE = frozenset(b"txt csv tsv json xml md html pdf db ini mat npy npz yaml yml".split())
+"""What the names of files end with that lie beside images and are none: lists, boxes, notes."""
+
 
 def images_by_folder(listing: Listing, root: str) -> dict[str, Rows]:
     """Folder below `root` -> rows of the images that lie directly in it, both sorted; "" is `root` itself."""
@@ -20,6 +27,20 @@ def images_by_folder(listing: Listing, root: str) -> dict[str, Rows]:
         if is_image(path):
             found[path[len(root.encode()) :].rpartition(b"/")[0]].append(row)
     return {folder.decode(): np.array(found[folder], np.intp) for folder in sorted(found)}
+
+
+def other_files(listing: Listing, root: str, folders: Collection[str]) -> list[str]:
+    """Files in these folders below `root` that are no images by their name, nor of a kind that lies beside images."""
+    first, last = _below(listing, root)
+    start = len(root.encode())
+    wanted = {folder.encode() for folder in folders}
+    return [
+        path.decode()
+        for path in listing.paths[first:last].tolist()
+        if not is_image(path)
+        and path[start:].rpartition(b"/")[0] in wanted
+        and path.rpartition(b".")[2].lower() not in BESIDE
+    ]
 
 
 def root_of(raw: RawFolder, listing: Listing, markers: Sequence[str], source: str) -> str:
@@ -35,7 +56,7 @@ def root_of(raw: RawFolder, listing: Listing, markers: Sequence[str], source: st
                 return path[:at].decode()
     raise DataError(
         f"{raw.location} has no {markers[0]!r}, so it is not the original archive or folder of source {source!r}. "
-        "Fetch it again, unpack all of it, or name another with `--data`."
+        "Fetch it again, unpack all of it, or name another place."
     )
 
 
@@ -45,7 +66,8 @@ def find_classes(raw: RawFolder, listing: Listing, inside: str, source: str) -> 
     inside: the folder that holds the class folders, from the top of the archive or folder; "" looks for it: it
     is the deepest that holds all images. A folder with images is a class, `a/b` where folders are nested; a last
     level of one name in all classes (`n01443537/images`) is no part of the names.
-    Raises DataError for `inside` that is not there, images outside class folders, and folders without images.
+    Raises DataError for `inside` that is not there, images outside class folders, folders without images, and parts
+    such as `train` and `test` with the same classes in both.
     """
     root = _start(raw, listing, inside)
     folders = images_by_folder(listing, root)
@@ -64,6 +86,7 @@ def find_classes(raw: RawFolder, listing: Listing, inside: str, source: str) -> 
             f"{source!r} into a folder named after its class."
         )
     _refuse_empty(raw, listing, root + shared, classes, source)
+    _refuse_parts(raw, classes, source)
     return root + shared, dict(sorted(_without_last_level(classes).items()))
 
 
@@ -123,6 +146,24 @@ def _refuse_empty(
         raise DataError(
             f"The class folder {bare[0]!r}{more} in {raw.location} has no image: source {source!r} would be a class "
             "short. Put its images there, or remove the folder."
+        )
+
+
+def _refuse_parts(raw: RawFolder, classes: Mapping[str, Rows], source: str) -> None:
+    """Raise DataError for `train/cat` beside `test/cat`: as two classes they could be in two splits."""
+    tops: dict[str, set[str]] = defaultdict(set)
+    for name in classes:
+        top, _, rest = name.partition("/")
+        tops[top].add(rest)
+    if len(tops) < 2 or not {top.lower() for top in tops} <= PARTS:
+        return
+    shared = sorted(set.intersection(*tops.values()))
+    if shared and shared[0]:
+        first = next(iter(tops))
+        raise DataError(
+            f"{raw.location} has the class {shared[0]!r} in each of {named_choices(tops)} ({len(shared)} such "
+            f"classes): source {source!r} would take them for different classes. Read one part with "
+            f"inside = {first!r}, or put the images of each class into one folder."
         )
 
 

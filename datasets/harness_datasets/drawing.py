@@ -45,6 +45,7 @@ class DrawnSource(ABC):
     native_size: ClassVar[int]
     splits: ClassVar[tuple[str, ...]] = SPLITS
     needs_data: ClassVar[bool] = False
+    licence: ClassVar[str] = "none needed: the program draws it"
     most_classes: ClassVar[int] = 10_000
 
     def __post_init__(self) -> None:

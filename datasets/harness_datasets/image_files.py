@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from harness.dataset import ClassImages
 
@@ -54,7 +54,11 @@ def decode(content: bytes, channels: int, box: Box | None = None) -> Pixels:
     animation the first frame is taken. The orientation in EXIF is not applied, as neither does.
     Raises one of `UNREADABLE`.
     """
-    with Image.open(io.BytesIO(content)) as opened:
+    try:
+        file = Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        raise ValueError("it is in no format of images") from None  # Pillow names an object in memory
+    with file as opened:
         opened.load()
         image: Image.Image = opened
         if box is not None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from harness.errors import ConfigError, DataError, MissingDataError
 from harness.parameters import check_choice
-from harness_datasets.class_folders import find_classes
+from harness_datasets.class_folders import find_classes, other_files
 from harness_datasets.class_split import ClassSplit
 from harness_datasets.image_tree import ImageTree
 from harness_datasets.raw_files import raw_folder_at
@@ -25,8 +25,9 @@ class ImageFolder(ClassSplit, RoutedSource):  # type: ignore[override]  # `split
     """Images of any size in a folder, zip, tar or tar.gz of `<class>/<image>`.
 
     Folders around all of the class folders are passed by. Where class folders are nested, `<a>/<b>/<image>` is of
-    class `a/b`; a last level of one name in all classes (`<class>/images/<image>`) is passed by too. Files that are
-    no images by their extension are ignored; a folder without images is refused. An archive and the folder unpacked
+    class `a/b`; a last level of one name in all classes (`<class>/images/<image>`) is passed by too. Lists and notes
+    are ignored, and other files that are no images by their extension left out with a warning that counts them; a
+    folder without images, and a single class, are refused. An archive and the folder unpacked
     from it have one fingerprint. The classes are all for testing unless `ClassSplit`'s parameters say otherwise.
 
     Args:
@@ -87,6 +88,13 @@ class ImageFolder(ClassSplit, RoutedSource):  # type: ignore[override]  # `split
             return None
         listing = raw.listing()
         root, classes = find_classes(raw, listing, self.inside, self.name)
+        if len(classes) < 2:
+            raise DataError(
+                f"{raw.location} has one folder of images, {next(iter(classes))!r}, so source {self.name!r} would have "
+                "one class: put the images of each class into a folder of its own, or name the folder of the class "
+                "folders with ImageFolder.inside."
+            )
+        _say_what_is_ignored(self.name, raw.location, tuple(other_files(listing, root, tuple(classes))))
         lists = data_dir if data_dir.is_dir() else data_dir.parent
         splits = self.split_classes(list(classes), lists, str(raw.location))
         tree = ImageTree(
@@ -100,6 +108,17 @@ class ImageFolder(ClassSplit, RoutedSource):  # type: ignore[override]  # `split
             channels=self.channels,
         )
         return without_unreadable(tree) if self.on_bad_image == SKIP else tree
+
+
+# A source is asked for its fingerprint and for the classes of each split one after the other: once is enough.
+@lru_cache(maxsize=32)
+def _say_what_is_ignored(source: str, location: Path, others: tuple[str, ...]) -> None:
+    if others:
+        warnings.warn(
+            f"Source {source!r}: {len(others)} files in class folders of {location} are no images by their names and "
+            f"are left out, the first: {others[0]}",
+            stacklevel=2,
+        )
 
 
 @dataclass(frozen=True)

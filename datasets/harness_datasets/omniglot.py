@@ -59,7 +59,7 @@ class Omniglot(FetchedByTfds, MetaDatasetSource):
     """
 
     name: str = "omniglot"
-    split: str = "shuffled"
+    split: str = "lake"
     rotations: bool = False
 
     tfds_builder: ClassVar[str] = "omniglot"

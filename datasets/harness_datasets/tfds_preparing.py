@@ -110,7 +110,7 @@ def _prepare(tfds: Any, made: Any, manual_dir: Path | None, builder: str) -> Non
     except AssertionError as error:  # what TFDS raises where archives have to be brought by hand
         raise MissingDataError(
             f"The TFDS data set {builder!r} needs archives that nobody but you can fetch: {_sentence(made)} Put them "
-            "in a folder and name it as the folder of archives."
+            "in a folder and name it with --manual-dir."
         ) from error
     except ImportError as error:
         raise DataError(
@@ -160,9 +160,7 @@ def _resolves(host: str) -> bool:
 
 def _unreachable(builder: str, urls: Iterable[str], manual_dir: Path | None) -> MissingDataError:
     missing = sorted(urls)
-    place = (
-        f"into {manual_dir}" if manual_dir is not None else "into a folder, name it as the folder of archives"
-    )
+    place = f"into {manual_dir}" if manual_dir is not None else "into a folder, name it with --manual-dir"
     return MissingDataError(
         f"The TFDS data set {builder!r} cannot be fetched, as {urlsplit(missing[0]).hostname or 'its host'} is not to "
         f"be reached from here. Fetch {', '.join(missing[:5])}{' and others' * (len(missing) > 5)} elsewhere, put them "

@@ -38,6 +38,7 @@ def build_report(
     took: str = "",
     raw_data: Sequence[str] = (),
     without: Sequence[str] = (),
+    subsets: Sequence[str] = (),
     config: Path | None = None,
     runs: list[RunFolder] | None = None,
     even_empty: bool = True,
@@ -47,6 +48,7 @@ def build_report(
     runs: the run folders to report, those of one plan; None for all below `folder`/runs. title, claim: shown
     at the top. command: the exact command that made the runs. took: how long that was, in words. raw_data:
     the sources whose raw data the command needs. without: one clause for each source that was left out.
+    subsets: one clause for each source of which less was there than was published.
     config: the experiment's file, shown and copied to `folder`/config.gin; None for what is there. even_empty:
     whether to write a report that says that no run has finished. The same runs and words give the same bytes.
 
@@ -67,6 +69,7 @@ def build_report(
         took=took,
         raw_data=tuple(raw_data),
         without=tuple(without),
+        subsets=tuple(subsets),
         gin=gin,
     )
     view = _draw(gathered, words, make_folder(folder / "figures"))
@@ -90,6 +93,7 @@ class _Words:
     took: str
     raw_data: tuple[str, ...]
     without: tuple[str, ...]
+    subsets: tuple[str, ...]
     gin: str | None
 
 
@@ -126,6 +130,7 @@ def _view(
         took=words.took,
         raw_data=words.raw_data,
         without=words.without,
+        subsets=words.subsets,
         gin=words.gin,
         panels=views,
         curves=curves,

@@ -52,6 +52,7 @@ class ReportView:
     took: str
     raw_data: tuple[str, ...]
     without: tuple[str, ...]
+    subsets: tuple[str, ...]
     gin: str | None
     panels: tuple[PanelView, ...]
     curves: tuple[Figure, ...]
