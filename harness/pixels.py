@@ -27,12 +27,14 @@ def to_tensor(
 ) -> Tensor:
     """uint8 [n, h, w, C] -> float32 [n, channels, size, size], channels last in memory.
 
-    Scaled, then resized where the pool has another size, never leaving the range of 0..255 scaled. Grey is
-    repeated to three channels; colour becomes luminance where one channel is asked for. mean, std: of each
-    channel of the pool, 0..255, which the scaling `source` takes to 0 and 1; the other scalings are in
-    harness.experiment.Images.
+    Scaled, then resized where the pool has another size, never leaving the range of 0..255 scaled. Grey becomes
+    three channels that share their memory, which must not be written to: convolutions give the same bits, and
+    writing each value three times would take most of the time. Colour becomes luminance where one channel is
+    asked for. mean, std: of each channel of the pool, 0..255, which the scaling `source` takes to 0 and 1; the
+    other scalings are in harness.experiment.Images.
     """
-    out = torch.empty(len(pixels), images.size, images.size, images.channels)
+    channels = min(images.channels, pixels.shape[3])
+    out = torch.empty(len(pixels), images.size, images.size, channels)
     filled = out.numpy()
     ends = scaled_ends(images, mean=mean, std=std)
     step = max(1, AT_ONCE // images.size**2)
@@ -43,13 +45,9 @@ def to_tensor(
             continue
         x = _levels(part, images, mean, std)
         if x.shape[1:3] != target.shape[1:3]:
-            x = _resized(x, images).clip(*ends[:, : x.shape[3]])
-        if x.shape == target.shape:
-            target[...] = x
-        else:
-            for channel in range(3):  # faster than one copy that repeats each value in turn
-                target[..., channel] = x[..., 0]
-    return out.permute(0, 3, 1, 2)
+            x = _resized(x, images).clip(*ends[:, :channels])
+        target[...] = x
+    return out.permute(0, 3, 1, 2).expand(-1, images.channels, -1, -1)
 
 
 def scaled_ends(images: ImageSpec, *, mean: Sequence[float], std: Sequence[float]) -> Floats:

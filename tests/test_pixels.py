@@ -122,8 +122,10 @@ def test_the_tensor_is_channels_last_and_an_image_the_same_in_any_company(
     images = ImageSpec(size=size, channels=channels, scaling="signed", resize="bilinear")
     x = to_tensor(pixels, images, mean=MEAN[:of_pool], std=STD[:of_pool])
     assert (x.shape, x.dtype) == ((n, channels, size, size), torch.float32)
-    assert x.is_contiguous(memory_format=torch.channels_last)
-    assert x.stride()[2:] == (channels * size, channels)
+    stored = min(of_pool, channels)
+    assert x[:, :stored].is_contiguous(memory_format=torch.channels_last)
+    assert x.stride()[2:] == (stored * size, stored)
+    assert x.untyped_storage().nbytes() == n * stored * size**2 * 4
     for k in (0, n // 2, n - 1):
         alone = to_tensor(pixels[k : k + 1], images, mean=MEAN[:of_pool], std=STD[:of_pool])
         assert torch.equal(alone, x[k : k + 1])
@@ -149,3 +151,16 @@ def test_a_pixel_pool_may_be_larger_than_what_is_asked_for() -> None:
 def test_no_images_are_no_images() -> None:
     none = to_tensor(np.empty((0, 28, 28, 1), np.uint8), SIGNED, mean=MEAN[:1], std=STD[:1])
     assert none.shape == (0, 3, 84, 84)
+
+
+@pytest.mark.parametrize(("size", "stride"), [(28, 2), (84, 1)])
+def test_channels_that_share_their_memory_are_convolved_to_the_same_bits(size: int, stride: int) -> None:
+    images = ImageSpec(size=size, channels=3, scaling="signed", resize="bilinear")
+    shared = to_tensor(pictures(5, size, size, 1), images, mean=MEAN[:1], std=STD[:1])
+    weight = torch.randn(16, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+    found = []
+    for x in (shared, shared.contiguous(memory_format=torch.channels_last)):
+        own = weight.contiguous(memory_format=torch.channels_last).requires_grad_()
+        y = torch.nn.functional.conv2d(x, own, None, stride, 1)
+        found.append((y, *torch.autograd.grad(y.square().sum(), own)))
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
