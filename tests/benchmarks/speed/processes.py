@@ -144,5 +144,6 @@ def _serve(contestant: Contestant, case: Case, pipe: Connection) -> None:
         keep_freed_memory()
     call, _ = CONTESTANTS[contestant](case)
     forget_peak()
-    while (request := pipe.recv())[0] != "stop":
-        pipe.send(timed(call, request[1]) if request[0] == "time" else peak_memory_mb())
+    with suppress(EOFError, BrokenPipeError):  # whoever asked is gone
+        while (request := pipe.recv())[0] != "stop":
+            pipe.send(timed(call, request[1]) if request[0] == "time" else peak_memory_mb())
