@@ -139,7 +139,7 @@ def run(effort: Effort) -> list[str]:
     machine = better(machine, run_apart(measure, effort.settings, effort.rate_seconds))
     least, median = share_of_a_core(measured)
     rounds = [len(each.ours) for each in measured]
-    spent = time.perf_counter() - began
+    minutes, seconds = divmod(round(time.perf_counter() - began), 60)
     return [
         "# Speed",
         "",
@@ -149,7 +149,7 @@ def run(effort: Effort) -> list[str]:
         f"round. {environment()}; load before {load:.1f}, after {os.getloadavg()[0]:.1f}. The timed processes had a "
         f"core for {median:.0%} of the time (median; the least {least:.0%}); what is missing, other work took, and "
         "core-seconds leave it out. "
-        f"Everything together took {spent / 60:.0f} min {spent % 60:.0f} s.",
+        f"Everything together took {minutes} min {seconds} s.",
         "",
         *explanation(),
         "",
