@@ -10,12 +10,13 @@ from rich.table import Table
 
 from harness.contact_sheet import draw_contact_sheet
 from harness.data_needs import DataRequest, pool_needs, sources_of
-from harness.dataset import Dataset
 from harness.display import Display
 from harness.errors import ConfigError, DataError, MissingDataError
 from harness.files import make_folder, write_text
 from harness.plan import PoolNeed
+from harness.planned_sources import PlannedSources
 from harness.pools import Pool, ensure_pool, verify_pool
+from harness.subsets import subsets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +86,7 @@ def verify(request: DataRequest, out: Path, console: Console, *, sheets: bool = 
     for finding in findings:
         if finding.pool is not None and sheets:
             draw_contact_sheet(finding.pool, out / _sheet(finding))
-    short = _short_of_images(findings, request)
+    short = _subsets(findings, request)
     write_text(out / "report.md", _summary(findings, short, sheets))
     table = Table(box=None, header_style="bold")
     for column in ("pool", "classes", "images", "found"):
@@ -138,7 +139,7 @@ def unlike_published(need: PoolNeed, found: int, request: DataRequest) -> str:
         total = sum(len(need.dataset.class_sizes(split, request.raw)) for split in need.dataset.splits)
     except DataError:  # the raw data is gone
         total = found
-    if total == sum(official.values()):
+    if found > wanted or total == sum(official.values()):
         return f"; another class split than the published one, which has {wanted} classes"
     return f"; {found} of {wanted} published classes: numbers measured on it are not comparable"
 
@@ -166,29 +167,17 @@ def _route(need: PoolNeed, request: DataRequest) -> str:
     return f"{place} ({wanted if wanted in routes else next(there)})"
 
 
-def _short_of_images(findings: Sequence[Finding], request: DataRequest) -> list[str]:
-    """One sentence for each source that has fewer images than were published, where all its pools are here."""
-    said = []
-    for name in dict.fromkeys(finding.need.source.name for finding in findings):
-        own = [finding for finding in findings if finding.need.source.name == name]
-        dataset = own[0].need.dataset
-        published = getattr(dataset, "official_images", None)
-        pools = {finding.need.split: finding.pool for finding in own if finding.pool is not None}
-        found = sum(len(pool.images) for pool in pools.values())
-        if published is not None and found < published and _splits(dataset, request) <= pools.keys():
-            said.append(
-                f"{name}: {found:,} of {published:,} published images, a subset; numbers measured on it are not "
-                "comparable with published ones."
-            )
+def _subsets(findings: Sequence[Finding], request: DataRequest) -> list[str]:
+    """One sentence for each source of which less is there than was published."""
+    said = list[str]()
+    for finding in {finding.need.source.name: finding for finding in findings}.values():
+        sources = PlannedSources(data_dir=request.raw, cache=request.cache, images=finding.need.images)
+        clauses = subsets(sources, [finding.need.dataset])
+        said += [
+            f"{clause}: a subset; numbers measured on it are not comparable with published ones."
+            for clause in clauses
+        ]
     return said
-
-
-def _splits(dataset: Dataset, request: DataRequest) -> set[str]:
-    """The splits that have classes; all of them where the raw data is gone."""
-    try:
-        return {split for split in dataset.splits if dataset.class_sizes(split, request.raw)}
-    except DataError:
-        return set(dataset.splits)
 
 
 def _sizes(finding: Finding) -> tuple[str, str]:
@@ -202,7 +191,7 @@ def _sheet(finding: Finding) -> str:
 
 
 def _summary(findings: Sequence[Finding], short: Sequence[str], sheets: bool) -> str:
-    """The findings as Markdown, without the places of this machine. short: sources with too few images."""
+    """The findings as Markdown, without the places of this machine. short: sentences on sources that are subsets."""
     lines = [
         "# Prepared pools, checked",
         "",

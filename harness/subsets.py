@@ -21,9 +21,8 @@ def subsets(sources: PlannedSources, datasets: Iterable[Dataset]) -> Iterator[st
         published = sum(getattr(dataset, "official_classes", {}).values())
         of_images = getattr(dataset, "official_images", 0)
         lacking = [f"{classes:,} of {published:,} published classes"] * (classes < published)
-        limited = (
-            getattr(dataset, "max_images_per_class", None) is not None
-        )  # that is asked for, and in every row
+        # A limit is asked for, and in every row.
+        limited = getattr(dataset, "max_images_per_class", None) is not None
         lacking += [f"{images:,} of {of_images:,} published images"] * (images < of_images and not limited)
         if lacking:
             yield f"{dataset.name}: {', '.join(lacking)}"

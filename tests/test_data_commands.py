@@ -112,8 +112,9 @@ def test_verify_says_in_what_a_pool_is_unlike_the_published_source(
     assert cli.main(["data", "verify", "dtd", "--from", place, "--size", "8"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "read from dtd.zip (records); 5 of 33 published classes: numbers measured on it are not" in shown
-    assert "dtd: 1,200 of 5,640 published images, a subset" in shown
-    # An experiment that needs one of the splits alone says nothing of the images of the others.
+    subset = "dtd: 10 of 47 published classes, 1,200 of 5,640 published images: a subset; numbers"
+    assert subset in shown
+    # All of its splits count, whichever the experiment needs.
     config = str(write_tiny(home, "Evaluation.sources = [@DTD()]", "Images.size = 8"))
     only = ["--only", "dtd", "--from", place]
     assert cli.main(["data", "prepare", config, *only]) == 0
@@ -121,13 +122,21 @@ def test_verify_says_in_what_a_pool_is_unlike_the_published_source(
     assert cli.main(["data", "verify", config, *only, "--out", "one"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert "as it should be" in shown
-    assert "a subset" not in shown
+    assert subset in shown
+    omniglot = str(write_tiny(home, "Evaluation.sources = [@Omniglot()]", "Images.size = 8"))
+    whole = [omniglot, "--only", "omniglot", "--data", str(data_dir)]
+    assert cli.main(["data", "prepare", *whole]) == 0
+    capsys.readouterr()
+    assert cli.main(["data", "verify", *whole, "--out", "whole"]) == 0
+    assert "a subset" not in capsys.readouterr().out
     (need, *_) = pool_needs(DataRequest(names=["omniglot"], data_dir=data_dir, cache=home))
     request = DataRequest(names=["omniglot"], data_dir=data_dir, cache=home)
     assert unlike_published(need, 1100, request) == (
         "; another class split than the published one, which has 883 classes"
     )
     assert unlike_published(need, 883, request) == ""
+    gone = DataRequest(names=["omniglot"], data_dir=None, cache=home)
+    assert unlike_published(need, 1100, gone).startswith("; another class split")
 
 
 def test_prepare_lists_everything_that_is_missing_with_what_to_do(
