@@ -6,16 +6,21 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from harness.episode import Episode
 from harness.learner import Learner
-from harness.method import Method
-from harness.seeds import torch_seed
+from harness.method import Method, predicts_batches
+from harness.seeds import seed_torch
+from harness.task_batch import VALUES_AT_ONCE, values
 
 
 @dataclass(frozen=True, kw_only=True)
 class Score:
-    """One episode's result: `accuracy` in 0..1, `loss` the mean cross-entropy of its queries."""
+    """One episode's result: `accuracy` in 0..1, `loss` the mean cross-entropy of its queries.
+
+    seconds: of the prediction, a share of the time where several episodes were predicted together.
+    """
 
     episode: int
     n_way: int
@@ -28,22 +33,63 @@ class Score:
 
 def evaluate(method: Method, learner: Learner, episodes: Iterable[Episode], *, seed: int) -> Iterator[Score]:
     """Score each episode in turn. `seed` serves methods that draw random numbers: each episode its own."""
+    for episode, logits, seconds in predictions(method, learner, episodes, seed=seed):
+        yield _score(episode, logits, seconds)
+
+
+def predictions(
+    method: Method, learner: Learner, episodes: Iterable[Episode], *, seed: int
+) -> Iterator[tuple[Episode, Tensor, float]]:
+    """Each episode in turn with its logits [n_query, n_way] and the seconds they took.
+
+    A method that can is given several episodes side by side. Such a method draws no random numbers, so that the
+    company an episode is in changes nothing.
+    """
     learner.eval()
-    for episode in episodes:
-        torch.manual_seed(torch_seed(seed, f"predict/{episode.source}/{episode.index}"))
+    for group in _groups(episodes, batched=predicts_batches(method)):
+        first = group[0]
+        seed_torch(seed, f"predict/{first.source}/{first.index}")
         began = time.perf_counter()
-        logits = method.predict(learner, episode.task).detach()
-        seconds = time.perf_counter() - began
-        correct = (logits.argmax(1) == episode.query_y).to(torch.float64)
-        yield Score(
-            episode=episode.index,
-            n_way=episode.task.n_way,
-            n_support=len(episode.task.support_y),
-            n_query=len(episode.query_y),
-            accuracy=float(correct.mean()),
-            loss=float(F.cross_entropy(logits, episode.query_y)),
-            seconds=seconds,
-        )
+        tasks = [episode.task for episode in group]
+        if predicts_batches(method):
+            logits = method.predict_batch(learner, tasks).detach()
+        else:
+            logits = method.predict(learner, tasks[0]).detach()[None]
+        seconds = (time.perf_counter() - began) / len(group)
+        for episode, own in zip(group, logits, strict=True):
+            yield episode, own, seconds
+
+
+def _groups(episodes: Iterable[Episode], *, batched: bool) -> Iterator[list[Episode]]:
+    """Runs of consecutive episodes of one shape, as long as allowed; single episodes unless `batched`."""
+    group: list[Episode] = []
+    for episode in episodes:
+        if group and not (batched and _fits(group, episode)):
+            yield group
+            group = []
+        group.append(episode)
+    if group:
+        yield group
+
+
+def _fits(group: list[Episode], episode: Episode) -> bool:
+    """Whether the episode is of the group's shape and there is room for it."""
+    task, other = episode.task, group[0].task
+    shapes = [(t.n_way, t.support_x.shape, t.query_x.shape) for t in (task, other)]
+    return shapes[0] == shapes[1] and (len(group) + 1) * values(task) <= VALUES_AT_ONCE
+
+
+def _score(episode: Episode, logits: Tensor, seconds: float) -> Score:
+    correct = (logits.argmax(1) == episode.query_y).to(torch.float64)
+    return Score(
+        episode=episode.index,
+        n_way=episode.task.n_way,
+        n_support=len(episode.task.support_y),
+        n_query=len(episode.query_y),
+        accuracy=float(correct.mean()),
+        loss=float(F.cross_entropy(logits, episode.query_y)),
+        seconds=seconds,
+    )
 
 
 def mean_accuracy(method: Method, learner: Learner, episodes: Iterable[Episode], *, seed: int) -> float:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.head_gradients import has_linear_head, linear_head_gradients
 from harness.learner import LayerMask, Learner, Weights, query_features, support_statistics
 from harness.parameters import check_above, check_fields, check_whole
 from harness.task_batch import TaskBatch, equal_shapes, stack
@@ -46,26 +48,43 @@ def adapt(
         clip: inner gradients are cut to [-clip, clip], element by element.
     """
     start = learner.first_adapted(mask)
-    statistics = support_statistics(learner, len(batch.support_x), training=training)
-    below = [learner.body(x, own, 0, start) for x, own in zip(batch.support_x, statistics, strict=True)]
-    frozen_body = start == len(learner.body.layers)
-    features = learner.features({}, below, statistics, start) if frozen_body else None
+    statistics = support_statistics(learner, training=training)
+    below = learner.body(batch.support_x, statistics, 0, start)
     weights: dict[str, Tensor] = {
         name: parameter.unsqueeze(0).expand(len(below), *parameter.shape)
         for name, parameter in learner.adaptable(mask).items()
     }
+    step = partial(_step, rate=rate, clip=clip)
+    if start < len(learner.body.layers):
+        for _ in range(steps):
+            features = learner.features(weights, below, statistics, start)
+            weights = step(weights, _gradients(learner, weights, features, batch, graph=graph))
+        return weights
+    features = learner.features({}, below, statistics, start)
+    gradients = linear_head_gradients if has_linear_head(learner) else _gradients
     for _ in range(steps if weights else 0):
-        reached = learner.features(weights, below, statistics, start) if features is None else features
-        # A sum over tasks of means over images: each task's weights get the gradient of its own mean loss.
-        loss = task_losses(learner.logits(weights, reached, batch.n_way), batch.support_y).sum()
-        gradients = torch.autograd.grad(loss, list(weights.values()), create_graph=graph)
-        if clip is not None:
-            gradients = tuple(g.clamp(-clip, clip) for g in gradients)
-        weights = {
-            name: weight - rate * gradient
-            for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
-        }
+        weights = step(weights, gradients(learner, weights, features, batch, graph=graph))
     return weights
+
+
+def _gradients(
+    learner: Learner, weights: Weights, features: Tensor, batch: TaskBatch, *, graph: bool
+) -> list[Tensor]:
+    """Of each task's support loss by its own weights, in their order."""
+    # A sum over tasks of means over images: each task's weights get the gradient of its own mean loss.
+    loss = task_losses(learner.logits(weights, features, batch.n_way), batch.support_y).sum()
+    return list(torch.autograd.grad(loss, list(weights.values()), create_graph=graph))
+
+
+def _step(
+    weights: Weights, gradients: Sequence[Tensor], *, rate: float, clip: float | None
+) -> dict[str, Tensor]:
+    if clip is not None:
+        gradients = [g.clamp(-clip, clip) for g in gradients]
+    return {
+        name: torch.sub(weight, gradient, alpha=rate)
+        for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
+    }
 
 
 def task_losses(logits: Tensor, labels: Tensor) -> Tensor:
@@ -147,11 +166,14 @@ class InnerLoopMethod:
 
     def adapt(self, learner: Learner, task: Task, *, adapted: LayerMask | None = None) -> Weights:
         """The weights after test-time adaptation to one task, [1, ...] each; `adapted` overrides the mask."""
+        return self._adapted(learner, stack([task]), adapted)
+
+    def _adapted(self, learner: Learner, batch: TaskBatch, mask: LayerMask | None) -> Weights:
         with torch.enable_grad():
             weights = adapt(
                 learner,
-                stack([task]),
-                self.adapted_layers(learner) if adapted is None else adapted,
+                batch,
+                self.adapted_layers(learner) if mask is None else mask,
                 steps=self.adaptation_steps,
                 rate=self.inner_lr if self.test_inner_lr is None else self.test_inner_lr,
                 graph=False,
@@ -160,7 +182,12 @@ class InnerLoopMethod:
             )
         return {name: weight.detach() for name, weight in weights.items()}
 
-    @torch.no_grad()
     def predict(self, learner: Learner, task: Task) -> Tensor:
         """Adapt to the support set, then logits [n_query, n_way] of the queries."""
-        return query_logits(learner, self.adapt(learner, task), stack([task]), training=False)[0]
+        return self.predict_batch(learner, [task])[0]
+
+    @torch.no_grad()
+    def predict_batch(self, learner: Learner, tasks: Sequence[Task]) -> Tensor:
+        """Logits [T, n_query, n_way] of tasks of one shape, each by itself."""
+        batch = stack(tasks)
+        return query_logits(learner, self._adapted(learner, batch, None), batch, training=False)

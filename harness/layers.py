@@ -1,6 +1,6 @@
-"""Layers that run one task at a time, with weights and normalisation statistics of its own.
+"""Layers that run many tasks side by side, each with weights and normalisation statistics of its own.
 
-A stored weight is shared by all tasks; the inner loop puts a task's own in its place through
+A stored weight is shared by all tasks; the inner loop puts one a task in its place through
 `torch.func.functional_call`. Statistics of batch norm are always per task: over a batch that mixes tasks, or
 mixes support and query, it would be a different algorithm.
 """
@@ -11,14 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.conv_block import Geometry, conv_block
+
 Mode = Literal["batch", "track", "record", "replay", "running"]
 
 
 class Statistics:
-    """Which statistics the batch-norm layers use during one forward pass over one task's images.
+    """Which statistics the batch-norm layers use during one forward pass over the tasks' images.
 
-    batch: those of the images passed. track: the same, and the running averages move towards them. record:
-    the same, and kept in this object. replay: those recorded. running: the running averages.
+    batch: those of each task's images passed. track: the same, and the running averages move towards them,
+    task after task. record: the same, and kept in this object. replay: those recorded. running: the running
+    averages.
     """
 
     def __init__(self, mode: Mode, recorded: dict[nn.Module, tuple[Tensor, Tensor]] | None = None) -> None:
@@ -26,7 +29,7 @@ class Statistics:
         self.recorded = {} if recorded is None else recorded
 
     def replay(self) -> "Statistics":
-        """The statistics recorded so far, for use on other images of the same task."""
+        """The statistics recorded so far, for use on other images of the same tasks."""
         return Statistics("replay", self.recorded)
 
 
@@ -34,8 +37,8 @@ class BatchNorm(nn.Module):
     """Batch normalisation (Ioffe & Szegedy 2015) with a learned offset and, if asked, a scale.
 
     Offset and scale are meta-learned but never adapted, as in the code base the ANIL paper built on. The
-    running averages move by `momentum` with every forward pass that tracks, so they cover about the last
-    1 / momentum passes: several tasks, each before and after adaptation.
+    running averages move by `momentum` with every task of a forward pass that tracks, so they cover about the
+    last 1 / momentum: several tasks, each before and after adaptation.
     """
 
     running_mean: Tensor
@@ -50,33 +53,32 @@ class BatchNorm(nn.Module):
         self.epsilon, self.momentum = epsilon, momentum
 
     def forward(self, x: Tensor, statistics: Statistics) -> Tensor:
-        """Normalise `x` [N, C, H, W] with the statistics asked for."""
-        if statistics.mode in ("record", "replay"):
-            return self._explicit(x, statistics)
-        if statistics.mode == "running":
-            return F.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.epsilon
-            )
-        if statistics.mode == "track":
-            self._track(x)
-        return F.batch_norm(x, None, None, self.weight, self.bias, True, 0.0, self.epsilon)
-
-    def _explicit(self, x: Tensor, statistics: Statistics) -> Tensor:
-        """The formula itself, where mean and variance are handed from one set of images to another."""
-        if statistics.mode == "record":
-            variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
-            statistics.recorded[self] = mean, variance
-        mean, variance = statistics.recorded[self]
+        """Normalise `x` [T, N, C, H, W] with the statistics asked for."""
+        mean, variance = self._moments(x, statistics)
         factor = torch.rsqrt(variance + self.epsilon)
         if self.weight is not None:
             factor = factor * self.weight
-        return x * factor[:, None, None] + (self.bias - mean * factor)[:, None, None]
+        shift = self.bias - mean * factor
+        return torch.addcmul(shift[:, None, :, None, None], x, factor[:, None, :, None, None])
 
-    @torch.no_grad()
-    def _track(self, x: Tensor) -> None:
-        variance, mean = torch.var_mean(x, dim=(0, 2, 3), correction=0)
-        self.running_mean.lerp_(mean, self.momentum)
-        self.running_var.lerp_(variance, self.momentum)
+    def _moments(self, x: Tensor, statistics: Statistics) -> tuple[Tensor, Tensor]:
+        """Mean and variance of each task, [T, C], or of all tasks, [1, C]."""
+        if statistics.mode == "running":
+            return self.running_mean[None], self.running_var[None]
+        if statistics.mode == "replay":
+            return statistics.recorded[self]
+        mean = x.mean(dim=(1, 3, 4))
+        variance = (x - mean[:, None, :, None, None]).square().mean(dim=(1, 3, 4))
+        if statistics.mode == "record":
+            statistics.recorded[self] = mean, variance
+        if statistics.mode == "track":
+            self._track(mean.detach(), variance.detach())
+        return mean, variance
+
+    def _track(self, means: Tensor, variances: Tensor) -> None:
+        for mean, variance in zip(means, variances, strict=True):
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance, self.momentum)
 
 
 class Conv2d(nn.Module):
@@ -94,8 +96,37 @@ class Conv2d(nn.Module):
         self.stride, self.padding = stride, padding
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve `x` [N, C, H, W]."""
-        return F.conv2d(x, self.weight, None, self.stride, self.padding)
+        """Convolve `x` [T, N, C, H, W] with weights for all tasks, or one set a task, [T, O, C, k, k]."""
+        if self.weight.ndim == 4:
+            y = F.conv2d(x.flatten(0, 1), self.weight, None, self.stride, self.padding)
+            return y.view(*x.shape[:2], *y.shape[1:])
+        each = zip(x, self.weight, strict=True)
+        return torch.stack([F.conv2d(images, own, None, self.stride, self.padding) for images, own in each])
+
+
+class ConvBlock(nn.Module):
+    """Convolution, batch norm, ReLU, then 2x2 max pooling if asked."""
+
+    def __init__(
+        self, in_channels: int, filters: int, *, stride: int, pool: bool, scale: bool, epsilon: float
+    ):
+        super().__init__()
+        self.conv = Conv2d(in_channels, filters, kernel=3, stride=stride, padding=1)
+        self.norm = BatchNorm(filters, scale=scale, epsilon=epsilon)
+        self.pool = pool
+
+    def forward(self, x: Tensor, statistics: Statistics) -> Tensor:
+        """[T, N, C, H, W] -> [T, N, filters, H/2, W/2], rounded up for strides and down for pooling."""
+        if statistics.mode == "batch":
+            geometry = Geometry(
+                stride=self.conv.stride, padding=self.conv.padding, pool=self.pool, epsilon=self.norm.epsilon
+            )
+            return conv_block(x, self.conv.weight, self.norm.weight, self.norm.bias, geometry)
+        x = F.relu(self.norm(self.conv(x), statistics))
+        if not self.pool:
+            return x
+        pooled = F.max_pool2d(x.flatten(0, 1), 2)
+        return pooled.view(*x.shape[:2], *pooled.shape[1:])
 
 
 class Head(nn.Module):

@@ -1,8 +1,7 @@
 """A learner: a body, a head, and the ways a method may run them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
-import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -53,27 +52,18 @@ class Learner(nn.Module):
         """The number of body stages below every layer in `mask`: they run once however many steps follow."""
         return next((i for i, name in enumerate(self.body.layers) if name in mask), len(self.body.layers))
 
-    def features(
-        self,
-        weights: Weights,
-        xs: Sequence[Tensor],
-        statistics: Sequence[Statistics],
-        start: int = 0,
-    ) -> Tensor:
-        """Features [T, N, D] of T tasks' images, or of what stage `start - 1` gave for them.
+    def features(self, weights: Weights, x: Tensor, statistics: Statistics, start: int = 0) -> Tensor:
+        """Features [T, N, D] of T tasks' images [T, N, C, H, W], or of what stage `start - 1` gave for them.
 
-        Task t uses `weights[name][t]` in place of the stored parameter `name`, and `statistics[t]`.
+        Task t uses `weights[name][t]` in place of the stored parameter `name`.
         """
-        body = {
-            name.removeprefix("body."): w.unbind(0) for name, w in weights.items() if name.startswith("body.")
-        }
-        parts = []
-        for t, (x, own) in enumerate(zip(xs, statistics, strict=True)):
-            swapped = {name: each[t] for name, each in body.items()}
-            parts.append(
-                functional_call(self.body, swapped, (x, own, start)) if swapped else self.body(x, own, start)
-            )
-        return torch.stack(parts)
+        body = {name.removeprefix("body."): w for name, w in weights.items() if name.startswith("body.")}
+        result: Tensor = (
+            functional_call(self.body, body, (x, statistics, start))
+            if body
+            else self.body(x, statistics, start)
+        )
+        return result
 
     def logits(self, weights: Weights, features: Tensor, n_way: int) -> Tensor:
         """Logits [T, N, n_way] of features [T, N, D], with a task's own head where `weights` has one."""
@@ -90,12 +80,12 @@ def _layer_of(parameter_name: str) -> str:
     return parts[2] if parts[:2] == ["body", "stages"] else parts[0]
 
 
-def support_statistics(learner: Learner, tasks: int, *, training: bool) -> list[Statistics]:
+def support_statistics(learner: Learner, *, training: bool) -> Statistics:
     """What normalises each support set inside the inner loop, by the body's batch-norm policy."""
     mode: Mode = "batch"
     if learner.body.batch_norm == "running":
         mode = "track" if training else "running"
-    return [Statistics(mode) for _ in range(tasks)]
+    return Statistics(mode)
 
 
 def query_features(learner: Learner, weights: Weights, batch: TaskBatch, *, training: bool) -> Tensor:
@@ -105,16 +95,15 @@ def query_features(learner: Learner, weights: Weights, batch: TaskBatch, *, trai
     """
     if learner.body.batch_norm == "support":
         return embed(learner, weights, batch, training=training)[1]
-    statistics = support_statistics(learner, len(batch.query_x), training=training)
-    return learner.features(weights, batch.query_x, statistics)
+    return learner.features(weights, batch.query_x, support_statistics(learner, training=training))
 
 
 def embed(learner: Learner, weights: Weights, batch: TaskBatch, *, training: bool) -> tuple[Tensor, Tensor]:
     """Features of the support [T, S, D] and of the queries [T, Q, D], by the body's batch-norm policy."""
     if learner.body.batch_norm == "support":
-        statistics = [Statistics("record") for _ in batch.support_x]
+        statistics = Statistics("record")
         support = learner.features(weights, batch.support_x, statistics)
-        return support, learner.features(weights, batch.query_x, [each.replay() for each in statistics])
-    statistics = support_statistics(learner, len(batch.support_x), training=training)
+        return support, learner.features(weights, batch.query_x, statistics.replay())
+    statistics = support_statistics(learner, training=training)
     support = learner.features(weights, batch.support_x, statistics)
     return support, learner.features(weights, batch.query_x, statistics)

@@ -11,7 +11,7 @@ hyperparameters, set from gin. It keeps no state: what it trains lives in the le
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -57,3 +57,25 @@ class Method(Protocol):
 
     def predict(self, learner: Learner, task: Task) -> torch.Tensor:
         """Logits [n_query, n_way] for the queries; leaves the learner bit for bit as it was."""
+
+
+@runtime_checkable
+class BatchMethod(Method, Protocol):
+    """A method that can also predict tasks of one shape side by side; evaluation then calls this.
+
+    Each task must get the logits that `predict` gives it, up to the order of floating-point sums, and no random
+    numbers may be drawn.
+    """
+
+    def predict_batch(self, learner: Learner, tasks: Sequence[Task]) -> torch.Tensor:
+        """Logits [T, n_query, n_way]; leaves the learner bit for bit as it was."""
+
+
+def predicts_batches(method: Method) -> TypeGuard[BatchMethod]:
+    """Whether `predict_batch` is the method's own, and not that of a parent whose `predict` it replaced."""
+    where = {
+        name: next((i for i, cls in enumerate(type(method).__mro__) if name in vars(cls)), None)
+        for name in ("predict", "predict_batch")
+    }
+    batch, single = where["predict_batch"], where["predict"]
+    return batch is not None and (single is None or batch <= single)

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from harness.errors import ConfigError
-from harness.layers import BatchNorm, Conv2d, Statistics
+from harness.layers import ConvBlock, Statistics
 from harness.parameters import check_above, check_choice, check_fields, check_name, check_whole
 
 BATCH_NORM_POLICIES = ("transductive", "support", "running")
@@ -24,7 +24,7 @@ class Stage(Protocol):
     """One named layer of a body."""
 
     def __call__(self, x: Tensor, statistics: Statistics) -> Tensor:
-        """One task's [N, C, H, W] -> [N, C', H', W']."""
+        """T tasks' [T, N, C, H, W] -> [T, N, C', H', W'], each task by itself."""
 
 
 class Body(nn.Module):
@@ -32,7 +32,7 @@ class Body(nn.Module):
 
     Args:
         stages: the layers in order; each is called as `Stage`.
-        readout: what turns the last stage's [N, C, H, W] into features [N, out_features].
+        readout: what turns the last stage's [T, N, C, H, W] into features [T, N, out_features].
         out_features: D.
         batch_norm: one of BATCH_NORM_POLICIES.
     """
@@ -51,9 +51,9 @@ class Body(nn.Module):
         return tuple(self.stages)
 
     def forward(self, x: Tensor, statistics: Statistics, start: int = 0, stop: int | None = None) -> Tensor:
-        """Run stages `start` to `stop` (exclusive) on one task's images, or on what stage `start - 1` gave.
+        """Run stages `start` to `stop` (exclusive) on images [T, N, C, H, W], or on what stage `start - 1` gave.
 
-        With `stop=None` the read-out follows: features [N, out_features].
+        With `stop=None` the read-out follows: features [T, N, out_features].
         """
         for stage in list(self.stages.values())[start:stop]:
             x = stage(x, statistics)
@@ -76,29 +76,12 @@ class Network(Protocol):
         """A freshly drawn body (torch's global generator). Raises ConfigError for an image it cannot take."""
 
 
-class ConvBlock(nn.Module):
-    """3x3 convolution, batch norm, ReLU, then 2x2 max pooling if asked."""
-
-    def __init__(
-        self, in_channels: int, filters: int, *, stride: int, pool: bool, scale: bool, epsilon: float
-    ):
-        super().__init__()
-        self.conv = Conv2d(in_channels, filters, kernel=3, stride=stride, padding=1)
-        self.norm = BatchNorm(filters, scale=scale, epsilon=epsilon)
-        self.pool = pool
-
-    def forward(self, x: Tensor, statistics: Statistics) -> Tensor:
-        """[N, C, H, W] -> [N, filters, H/2, W/2], rounded up for strides and down for pooling."""
-        x = nn.functional.relu(self.norm(self.conv(x), statistics))
-        return nn.functional.max_pool2d(x, 2) if self.pool else x
-
-
 class SpatialMean(nn.Module):
-    """The mean over positions: [N, C, H, W] -> [N, C]."""
+    """The mean over positions: [T, N, C, H, W] -> [T, N, C]."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Average each channel."""
-        return x.mean(dim=(2, 3))
+        return x.mean(dim=(3, 4))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,7 +137,7 @@ class Conv4:
         mean = self.readout == "mean"
         return Body(
             blocks,
-            SpatialMean() if mean else nn.Flatten(),
+            SpatialMean() if mean else nn.Flatten(2),
             out_features=self.filters if mean else self.filters * side * side,
             batch_norm=self.batch_norm,
         )

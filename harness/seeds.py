@@ -8,7 +8,7 @@ import hashlib
 
 import numpy as np
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 """Raised whenever the same spec would give other numbers; rows of different versions are never ranked together."""
 
 
@@ -25,3 +25,15 @@ def counter_rng(seed: int, stream: str, k: int) -> np.random.Generator:
 def torch_seed(seed: int, stream: str) -> int:
     """A seed for `torch.Generator.manual_seed`, pure in its arguments."""
     return int(counter_rng(seed, stream, 0).integers(2**63 - 1))
+
+
+def seed_torch(seed: int, stream: str) -> None:
+    """Start torch's own generators at a point that is pure in the arguments.
+
+    Not by `torch.manual_seed`, which writes out a stack trace on every call.
+    """
+    import torch
+
+    number = torch_seed(seed, stream)
+    torch.default_generator.manual_seed(number)
+    torch.cuda.manual_seed_all(number)  # nothing where there is no GPU, and later where none is in use yet

@@ -6,37 +6,53 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from harness.conv_parts import joined
 from harness.episode import Episode, Task
+
+VALUES_AT_ONCE = 2**17
+"""Pixel values of the tasks that are worked on side by side. Small tasks keep a processor busy only in company; large
+ones need none, and together they would not stay in its cache from layer to layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskBatch:
     """T tasks of one shape.
 
-    `support_x` and `query_x` hold T tensors [S, C, H, W] and [Q, C, H, W]; `support_y` is [T, S].
+    `support_x` is [T, S, C, H, W], `query_x` [T, Q, C, H, W], channels last in memory; `support_y` is [T, S].
     """
 
-    support_x: tuple[Tensor, ...]
+    support_x: Tensor
     support_y: Tensor
-    query_x: tuple[Tensor, ...]
+    query_x: Tensor
     n_way: int
 
 
 def stack(tasks: Sequence[Task]) -> TaskBatch:
     """The tasks as one batch; they must have equal ways, support and query sizes."""
     return TaskBatch(
-        support_x=tuple(task.support_x for task in tasks),
+        support_x=joined([task.support_x for task in tasks]),
         support_y=torch.stack([task.support_y for task in tasks]),
-        query_x=tuple(task.query_x for task in tasks),
+        query_x=joined([task.query_x for task in tasks]),
         n_way=tasks[0].n_way,
     )
 
 
 def equal_shapes(episodes: Sequence[Episode]) -> Iterator[tuple[TaskBatch, Tensor]]:
-    """Batches of the episodes that share a shape, with their query labels [T, Q]; none is left out."""
+    """Batches of the episodes that share a shape, with their query labels [T, Q]; none is left out.
+
+    A batch has no more pixel values than VALUES_AT_ONCE, unless a single episode has.
+    """
     groups: dict[tuple[int, int, int], list[Episode]] = {}
     for episode in episodes:
         task = episode.task
         groups.setdefault((task.n_way, len(task.support_y), len(episode.query_y)), []).append(episode)
     for group in groups.values():
-        yield stack([e.task for e in group]), torch.stack([e.query_y for e in group])
+        together = max(1, VALUES_AT_ONCE // values(group[0].task))
+        for first in range(0, len(group), together):
+            part = group[first : first + together]
+            yield stack([e.task for e in part]), torch.stack([e.query_y for e in part])
+
+
+def values(task: Task) -> int:
+    """Its pixel values, support and query together."""
+    return task.support_x.numel() + task.query_x.numel()

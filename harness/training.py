@@ -15,7 +15,7 @@ from harness.interruption import DeferredInterrupt
 from harness.learner import Learner
 from harness.method import Method
 from harness.progress import Progress, Report
-from harness.seeds import torch_seed
+from harness.seeds import seed_torch
 from harness.spec import RunSpec, TrainSpec
 from harness.store import RunFolder
 
@@ -83,7 +83,7 @@ class Trainer:
         train, i = self.spec.train, state.iteration
         first = i * train.meta_batch
         batch = [self.episodes[k] for k in range(first, first + train.meta_batch)]
-        torch.manual_seed(torch_seed(self.spec.seed, f"train/{i}"))
+        seed_torch(self.spec.seed, f"train/{i}")
         self.learner.train()
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(train, i)

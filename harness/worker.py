@@ -17,7 +17,7 @@ from harness.method import Method
 from harness.networks import Network
 from harness.pools import Pool, open_pool
 from harness.progress import Progress, Report
-from harness.seeds import torch_seed
+from harness.seeds import seed_torch
 from harness.selection import select
 from harness.spec import EvaluationSpec, RunSpec, SourceSpec
 from harness.store import RunFolder, Workspace
@@ -82,7 +82,7 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
 
 def fresh_learner(spec: RunSpec, method: Method, network: Network) -> Learner:
     """The learner before its first update: pure in the spec."""
-    torch.manual_seed(torch_seed(spec.seed, "init"))
+    seed_torch(spec.seed, "init")
     return method.init(network.build(spec.images.channels, spec.images.size), spec.max_way)
 
 

@@ -62,7 +62,7 @@ def test_every_registered_method_keeps_the_contract(name: str) -> None:
     method = plugins.load(plugins.METHODS, name)()
     assert method.name == name
     checks = check_method(method)
-    assert len(checks) == 10
+    assert len(checks) == 11
     assert [check for check in checks if not check.passed] == []
     assert plugins.build(plugins.METHODS, plugins.describe(plugins.METHODS, method)) == method
 

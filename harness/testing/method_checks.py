@@ -15,7 +15,7 @@ from harness.episode import Episode, EpisodeShape
 from harness.episode_sequence import SourceSequence
 from harness.evaluation import evaluate
 from harness.learner import Learner
-from harness.method import Method
+from harness.method import Method, predicts_batches
 from harness.networks import Conv4
 from harness.plugins import Component
 from harness.pools import Pool
@@ -27,6 +27,9 @@ MAX_WAY = 20
 IMAGES = ImageSpec(size=28, channels=1, scaling="unit", resize="antialias")
 UPDATES = 60
 META_BATCH = 4
+
+SIDE_BY_SIDE = 1e-3
+"""How far logits may move with the company a task is in, relative to the largest: orders of float32 sums."""
 
 
 def check_method(method: Any) -> list[Check]:
@@ -42,6 +45,7 @@ def check_method(method: Any) -> list[Check]:
         "outer loss and predict are deterministic": _deterministic,
         "predict gives logits for 2, 5 and 20 ways": _ways,
         "predict leaves the learner as it was": _unchanged,
+        "tasks side by side get what each gets alone": _side_by_side,
         "order of the labels does not matter": _relabelled,
         "learner survives saving and loading": _state,
         "learns: above chance after a few updates": _learns,
@@ -155,6 +159,22 @@ def _ways(subject: _Subject) -> str:
         require(logits.shape == expected, f"{n_way} ways: shape {tuple(logits.shape)}, not {expected}")
         require(bool(logits.isfinite().all()), f"{n_way} ways: logits are not finite")
     return f"up to {MAX_WAY}"
+
+
+def _side_by_side(subject: _Subject) -> str:
+    method = subject.method
+    if not predicts_batches(method):
+        return "predicts one at a time"
+    learner = subject.learner().eval()
+    tasks = [subject.episode(k).task for k in range(3)]
+    together = method.predict_batch(learner, tasks).detach()
+    alone = torch.stack([method.predict(learner, task).detach() for task in tasks])
+    require(
+        together.shape == alone.shape, f"shape {tuple(together.shape)} together, {tuple(alone.shape)} alone"
+    )
+    apart = float((together - alone).abs().max() / alone.abs().max())
+    require(apart < SIDE_BY_SIDE, f"logits differ by {apart:.1e} of the largest")
+    return f"{len(tasks)} tasks"
 
 
 def _unchanged(subject: _Subject) -> str:

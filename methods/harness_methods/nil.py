@@ -43,9 +43,14 @@ class NIL:
         """The trainer's loss."""
         return self.trainer.outer_loss(learner, episodes)
 
-    @torch.no_grad()
     def predict(self, learner: Learner, task: Task) -> Tensor:
         """Summed cosine similarities to each class's support embeddings, [n_query, n_way]."""
-        support, query = embed(learner, {}, stack([task]), training=False)
-        similarity = F.normalize(query[0], dim=1) @ F.normalize(support[0], dim=1).T
-        return similarity @ F.one_hot(task.support_y, task.n_way).to(similarity.dtype)
+        return self.predict_batch(learner, [task])[0]
+
+    @torch.no_grad()
+    def predict_batch(self, learner: Learner, tasks: Sequence[Task]) -> Tensor:
+        """The same of tasks of one shape, [T, n_query, n_way]."""
+        batch = stack(tasks)
+        support, query = embed(learner, {}, batch, training=False)
+        similarity = F.normalize(query, dim=2) @ F.normalize(support, dim=2).mT
+        return similarity @ F.one_hot(batch.support_y, batch.n_way).to(similarity.dtype)

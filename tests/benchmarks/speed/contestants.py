@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.episode import Episode
+from harness.evaluation import predictions
 from harness.learner import Learner
 from speed import usual
 from speed.settings import Case, learner_of, meta_batch, method_of
@@ -29,8 +30,12 @@ def ours(case: Case, dtype: torch.dtype = torch.float32, seed: int = 0) -> tuple
     method, learner, episodes = method_of(case), learner_of(case, dtype), meta_batch(case, dtype, seed)
     if case.phase == "test":
         learner.eval()
-        predict = partial(method.predict, learner, episodes[0].task)
-        return predict, lambda: {"logits": predict().detach()}
+
+        def predict() -> Tensor:
+            found = predictions(method, learner, episodes, seed=0)
+            return torch.cat([logits for _, logits, _ in found])
+
+        return predict, lambda: {"logits": predict()}
     learner.train()
     optimiser = torch.optim.Adam(learner.parameters(), lr=OUTER_LR)
 
@@ -60,7 +65,11 @@ def usual_way(
     network, names = _network(case, learner_of(case, dtype))
     tasks = [_images(episode) for episode in meta_batch(case, dtype, seed)]
     if case.phase == "test":
-        predict = _usual_predict(case, network, tasks[0])
+        each = [_usual_predict(case, network, task) for task in tasks]
+
+        def predict() -> Tensor:
+            return torch.cat([prediction() for prediction in each])
+
         return predict, lambda: {"logits": predict()}
     optimiser = torch.optim.Adam(network.parameters(), lr=OUTER_LR)
     inner = {"lr": setting.inner_lr, "steps": setting.inner_steps}

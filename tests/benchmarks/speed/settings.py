@@ -63,7 +63,7 @@ class Case:
     @property
     def tasks(self) -> int:
         """How many tasks one call deals with."""
-        return self.setting.tasks if self.phase == "training" else 1
+        return self.setting.tasks if self.phase == "training" else EPISODES
 
     @property
     def name(self) -> str:
@@ -75,6 +75,9 @@ class Case:
         """Whether the outer gradient goes through the inner gradients."""
         return self.method != "first-order MAML"
 
+
+EPISODES = 4
+"""How many test episodes one call predicts: evaluation has a long row of them."""
 
 OMNIGLOT = Setting(
     name="Omniglot 20-way 1-shot, 1 query",
