@@ -47,6 +47,11 @@ class MarginTests:
     worse: float
 
 
+UNTESTED = MarginTests(
+    not_worse=float("nan"), equivalent=float("nan"), b_better=float("nan"), worse=float("nan")
+)
+
+
 def checked_margin(points: object) -> float:
     """The margin as a share of accuracy (0..1), from percentage points.
 

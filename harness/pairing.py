@@ -5,7 +5,8 @@ one learner. Rows are paired on (seed, episode) within the same key columns, so 
 very same episode; whatever else changes a number must be the same on both sides.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,47 @@ from harness.results import CONDITIONS, LEADERBOARD_KEYS
 
 MUST_AGREE = ("network", "batch_norm", "image_size", "protocol", "protocol_version", "fingerprint")
 """What two methods must share for a difference between them to be about the methods."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """How the rows of a frame are compared, by the names of its columns.
+
+    condition: what a pair differs in. keys: what makes a cell, in which pairs are averaged. must_agree: what
+    has one value in all rows of a cell, on both sides. steady: what may differ between the two sides, while
+    each has one value from seed to seed.
+    """
+
+    condition: str
+    keys: tuple[str, ...]
+    must_agree: tuple[str, ...]
+    steady: tuple[str, ...] = ()
+
+
+def paired_cells(
+    frame: pd.DataFrame, a: str, b: str, comparison: Comparison
+) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:
+    """The pairs of conditions a and b, cell by cell: the cell's keys, and its rows of (seed, episode, `difference`).
+
+    Cells come in the order of their keys; `difference` is the accuracy of a minus that of b, 0..1.
+    Raises ConfigError as `pair_episodes` does, for a pair of one condition with itself, and for a cell whose
+    rows may not be averaged.
+    """
+    keys, columns = list(comparison.keys), [*comparison.must_agree, *comparison.steady]
+    if a == b:
+        raise ConfigError(
+            f"The pair ({a!r}, {b!r}) compares a {comparison.condition} with itself. Name two different ones."
+        )
+    both = pair_episodes(
+        frame, a, b, keys=keys, must_agree=comparison.must_agree, condition=comparison.condition
+    )
+    refuse_missing(frame, comparison.steady)
+    for values, cell in both.groupby(keys, sort=True, dropna=False):
+        key = dict(zip(keys, values, strict=True))
+        for name, side in ((a, "_a"), (b, "_b")):
+            own = pd.DataFrame({column: cell[column + side] for column in columns})
+            _refuse_mixture(own, f"{comparison.condition} {name}, {said(key, keys)}")
+        yield key, cell[["seed", "episode", "difference"]]
 
 
 def pair_episodes(
@@ -82,12 +124,12 @@ def refuse_repeats(frame: pd.DataFrame, keys: Sequence[str]) -> None:
     )
 
 
-def refuse_mixture(cell: pd.DataFrame, columns: Sequence[str], where: str) -> None:
-    """Raise ConfigError, naming the columns, when the rows of one cell do not have one value of each of them.
+def _refuse_mixture(cell: pd.DataFrame, where: str) -> None:
+    """Raise ConfigError, naming the columns, when some column of `cell` has more than one value.
 
     Pairs may agree seed by seed and yet not be averaged: seed 0 under one protocol, seed 1 under another.
     """
-    differing = [column for column in columns if cell[column].nunique(dropna=False) > 1]
+    differing = [str(column) for column in cell if cell[column].nunique(dropna=False) > 1]
     if differing:
         values = "; ".join(f"{column}: {_values(cell[column])}" for column in differing)
         raise ConfigError(

@@ -15,9 +15,23 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.special import stdtrit
 
 from harness.nested import Floats, Ints, half_width, nested_mean
+from harness.pairing import Comparison, paired_cells
+
+FRACTION_COLUMNS = {
+    "fraction": "float64",
+    "low": "float64",
+    "high": "float64",
+    "head_gain": "float64",  # mean accuracy with the head alone adapted, less that with nothing adapted
+    "full_gain": "float64",
+    "n_episodes": "int64",
+    "n_seeds": "int64",
+    "reason": "string",  # why the fraction is undefined, else empty
+}
+"""Columns of `reuse_fractions` after the keys of the comparison; accuracies are -1..1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +61,37 @@ def reuse_fraction(head_gain: Floats, full_gain: Floats, seeds: Ints, level: flo
     ]
     lows, highs = zip(*ends, strict=True)
     return ReuseFraction(fraction=head.mean / full.mean, low=min(lows), high=max(highs))
+
+
+def reuse_fractions(
+    frame: pd.DataFrame, comparison: Comparison, *, none: str, head: str, full: str
+) -> pd.DataFrame:
+    """One row per keys of `comparison` where all three conditions have episodes in common.
+
+    Columns are those keys and FRACTION_COLUMNS; where the fraction is undefined it is NaN and `reason` says
+    why. Raises ConfigError as `pairing.paired_cells` does.
+    """
+    rows: list[dict[str, object]] = []
+    heads = {str(key): cell for key, cell in paired_cells(frame, head, none, comparison)}
+    for key, full_cell in paired_cells(frame, full, none, comparison):
+        if str(key) not in heads:
+            continue
+        both = full_cell.merge(heads[str(key)], on=["seed", "episode"], suffixes=("_full", "_head"))
+        head_gains = both["difference_head"].to_numpy(dtype=np.float64)
+        full_gains = both["difference_full"].to_numpy(dtype=np.float64)
+        seeds = both["seed"].to_numpy(dtype=np.int64)
+        found = reuse_fraction(head_gains, full_gains, seeds)
+        head_gain, full_gain = nested_mean(head_gains, seeds), nested_mean(full_gains, seeds)
+        rows.append(
+            {
+                **key, "fraction": found.fraction, "low": found.low, "high": found.high,
+                "head_gain": head_gain.mean, "full_gain": full_gain.mean,
+                "n_episodes": full_gain.n_episodes, "n_seeds": full_gain.n_seeds, "reason": found.reason,
+            }
+        )  # fmt: skip
+    types = {key: frame[key].dtype for key in comparison.keys}
+    columns = pd.Index([*comparison.keys, *FRACTION_COLUMNS])
+    return pd.DataFrame(rows, columns=columns).astype({**types, **FRACTION_COLUMNS})
 
 
 def _undefined(mean: float, reach: float, level: float, df: int) -> ReuseFraction:

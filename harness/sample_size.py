@@ -90,9 +90,7 @@ def what_would_settle(difference: NestedMean, margin: float, *, n_sources: int =
     )
 
 
-def _said(
-    seeds: int, episodes: int | None, more: int | None, *, here: int, toward: str, never: bool
-) -> str:
+def _said(seeds: int, episodes: int | None, more: int | None, *, here: int, toward: str, never: bool) -> str:
     """The plan in words."""
     if seeds == 1:
         settle = (
@@ -116,8 +114,7 @@ def _said(
     by_seeds = (
         f"nor would {MOST_SEEDS} seeds of {here:,} episodes"
         if more is None
-        else f"about {more - seeds:,} more seeds would"
-        + (f" ({toward})" if episodes is None else "")
+        else f"about {more - seeds:,} more seeds would" + (f" ({toward})" if episodes is None else "")
     )
     joint = ", " if more is None else "; "
     return f"{by_episodes}{joint}{by_seeds}."

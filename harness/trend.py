@@ -151,7 +151,8 @@ def _slope(x: Floats, y: Floats) -> Floats:
 def _spearman(x: Floats, y: Floats) -> Floats:
     """Pearson's correlation of the ranks, ties sharing their mean, row by row of [draws, k]."""
     x, y = rankdata(x, axis=1), rankdata(y, axis=1)
-    return _slope(x, y) * np.std(x, axis=1) / np.std(y, axis=1)
+    found: Floats = _slope(x, y) * np.std(x, axis=1) / np.std(y, axis=1)
+    return found
 
 
 def _slope_interval(x: Floats, per_seed: Floats, level: float) -> tuple[float, float]:
