@@ -15,7 +15,6 @@ are corrected for the number of sources; otherwise `inconclusive`. Errors, degre
 can say are those of `nested`.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,6 +82,8 @@ def holm(p: Sequence[float] | Floats) -> Floats:
     values = np.asarray(p, dtype=np.float64)
     corrected = np.full(values.shape, np.nan)
     known = ~np.isnan(values)
+    if known.sum() == 1:
+        return values.copy()
     if known.any():
         corrected[known] = multipletests(values[known], method="holm")[1]
     return corrected
@@ -96,10 +97,11 @@ def verdicts_of_family(tests: Sequence[MarginTests]) -> list[str]:
     then has at most the error of one (Berger 1982).
     """
     worse = holm([test.worse for test in tests])
-    return [_verdict(test.not_worse, corrected) for test, corrected in zip(tests, worse, strict=True)]
+    return [verdict_of(test, float(corrected)) for test, corrected in zip(tests, worse, strict=True)]
 
 
-def _verdict(not_worse: float, worse: float) -> str:
-    if not math.isnan(not_worse) and not_worse < ALPHA:
+def verdict_of(test: MarginTests, worse_corrected: float) -> str:
+    """The verdict on one cell, whose p-value `worse` its family has corrected."""
+    if test.not_worse < ALPHA:
         return HOLDS
-    return FAILS if worse < ALPHA else INCONCLUSIVE
+    return FAILS if worse_corrected < ALPHA else INCONCLUSIVE

@@ -183,8 +183,9 @@ def _rank_interval(rho: float, count: int, level: float) -> tuple[float, float]:
 def _permutation_p(x: Floats, y: Floats, rho: float) -> float:
     """Share of orders of x, drawn ones and the given, whose |ρ| is as large (Phipson and Smyth 2010)."""
     rng = counter_rng(0, "permutation/trend", 0)
-    orders = rng.permuted(np.tile(x, (9999, 1)), axis=1)
-    found = _spearman(orders, np.broadcast_to(y, orders.shape))
+    ranks_x, ranks_y = (rankdata(values) - (len(values) + 1) / 2 for values in (x, y))
+    orders = rng.permuted(np.tile(ranks_x, (9999, 1)), axis=1)
+    found = orders @ ranks_y / np.sqrt(np.sum(ranks_x**2) * np.sum(ranks_y**2))
     return float((1 + np.count_nonzero(np.abs(found) >= abs(rho) - 1e-12)) / (1 + len(found)))
 
 

@@ -25,7 +25,7 @@ from harness.equivalence import (
     checked_margin,
     holm,
     margin_tests,
-    verdicts_of_family,
+    verdict_of,
 )
 from harness.nested import Floats, Ints, NestedMean, nested_mean
 from harness.pairing import MUST_AGREE, Comparison, paired_cells
@@ -162,7 +162,8 @@ def _decided(cells: list[_Cell], margin: float) -> list[dict[str, object]]:
     better, worse = holm([test.b_better for test in tests]), holm([test.worse for test in tests])
     tested = int(np.count_nonzero(~np.isnan(worse)))
     rows = []
-    for cell, verdict, p_better, p_worse in zip(cells, verdicts_of_family(tests), better, worse, strict=True):
+    for cell, p_better, p_worse in zip(cells, better, worse, strict=True):
+        verdict = verdict_of(cell.tests, p_worse)
         row = {
             **cell.names, **cell.numbers, "p_b_better_holm": p_better, "p_worse_holm": p_worse,
             "verdict": verdict, "why": _why(cell, verdict, p_better, p_worse, margin),
