@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from harness.nested import Floats, Ints, half_width, nested_mean
+from harness.nested import ROUNDING, Floats, Ints, half_width, nested_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ def cohens_d(differences: Floats, seeds: Ints, level: float = 0.95) -> EffectSiz
     noncentral t distribution.
     """
     nan = EffectSize(d=float("nan"), low=float("nan"), high=float("nan"))
-    if len(differences) < 2 or not (spread := float(np.std(differences, ddof=1))) > 0:
+    if len(differences) < 2 or not (spread := float(np.std(differences, ddof=1))) > ROUNDING:
         return nan
     mean = nested_mean(differences, seeds)
     d, df = mean.mean / spread, len(differences) - 1

@@ -20,6 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
+ROUNDING = 1e-12
+"""Spread and distances below it are those of floating point, not of accuracies."""
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -56,9 +59,9 @@ def nested_mean(values: Floats, seeds: Ints) -> NestedMean:
     sizes = np.bincount(index)
     means = np.bincount(index, weights=values) / sizes
     df = total - count
-    within = float(np.sum((values - means[index]) ** 2)) / df if df else float("nan")
+    within = _cleared(float(np.sum((values - means[index]) ** 2)) / df) if df else float("nan")
     episode_error = float(np.sqrt(within * np.sum(1 / sizes))) / count
-    between = float(np.var(means, ddof=1)) if count > 1 else float("nan")
+    between = _cleared(float(np.var(means, ddof=1))) if count > 1 else float("nan")
     return NestedMean(
         mean=float(np.mean(means)),
         episode_error=episode_error,
@@ -107,8 +110,12 @@ def _tail(mean: NestedMean, distance: float) -> float:
 
 def _upper(distance: float, error: float, df: int) -> float:
     if error == 0:
-        return float(distance <= 0)
+        return float(distance <= ROUNDING)
     return float(stdtr(df, -distance / error))
+
+
+def _cleared(variance: float) -> float:
+    return 0.0 if variance < ROUNDING**2 else variance
 
 
 def _seed_variance(between: float, within: float, inverse_size: float) -> float:

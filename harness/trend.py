@@ -28,7 +28,7 @@ from scipy.stats import rankdata
 
 from harness.bootstrap import DRAWS, hierarchical_means
 from harness.errors import ConfigError
-from harness.nested import Floats, Ints
+from harness.nested import ROUNDING, Floats, Ints
 from harness.seeds import counter_rng
 
 FEWEST_SOURCES = 4
@@ -77,7 +77,7 @@ def trend(sources: Sequence[SourceValues], *, level: float = 0.95, draws: int = 
             f"The dissimilarities {x.tolist()} are not all finite numbers. Leave out sources without one."
         )
     per_seed = _seed_means(sources, common)
-    y = per_seed.mean(axis=1)
+    y: Floats = per_seed.mean(axis=1) if len(x) else x
     if reason := _why_undefined(x, y):
         return _undefined(len(sources), len(common), reason)
     rng = counter_rng(0, "bootstrap/trend", 0)
@@ -111,11 +111,12 @@ def _seed_means(sources: Sequence[SourceValues], common: Ints) -> Floats:
 
 
 def _why_undefined(x: Floats, y: Floats) -> str:
+    """What keeps the trend from being defined, or nothing."""
     if len(x) < FEWEST_SOURCES:
         return f"{len(x)} sources; a trend needs at least {FEWEST_SOURCES}"
     if np.ptp(x) == 0:
         return "all sources have the same dissimilarity"
-    return "all sources have the same value" if np.ptp(y) == 0 else ""
+    return "all sources have the same value" if np.ptp(y) < ROUNDING else ""
 
 
 def _undefined(n_sources: int, n_seeds: int, reason: str) -> Trend:
@@ -137,7 +138,7 @@ def _draws(
         found.append(hierarchical_means(source.values[used], source.seeds[used], picks, rng))
     chosen = rng.integers(len(x), size=(draws, len(x)))
     xs, ys = x[chosen], np.take_along_axis(np.stack(found, axis=1), chosen, axis=1)
-    varied = (np.ptp(xs, axis=1) > 0) & (np.ptp(ys, axis=1) > 0)
+    varied = (np.ptp(xs, axis=1) > 0) & (np.ptp(ys, axis=1) > ROUNDING)
     return _spearman(xs[varied], ys[varied]), _slope(xs[varied], ys[varied])
 
 

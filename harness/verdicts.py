@@ -184,7 +184,8 @@ def _settling(cell: _Cell, margin: float, n_sources: int) -> dict[str, object]:
 
 def _why(cell: _Cell, verdict: str, p_better: float, p_worse: float, margin: float) -> str:
     """The verdict's reason in one sentence, and what one seed cannot say."""
-    a, b, points = cell.names["a"], cell.names["b"], f"{100 * margin:g} points"
+    a, b = cell.names["a"], cell.names["b"]
+    points = f"{100 * margin:g} point" + ("" if 100 * margin == 1 else "s")
     if cell.tests is UNTESTED:
         return f"Only {cell.mean.n_episodes} episodes were compared; a test takes {FEWEST_PAIRS}, two a seed."
     if verdict == HOLDS:

@@ -18,8 +18,9 @@ def test_it_is_the_mean_over_the_spread_of_the_pairs():
 def test_one_seed_is_close_to_the_noncentral_t_interval(difference):
     values, seeds = next(studies(1, difference=difference, seeds=1))
     found, root = cohens_d(values, seeds), math.sqrt(len(values))
+    t, df = found.d * root, len(values) - 1
     ends = [
-        brentq(lambda nc, tail=tail: nct.cdf(found.d * root, len(values) - 1, nc) - tail, -5, 37) / root
+        brentq(lambda nc, tail=tail: nct.cdf(t, df, nc) - tail, t - 4, t + 4) / root
         for tail in (0.975, 0.025)
     ]
     assert (found.low, found.high) == pytest.approx(ends, abs=0.003)
