@@ -7,7 +7,17 @@ left, and deviations are stretched by √(S/(S - 1)) between seeds and by √(n/
 the variance (τ̂² + σ̂²/n) / S. No resampling of three seeds knows the tails that three seeds leave open, so the
 interval is the hull of the bootstrap's percentiles and the t interval of `nested.half_width`.
 
-MEASURED_COVERAGE
+**Coverage of the nominal 95 %**, 2,000 simulated studies a cell, S seeds of 600 episodes, accuracies in steps of
+1/75 (differences then have σ of 8 points), τ in points; beside it that of plain percentiles of seeds, then
+episodes:
+
+    τ      1 seed      2 seeds     3 seeds     5 seeds     10 seeds
+    0      94.5|93.6   98.9|95.9   98.9|98.2   98.0|98.2   96.6|99.1
+    0.5                97.2|83.8   96.7|88.2   95.0|91.7   95.1|94.7
+    2                  94.8|60.9   94.6|76.6   95.6|85.4   95.7|90.7
+
+One seed has no τ: its interval is for that trained network. Where seed effects dominate and are far from normal, it
+covers less: exponential ones of 2 points, 4,000 studies, 92.5 % (2 seeds), 89.5 % (3), 88.5 % (5), 90.7 % (10).
 """
 
 import numpy as np

@@ -13,6 +13,17 @@ is declared before the data is seen. Three claims, each the rejection of a null 
 So the 90 % interval of d decides: wholly above -m, `reuse holds`; wholly below it, `reuse fails`, once the p-values
 are corrected for the number of sources; otherwise `inconclusive`. Errors, degrees of freedom and what one seed
 can say are those of `nested`.
+
+**Measured** over 4,000 simulated studies of S seeds of 600 episodes (σ 8 points, τ from seed to seed), m = 1 point: false
+`reuse holds` at d = -m, power of `reuse holds` at d = 0, and power of `reuse fails` at d = -5 points on each of
+ten sources, in %:
+
+    τ      1 seed           2 seeds          3 seeds          5 seeds          10 seeds
+    0      5.2 | 92 | 100   1.1 | 51 | 30    2.1 | 94 | 100   2.3 | 100 | 100  3.2 | 100 | 100
+    0.5                     3.2 | 28 | 14    4.1 | 59 | 100   4.8 | 92 | 100   4.5 | 100 | 100
+    2                       4.9 | 10 | 4     4.7 | 15 | 15    5.2 | 22 | 83    4.4 | 41 | 100
+
+A false `reuse fails` on any of ten sources: 0 to 1 % at d = 0; at d = -m 3.0 % (4,000 families, 3 seeds, τ = 2).
 """
 
 from collections.abc import Sequence
