@@ -14,9 +14,9 @@ So the 90 % interval of d decides: wholly above -m, `reuse holds`; wholly below 
 are corrected for the number of sources; otherwise `inconclusive`. Errors, degrees of freedom and what one seed
 can say are those of `nested`.
 
-**Measured** over 4,000 simulated studies of S seeds of 600 episodes (σ 8 points, τ from seed to seed), m = 1 point: false
-`reuse holds` at d = -m, power of `reuse holds` at d = 0, and power of `reuse fails` at d = -5 points on each of
-ten sources, in %:
+**Measured** over 4,000 simulated studies of S seeds of 600 episodes (σ 8 points, τ from seed to seed), m = 1
+point: false `reuse holds` at d = -m, power of `reuse holds` at d = 0, and power of `reuse fails` at d = -5 points
+on each of ten sources, in %:
 
     τ      1 seed           2 seeds          3 seeds          5 seeds          10 seeds
     0      5.2 | 92 | 100   1.1 | 51 | 30    2.1 | 94 | 100   2.3 | 100 | 100  3.2 | 100 | 100
