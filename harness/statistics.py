@@ -16,11 +16,9 @@ import pandas as pd
 from scipy.stats import t as student_t
 
 from harness.episode import FIXED, FIXED_WAY
-from harness.errors import ConfigError, did_you_mean, named_choices
+from harness.errors import ConfigError, named_choices
+from harness.pairing import MUST_AGREE, pair_episodes, refuse_repeats, said
 from harness.results import CONDITIONS, EPISODE_COLUMNS, LEADERBOARD_COLUMNS, LEADERBOARD_KEYS
-
-MUST_AGREE = ("network", "batch_norm", "image_size", "protocol", "protocol_version", "fingerprint")
-"""What two methods must share for a difference between them to be about the methods."""
 
 DIFFERENCE_KEYS = ("trained_on", "source", "split", "n_way", "shots")
 
@@ -79,14 +77,14 @@ def leaderboard(episodes: pd.DataFrame) -> pd.DataFrame:
     """
     frame = with_shots(episodes)
     keys = [*LEADERBOARD_KEYS, *CONDITIONS]
-    _refuse_repeats(frame, keys)
+    refuse_repeats(frame, keys)
     rows = []
     for key, group in frame.groupby(keys, sort=True, dropna=False):
         assert isinstance(key, tuple)
         row = dict(zip(keys, key, strict=True))
         if group["network"].nunique() > 1:
             raise ConfigError(
-                f"The row {_said(row, LEADERBOARD_KEYS)} would mix the networks "
+                f"The row {said(row, LEADERBOARD_KEYS)} would mix the networks "
                 f"{named_choices(group['network'].unique())}. Report the runs of one network at a time."
             )
         rows.append({**row, **_measured(group, "accuracy", "accuracy")})
@@ -103,21 +101,14 @@ def paired_differences(episodes: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
     Raises ConfigError for an unknown method, and where the two were not measured alike: MUST_AGREE or the
     number of queries of an episode differs, or an episode was measured twice.
     """
-    frame = with_shots(episodes)
-    known = frame["method"].unique().tolist()
-    for name in (a, b):
-        if name not in known:
-            raise ConfigError(
-                f"There are no episodes of method {name!r}.{did_you_mean(name, known)} "
-                f"Methods: {named_choices(known)}."
-            )
-    pair = [*DIFFERENCE_KEYS, "seed", "episode"]
-    left, right = frame[frame["method"] == a], frame[frame["method"] == b]
-    for side in (left, right):
-        _refuse_repeats(side, ["method", *DIFFERENCE_KEYS])
-    both = left.merge(right, on=pair, suffixes=("_a", "_b"), validate="one_to_one")
-    _refuse_unlike(both, a, b)
-    both = both.assign(difference=both["accuracy_a"] - both["accuracy_b"])
+    both = pair_episodes(
+        with_shots(episodes),
+        a,
+        b,
+        keys=DIFFERENCE_KEYS,
+        must_agree=(*MUST_AGREE, "n_query"),
+        condition="method",
+    )
     rows = []
     for key, group in both.groupby(list(DIFFERENCE_KEYS), sort=True, dropna=False):
         assert isinstance(key, tuple)
@@ -136,52 +127,6 @@ def _measured(group: pd.DataFrame, column: str, name: str) -> dict[str, float | 
         "n_episodes": len(values),
         "n_seeds": len(np.unique(seeds)),
     }
-
-
-def _refuse_repeats(frame: pd.DataFrame, keys: list[str]) -> None:
-    """Raise ConfigError when (seed, episode) is there twice under one value of `keys`."""
-    repeated = frame[frame.duplicated([*keys, "seed", "episode"], keep=False)]
-    if repeated.empty:
-        return
-    first = repeated.iloc[0]
-    place = [*LEADERBOARD_KEYS, "seed"]
-    same = repeated[
-        (repeated[place].astype("string") == first[place].astype("string")).fillna(True).all(axis=1)
-    ]
-    runs = sorted(same["run_id"].unique().tolist())
-    differing = [column for column in ("network", "n_query", *CONDITIONS) if same[column].nunique() > 1]
-    raise ConfigError(
-        f"Episodes of {_said(dict(zip(place, first[place], strict=True)), place)} were measured more than "
-        f"once, by the runs {named_choices(runs)}"
-        + (f", which differ in {named_choices(differing)}" if differing else "")
-        + ". They are not results of one configuration: keep one of these runs and leave the others out."
-    )
-
-
-def _refuse_unlike(both: pd.DataFrame, a: str, b: str) -> None:
-    """Raise ConfigError, naming the columns, when pairs were measured under unlike conditions."""
-    differing = [c for c in (*MUST_AGREE, "n_query") if (both[f"{c}_a"] != both[f"{c}_b"]).any()]
-    if differing:
-        values = "; ".join(
-            f"{c}: {_values(both[f'{c}_a'])} for {a!r}, {_values(both[f'{c}_b'])} for {b!r}"
-            for c in differing
-        )
-        raise ConfigError(
-            f"Methods {a!r} and {b!r} cannot be compared: they differ in {named_choices(differing)} "
-            f"({values}). Compare runs that share these."
-        )
-
-
-def _values(column: pd.Series) -> str:
-    found = sorted(column.unique().tolist())
-    return ", ".join(str(value) for value in found[:4]) + (", ..." if len(found) > 4 else "")
-
-
-def _said(row: dict[str, object], keys: Sequence[str]) -> str:
-    known = {key: row[key] for key in keys if row[key] is not pd.NA}
-    return ", ".join(
-        f"{key} {value:g}" if key == "shots" else f"{key} {value}" for key, value in known.items()
-    )
 
 
 def _frame(rows: list[dict[str, object]], columns: Sequence[str]) -> pd.DataFrame:
