@@ -68,9 +68,9 @@ def test_separation_is_about_pairs_of_images() -> None:
 def test_both_distances_are_unbiased_however_few_the_images(shots: list[int], separation: float) -> None:
     each = [class_distances(*simulated(shots=shots, separation=separation, seed=k)) for k in range(1500)]
     found = mean_distances(each)
-    assert found.within == pytest.approx(5, rel=0.02)
-    assert found.between == pytest.approx(2 * separation**2, abs=0.15)
-    assert found.separation.value == pytest.approx(2 * separation**2 / (2 * separation**2 + 10), abs=0.02)
+    assert found.within == pytest.approx(5, rel=0.03)
+    assert found.between == pytest.approx(2 * separation**2, abs=0.3)
+    assert found.separation.value == pytest.approx(2 * separation**2 / (2 * separation**2 + 10), abs=0.03)
 
 
 def test_normalised_variance_of_many_images_is_the_populations() -> None:
