@@ -1,7 +1,7 @@
 """Canonical correlations between two sets of features: do both span the same directions?
 
-A channel is a neuron, and each (image, position) is one data point (Raghu et al. 2017, section 2; 2020, section
-3.2): features [n, C, H, W] are N = n·H·W points of C neurons, features [n, D] are n points of D neurons. With
+A channel is a neuron, and each (image, position) is one data point (Raghu et al. 2017 and
+2020): features [n, C, H, W] are N = n·H·W points of C neurons, features [n, D] are n points of D neurons. With
 orthonormal bases U_x [N, a] and U_y [N, b] of the centred neurons, the canonical correlations are the min(a, b)
 singular values of U_xᵀU_y; mean CCA is their mean. It does not change under any invertible linear map of the
 neurons. SVCCA first keeps, of each, the leading principal directions that hold 99 % of the variance, and so is

@@ -1,12 +1,12 @@
 """Linear centred kernel alignment: are the same images near one another in both sets of features?
 
-With X [n, p] and Y [n, q] centred over the images (Kornblith et al. 2019, eq. 1 to 4)
+With X [n, p] and Y [n, q] centred over the images (Kornblith et al. 2019)
 
     CKA = ‖YᵀX‖²_F / (‖XᵀX‖_F ‖YᵀY‖_F).
 
 It does not change when either is rotated, scaled or shifted, and does under other invertible maps. It is
 biased upwards where features outnumber images: independent noise comes near 1. The debiased form replaces
-each ‖·‖² by HSIC₁, the unbiased estimate of Song et al. (2012, eq. 5), as Nguyen et al. (2021, eq. 2 and 3) do:
+each ‖·‖² by HSIC₁, the unbiased estimate of Song et al. (2012), as Nguyen et al. (2021) do:
 
     HSIC₁(K, L) = [tr(K̃L̃) + 1ᵀK̃1 · 1ᵀL̃1 / ((n-1)(n-2)) - 2/(n-2) · 1ᵀK̃L̃1] / (n(n-3)),
 

@@ -94,7 +94,7 @@ def mean_distances(parts: Sequence[ClassDistances]) -> ClassDistances:
 
 
 def class_distance_normalised_variance(features: Tensor, labels: Tensor) -> Measured:
-    """Mean over pairs of classes of (Var_c + Var_c') / (2 ‖x̄_c - x̄_c'‖²) (Galanti et al. 2021, section 3).
+    """Mean over pairs of classes of (Var_c + Var_c') / (2 ‖x̄_c - x̄_c'‖²) (Galanti et al. 2021).
 
     Var_c is the mean squared distance of the class's images to their mean: the plug-in form, as published.
     It is too small for few images, as Var_c is and the means' distance is too large: compare equal shots only.

@@ -24,7 +24,7 @@ def debiased(x: Tensor, y: Tensor) -> float:
 
 
 def plain_hsic(x: Tensor, y: Tensor) -> float:
-    """Song et al. 2012, eq. 5, as a sum over ordered tuples of different images."""
+    """The estimate of Song et al. 2012 as a sum over ordered tuples of different images."""
     n = len(x)
     K, L = (x @ x.T).tolist(), (y @ y.T).tolist()
     pairs = triples = quadruples = 0.0
