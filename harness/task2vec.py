@@ -261,5 +261,5 @@ def _check(features: Tensor, labels: Tensor, n_way: int, penalty: float) -> None
 
 def _run(body: Body, x: Tensor, statistics: Statistics) -> Tensor:
     """Features [n, D] of images [n, C, H, W]."""
-    features: Tensor = body(x, statistics)
+    features: Tensor = body(x.unsqueeze(0), statistics).squeeze(0)
     return features

@@ -50,8 +50,8 @@ def random_head(features: int) -> LinearHead:
 
 def features_of(body: Body, weights: dict[str, Tensor], x: Tensor, statistics: Statistics) -> Tensor:
     """Features [n, D] of images [n, C, H, W]."""
-    features: Tensor = functional_call(body, weights, (x, statistics))
-    return features
+    features: Tensor = functional_call(body, weights, (x[None], statistics))
+    return features[0]
 
 
 def by_definition(body: Body, x: Tensor, head: LinearHead, statistics: Statistics) -> Tensor:
