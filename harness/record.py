@@ -52,6 +52,10 @@ def write_record(
             {"source": left.source, "where": left.where, "reason": left.reason} for left in planned.left_out
         ],
         "subsets": list(planned.subsets),
+        "verdicts": {
+            "margin_points": experiment.margin_points,
+            "full_adaptation": experiment.full_adaptation,
+        },
         "runs": runs,
     }
     if same:

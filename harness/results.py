@@ -25,6 +25,37 @@ EPISODE_COLUMNS: dict[str, str] = {
     "seconds": "float64",  # adaptation and prediction, wall clock
 }
 
+PROBE_COLUMNS: dict[str, str] = {
+    "run_id": "string",
+    "method": "string",
+    "trained_on": "string",
+    "network": "string",
+    "source": "string",
+    "split": "string",
+    "seed": "int64",
+    "probe": "string",  # what was measured: `freeze`, `similarity`, ...
+    "episode": "Int64",  # empty for what is pooled over episodes
+    "condition": "string",  # the probe's variant: which layers adapt, which read-out, which control
+    "layer": "string",  # empty where the whole network is meant
+    "step": "Int64",  # inner step; empty where there is none
+    "quantity": "string",
+    "value": "float64",  # NaN where it could not be measured
+    "n": "int64",  # data points behind the value
+    "n_way": "Int64",
+    "n_support": "Int64",
+    "n_query": "Int64",
+    "reason": "string",  # why the value is NaN, else empty
+    "batch_norm": "string",
+    "selection": "string",
+    "adaptation_steps": "int64",
+    "image_size": "int64",
+    "protocol": "string",
+    "protocol_version": "int64",
+    "fingerprint": "string",
+    "max_images_per_class": "Int64",
+}
+"""Columns of probes.parquet: one row a value; those that episodes have too mean the same."""
+
 LEADERBOARD_KEYS = ("method", "trained_on", "source", "split", "n_way", "shots")
 """What makes a leaderboard row; the conditions below must agree within one. `n_way` and `shots` are empty where
 the protocol varies them from episode to episode."""

@@ -5,6 +5,7 @@
                   curve.jsonl      one line a validation
                   checkpoint.pt    the learner (current and best), the optimiser, the counters
                   episodes.parquet one row an episode; there only when the run is done
+                  probes.parquet   one row a value that a probe measured; there only when probes were asked for
 
 One writer a file. Files are written aside and renamed; only curve.jsonl grows line by line, and a torn last
 line is left out when it is read.
@@ -19,7 +20,7 @@ import pandas as pd
 
 from harness.errors import WorkspaceError
 from harness.files import explained, make_folder, write_aside, write_json, write_text
-from harness.results import CURVE_KEYS, EPISODE_COLUMNS
+from harness.results import CURVE_KEYS, EPISODE_COLUMNS, PROBE_COLUMNS
 from harness.spec import RunSpec
 
 
@@ -50,6 +51,11 @@ class RunFolder:
     def episodes(self) -> Path:
         """episodes.parquet, there or not."""
         return self.path / "episodes.parquet"
+
+    @property
+    def probes(self) -> Path:
+        """probes.parquet, there or not."""
+        return self.path / "probes.parquet"
 
     @property
     def state(self) -> str | None:
@@ -136,13 +142,33 @@ def read_episodes(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]
             )
         else:
             try:
-                frames.append(_typed(pd.read_parquet(folder.episodes)))
+                frames.append(_typed(pd.read_parquet(folder.episodes), EPISODE_COLUMNS))
             except Exception as error:  # pyarrow raises many kinds for a damaged file
                 reason = f"episodes.parquet cannot be read ({type(error).__name__}: {error})"
         if reason is not None:
             left_out.append(LeftOut(run_id=folder.path.name, reason=reason))
-    empty = _typed(pd.DataFrame({column: [] for column in EPISODE_COLUMNS}))
-    return (pd.concat(frames, ignore_index=True) if frames else empty), left_out
+    return _joined(frames, EPISODE_COLUMNS), left_out
+
+
+def read_probes(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]]:
+    """All that the probes of `folders` measured, columns results.PROBE_COLUMNS, and the runs whose file is damaged.
+
+    A run without the file asked for no probes and is in neither. Empty texts are "", never missing.
+    """
+    frames: list[pd.DataFrame] = []
+    left_out: list[LeftOut] = []
+    for folder in folders:
+        if not folder.probes.exists():
+            continue
+        try:
+            found = _typed(pd.read_parquet(folder.probes), PROBE_COLUMNS)
+        except Exception as error:  # pyarrow raises many kinds for a damaged file
+            reason = f"probes.parquet cannot be read ({type(error).__name__}: {error})"
+            left_out.append(LeftOut(run_id=folder.path.name, reason=reason))
+            continue
+        texts = ["condition", "layer", "reason"]
+        frames.append(found.assign(**{text: found[text].fillna("") for text in texts}))
+    return _joined(frames, PROBE_COLUMNS), left_out
 
 
 def read_curves(folders: list[RunFolder]) -> pd.DataFrame:
@@ -167,8 +193,13 @@ def read_curves(folders: list[RunFolder]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=pd.Index(columns))
 
 
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame[list(EPISODE_COLUMNS)].astype(EPISODE_COLUMNS)
+def _joined(frames: list[pd.DataFrame], columns: dict[str, str]) -> pd.DataFrame:
+    empty = _typed(pd.DataFrame({column: [] for column in columns}), columns)
+    return pd.concat(frames, ignore_index=True) if frames else empty
+
+
+def _typed(frame: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
+    return frame[list(columns)].astype(columns)
 
 
 def _json_or_empty(path: Path) -> dict[str, Any]:
