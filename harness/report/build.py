@@ -60,7 +60,8 @@ def build_report(
 
     Raises WorkspaceError when there is no folder of runs, when nothing has finished and `even_empty` is
     false, when finished runs of two configurations share a name, or when `folder` cannot be written;
-    ConfigError when an episode was measured twice, or the margin is not a positive number. Mistakes are found before anything is written.
+    ConfigError when an episode was measured twice, or the margin of `judging` is no positive number. Mistakes
+    are found before anything is written.
     """
     folders = run_folders(folder / "runs") if runs is None else runs
     gathered = gather(folders)

@@ -6,10 +6,12 @@ What is claimed of a row shows in its mark's shape and filling, so that grey pri
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from harness.report.style import BAND, COLOURS, GREY, INK, figure_of, grid, save
 
@@ -59,19 +61,24 @@ def draw_forest(
     *,
     label: str,
     margin: float | None = None,
+    alike: bool = False,
 ) -> None:
-    """Write the figure to `path`. near: sources of the training. margin: in points, drawn as a band around 0."""
+    """Write the figure to `path`.
+
+    near: sources of the training. margin: in points, drawn as a band around 0. alike: whether all parts have
+    one x axis.
+    """
     columns = min(len(parts), MOST_COLUMNS)
     lines = -(-len(parts) // columns)
     height = lines * (FRAME + ROW * len(sources)) + 0.45
     with figure_of(3.2 * columns + 2.2, height) as figure:
-        axes = figure.subplots(lines, columns, squeeze=False, sharey=True)
+        axes = figure.subplots(lines, columns, squeeze=False, sharey=True, sharex=alike)
         for index, place in enumerate(axes.flat):
             if index >= len(parts):
                 place.set_visible(False)
                 continue
             _draw_part(place, parts[index], sources, near, margin)
-            place.set_xlabel(label, fontsize=12)
+            place.set_xlabel(label, fontsize=11)
         legend(figure, claims, margin)
         save(figure, path)
 
@@ -79,7 +86,7 @@ def draw_forest(
 def _draw_part(
     axes: Axes, part: ForestPart, sources: Sequence[str], near: frozenset[str], margin: float | None
 ) -> None:
-    axes.set_title(part.title, fontsize=12)
+    axes.set_title(part.title, fontsize=11)
     if margin is not None:
         axes.axvspan(-margin, margin, color="#e4e4e4", zorder=0, linewidth=0)
     axes.axvline(0, color=GREY, linewidth=1, zorder=1)
@@ -93,6 +100,9 @@ def _draw_part(
     axes.set_ylim(len(sources) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.08)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.tick_params(axis="both", labelsize=11)
+    axes.tick_params(axis="x", labelbottom=True)
     grid(axes, "x")
 
 
@@ -112,11 +122,11 @@ def legend(figure: Figure, claims: Sequence[Claim], margin: float | None) -> Non
     figure.legend(handles, names, loc="outside upper left", ncols=len(names), frameon=False, fontsize=11)
 
 
-def _mark(claim: Claim) -> dict[str, object]:
+def _mark(claim: Claim) -> dict[str, Any]:
     return {
         "color": claim.colour,
         "marker": claim.marker,
-        "markersize": 8,
+        "markersize": 6.5,
         "markerfacecolor": claim.colour if claim.filled else "white",
         "markeredgecolor": claim.colour,
         "markeredgewidth": 1.6,

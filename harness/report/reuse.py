@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -12,9 +13,11 @@ from harness.report.blocks import Block, Said, Section
 from harness.report.forest_figure import BAD, GOOD, OPEN, Claim, ForestPart, Interval, draw_forest
 from harness.report.gather import Gathered
 from harness.report.reuse_numbers import (
+    AS_TRAINED,
     PROBES,
     differences,
     fractions,
+    layers_of,
     place_titles,
     prepared,
     unmeasured,
@@ -22,7 +25,7 @@ from harness.report.reuse_numbers import (
 )
 from harness.report.reuse_tables import verdict_table
 from harness.report.reuse_text import listed, pair_name, refused_said, verdict_said
-from harness.report.reuse_verdicts import OF_METHODS, Refusal, Verdicts, freezing, reference
+from harness.report.reuse_verdicts import HEAD_ONLY, OF_METHODS, Refusal, Verdicts, freezing, reference
 from harness.report.style import Style
 from harness.statistics import with_shots
 
@@ -53,18 +56,22 @@ def reuse_sections(
     titles = place_titles(episodes, frame)
     episodes, frame = with_places(episodes, titles), with_places(frame, titles)
     places = _places(pd.concat([episodes[_SHOWN], frame[_SHOWN]]), episodes, gathered, titles)
-    sections = [_verdict_section(gathered, verdicts, places, album)]
+    sections = [*_verdict_sections(gathered, verdicts, places, album)]
     refusals: list[Refusal] = []
     if len(frame):
-        frozen = with_places(freezing(probes), titles)
-        table, refused = fractions(frozen)
-        to_full, more = differences(frame, "freeze", "everything")
-        gains, others = differences(frame, "gradient_flow", "as trained")
-        refusals += [*refused, *more, *others]
+        table, refused = fractions(with_places(freezing(probes), titles))
+        refusals += refused
+        of_place = dict(list(frame.groupby("place", sort=False)))
         shown = reuse_probes.Probed(
-            frame=frame, fractions=table, to_full=to_full, gains=gains,
-            sources=places.sources, near=places.near, looks=looks,
-        )  # fmt: skip
+            frames={place: of_place[place] for place in titles.values() if place in of_place},
+            layers=layers_of(frame),
+            fractions=table,
+            on_head=differences(frame, "freeze", HEAD_ONLY),
+            gains=differences(frame, "gradient_flow", AS_TRAINED),
+            sources=places.sources,
+            near=places.near,
+            looks=looks,
+        )
         sections += reuse_probes.probe_sections(shown, album)
     sections.append(_not_run(gathered, verdicts, frame, refusals))
     return tuple(section for section in sections if section.blocks)
@@ -87,24 +94,24 @@ def _places(
     return _Places(titles=titles, sources=found, near=near)
 
 
-def _verdict_section(gathered: Gathered, verdicts: Verdicts, places: _Places, album: Album) -> Section:
-    rows = verdicts.rows
+def _verdict_sections(
+    gathered: Gathered, verdicts: Verdicts, places: _Places, album: Album
+) -> tuple[Section, Section]:
+    """What holds where, in sentences; then the figures and tables."""
+    rows, said, details = verdicts.rows, [], []
     if len(rows):
         rows = _in_order(with_places(rows, places.titles), places)
-    said: list[Said] = []
-    blocks: list[Block] = []
-    for place, own in rows.groupby("place", sort=False) if len(rows) else ():
-        groups = [group for _, group in own.groupby(["comparison", "method", "a"], sort=False)]
-        said += [_placed(verdict_said(group, _refused(group, verdicts)), str(place)) for group in groups]
-        blocks += list(_verdict_blocks(str(place), groups, verdicts, places, album))
-    first = (
-        [Block(said=tuple(said))] if said else [Block(said=(Said("", _nothing_judged(gathered, verdicts)),))]
+        for place, own in rows.groupby("place", sort=False):
+            groups = [group for _, group in own.groupby(["comparison", "method", "a"], sort=False)]
+            sentences = tuple(verdict_said(group, _refused(group, verdicts)) for group in groups)
+            said.append(Block(title=f"Trained on {place}", said=sentences))
+            details += list(_verdict_blocks(str(place), groups, verdicts, places, album))
+    else:
+        said.append(Block(said=(Said("", _nothing_judged(gathered, verdicts)),)))
+    return (
+        Section(title="", note=_question(verdicts), blocks=tuple(said)),
+        Section(title="Verdicts in detail", note=_meaning(verdicts), blocks=tuple(details)),
     )
-    return Section(title="", note=_verdict_note(verdicts), blocks=(*first, *blocks))
-
-
-def _placed(said: Said, place: str) -> Said:
-    return Said(f"Trained on {place}, {said.lead}", said.text)
 
 
 def _in_order(rows: pd.DataFrame, places: _Places) -> pd.DataFrame:
@@ -148,7 +155,7 @@ def _verdict_blocks(
         yield Block(title=f"{_name(group)}, trained on {place} ({_size(group)})", table=verdict_table(group))
 
 
-def _interval(row: dict[str, float]) -> Interval:
+def _interval(row: Mapping[Any, Any]) -> Interval:
     value, low, high = (100 * row[name] for name in ("difference", "low", "high"))
     return Interval(value=value, low=low, high=high, claim=CLAIMS[str(row["verdict"])])
 
@@ -163,7 +170,7 @@ def _size(group: pd.DataFrame) -> str:
     parts = []
     for column, words in (("n_seeds", ("seed", "seeds")), ("n_episodes", ("episode", "episodes"))):
         low, high = group[column].min(), group[column].max()
-        parts.append(f"{low if low == high else f'{low} to {high}'} {words[high != 1]}")
+        parts.append(f"{low if low == high else f'{low} to {high}'} {words[int(high != 1)]}")
     return f"{', '.join(parts)} a source"
 
 
@@ -173,16 +180,27 @@ def _refused(group: pd.DataFrame, verdicts: Verdicts) -> int:
     return len({one.source for one in alike if one.source})
 
 
-def _verdict_note(verdicts: Verdicts) -> str:
-    margin = verdicts.judging.margin_points
-    points = f"{margin:g} point" + ("" if margin == 1 else "s")
+def _question(verdicts: Verdicts) -> str:
     return (
-        "Does adapting less do as well as adapting everything? Each pair (a against b) compares a, which adapts "
-        f"less, with b, which adapts everything, on the very same episodes; a difference is a less b. The margin of "
-        f"{points} was declared with the experiment. Reuse holds: a is not worse than b by {points} or more (p < "
-        f"0.05; being better counts). Reuse fails: b is better by more than {points} (p < 0.05, corrected for the "
-        f"number of sources). All else is inconclusive: it cannot be told.{_seeds(verdicts.rows)}"
+        "Does adapting less do as well as adapting everything? The margin, the largest difference that does not "
+        f"matter, was declared with the experiment: {_points(verdicts)}.{_seeds(verdicts.rows)}"
     )
+
+
+def _meaning(verdicts: Verdicts) -> str:
+    points = _points(verdicts)
+    return (
+        "Of a pair, a against b, the first adapts less and the second everything; the difference is the accuracy of a "
+        "less that of b on the very same episodes, d is Cohen's, of the pairs. Reuse holds: a is not worse than b by "
+        f"{points} or more (p < 0.05; being better counts). Reuse fails: b is better by more than {points} (p < 0.05, "
+        "corrected for the number of sources). All else is inconclusive: it cannot be told. "
+        "All numbers are in [reuse.csv](reuse.csv). †: a source of the training."
+    )
+
+
+def _points(verdicts: Verdicts) -> str:
+    margin = verdicts.judging.margin_points
+    return f"{margin:g} point" + ("" if margin == 1 else "s")
 
 
 def _seeds(rows: pd.DataFrame) -> str:
@@ -214,7 +232,8 @@ def _nothing_judged(gathered: Gathered, verdicts: Verdicts) -> str:
 
 def _not_run(gathered: Gathered, verdicts: Verdicts, frame: pd.DataFrame, refusals: list[Refusal]) -> Section:
     said = refused_said([*verdicts.refusals, *refusals])
-    absent = [name for name in PROBES if name not in set(frame["probe"])]
+    there = set(frame["probe"].unique())
+    absent = [name for name in PROBES if name not in there]
     if len(absent) == len(PROBES):
         said.append(
             Said("Probes", "none was run: what is above rests on the accuracy of whole methods alone.")

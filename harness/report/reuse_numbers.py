@@ -4,17 +4,15 @@ Every frame has the columns `place` (regime and episodes, a heading), `trained_o
 and `source`, and is sorted by them. Accuracies and their differences are shares, 0..1 and -1..1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from harness.cell_means import MEAN_COLUMNS, cell_means
 from harness.errors import ConfigError
-from harness.nested import half_width, nested_mean
-from harness.pairing import paired_cells
-from harness.report.panels import PANEL_KEYS, heading, labelled, natural
-from harness.report.reuse_verdicts import EVERYTHING, FREEZING, HEAD_ONLY, Refusal, comparable
+from harness.report.panels import ENTRY_CONDITIONS, PANEL_KEYS, heading, labelled, natural
+from harness.report.reuse_verdicts import EVERYTHING, FREEZING, HEAD_ONLY, Refusal
 from harness.reuse_fraction import reuse_fractions
 from harness.statistics import with_shots
 
@@ -46,30 +44,35 @@ def place_titles(*frames: pd.DataFrame) -> dict[tuple[object, ...], str]:
     return dict(sorted(titles.items(), key=lambda item: natural(str(item[0][0]))))
 
 
-def place_key(row: dict[str, object]) -> tuple[object, ...]:
+def place_key(row: Mapping[Any, Any]) -> tuple[object, ...]:
     """The place of a row; an empty value is None, so that places can be compared."""
-    return tuple(None if pd.isna(row[key]) else row[key] for key in FULL_PLACE)  # type: ignore[call-overload]
+    return tuple(None if pd.isna(row[key]) else row[key] for key in FULL_PLACE)
 
 
 def with_places(frame: pd.DataFrame, titles: dict[tuple[object, ...], str]) -> pd.DataFrame:
     """`frame` with `place`; it has the columns FULL_PLACE."""
-    groups = frame.groupby(list(FULL_PLACE), dropna=False, sort=False).ngroup()
-    first = frame.loc[~groups.duplicated()]
-    names = {
-        group: titles[place_key(row)] for group, row in zip(groups[first.index], first.to_dict("records"))
-    }
-    return frame.assign(place=groups.map(names).astype("string"))
+    groups, first = _groups(frame, list(FULL_PLACE))
+    names = [titles[place_key(row)] for row in first.to_dict("records")]
+    return frame.assign(place=pd.array([names[group] for group in groups], dtype="string"))
 
 
 def prepared(probes: pd.DataFrame) -> pd.DataFrame:
     """`probes` with `shots` and labels; what was pooled over episodes stands with the episodes of its run."""
     run = ["run_id", "source", "split"]
-    pooled = probes["episode"].isna()
-    if (pooled & probes["n_way"].isna()).any():
+    if probes["n_way"].isna().any():
         shapes = ["n_way", "n_support", "n_query"]
         known = probes.groupby(run)[shapes].transform("first")
         probes = probes.assign(**{name: probes[name].fillna(known[name]) for name in shapes})
-    return labelled(with_shots(probes))
+    frame = with_shots(probes)
+    groups, first = _groups(frame, ["method", "trained_on", *PANEL_KEYS, *ENTRY_CONDITIONS])
+    names = labelled(first)["method"].tolist()
+    return frame.assign(method=pd.array([names[group] for group in groups], dtype="string"))
+
+
+def _groups(frame: pd.DataFrame, keys: list[str]) -> tuple[list[int], pd.DataFrame]:
+    """The number of each row's group, and a row of each group: there are few groups and very many rows."""
+    codes = frame.groupby(keys, dropna=False, sort=False).ngroup()
+    return codes.tolist(), frame.loc[~codes.duplicated()]
 
 
 def means(
@@ -94,51 +97,44 @@ def fractions(freeze: pd.DataFrame) -> tuple[pd.DataFrame, list[Refusal]]:
     freeze: as `reuse_verdicts.freezing` gives it, with places.
     """
     wanted = freeze[freeze["condition"].isin([NOTHING, HEAD_ONLY, EVERYTHING])]
-    refusals: list[Refusal] = []
+    measured = wanted.groupby(list(PLACE))["condition"].transform("nunique") == 3
     tables: list[pd.DataFrame] = []
-    for place, cell in wanted.groupby(list(PLACE), sort=True):
-        if cell["condition"].nunique() < 3:
-            continue
+    refusals: list[Refusal] = []
+    for place, rows in wanted[measured].groupby("place", sort=False):
         try:
-            found = reuse_fractions(cell, FREEZING, none=NOTHING, head=HEAD_ONLY, full=EVERYTHING)
-        except ConfigError as error:
-            where = dict(zip(PLACE[1:], map(str, place[1:]), strict=True))
-            refusals.append(Refusal(a=HEAD_ONLY, b=NOTHING, reason=str(error), **where))
+            tables.append(_fractions(rows, str(place)))
             continue
-        tables.append(found.assign(place=place[0]))
+        except ConfigError:  # some source is at fault: the others have their fractions
+            pass
+        for key, cell in rows.groupby(list(PLACE[1:])):
+            try:
+                tables.append(_fractions(cell, str(place)))
+            except ConfigError as error:
+                where = dict(zip(PLACE[1:], map(str, key), strict=True))
+                refusals.append(Refusal(a=HEAD_ONLY, b=NOTHING, reason=str(error), **where))
     return _joined(tables), refusals
 
 
-def differences(
-    frame: pd.DataFrame, probe: str, base: str, quantity: str = "accuracy"
-) -> tuple[pd.DataFrame, list[Refusal]]:
-    """Every condition of a probe less `base` on the same episodes: PLACE, condition, MEAN_COLUMNS; and refusals.
+def _fractions(rows: pd.DataFrame, place: str) -> pd.DataFrame:
+    found = reuse_fractions(rows, FREEZING, none=NOTHING, head=HEAD_ONLY, full=EVERYTHING)
+    return found.assign(place=place)
 
-    `frame` is `prepared`, with places; `ci95` is half the interval of the mean of the paired differences.
+
+def differences(frame: pd.DataFrame, probe: str, base: str) -> pd.DataFrame:
+    """Accuracy of every condition of a probe less that of `base`: PLACE, condition and MEAN_COLUMNS.
+
+    `frame` is `prepared`, with places. Pairs are of one run and episode, so nothing else differs in them;
+    conditions are in the order of the rows, `ci95` is half the interval of the mean of the paired differences.
     """
-    own = frame[(frame["probe"] == probe) & (frame["quantity"] == quantity) & (frame["layer"] == "")]
+    own = frame[(frame["probe"] == probe) & (frame["quantity"] == "accuracy") & (frame["layer"] == "")]
     rows = own[own["value"].notna() & own["episode"].notna() & own["step"].isna()]
-    rows = rows.rename(columns={"value": "accuracy"})
-    tables: list[pd.DataFrame] = []
-    refusals: list[Refusal] = []
-    for condition in rows["condition"].unique():
-        if condition == base:
-            continue
-        for part in comparable(rows, str(condition), base, FREEZING):
-            if isinstance(part, Refusal):
-                refusals.append(part)
-                continue
-            tables += [_difference(part, str(condition), base)]
-    return _joined(tables), refusals
-
-
-def _difference(part: pd.DataFrame, condition: str, base: str) -> pd.DataFrame:
-    ((_, cell),) = paired_cells(part, condition, base, FREEZING)
-    values = cell["difference"].to_numpy(dtype=np.float64)
-    found = nested_mean(values, cell["seed"].to_numpy(dtype=np.int64))
-    row = {name: part[name].iloc[0] for name in PLACE}
-    numbers = (found.mean, half_width(found), found.n_episodes, found.n_seeds)
-    return pd.DataFrame([{**row, "condition": condition, **dict(zip(MEAN_COLUMNS, numbers, strict=True))}])
+    order = {name: number for number, name in enumerate(rows["condition"].unique())}
+    on = ["run_id", *PLACE, "split", "seed", "episode"]
+    others = rows.loc[rows["condition"] != base, [*on, "condition", "value"]]
+    bases = rows.loc[rows["condition"] == base, [*on, "value"]]
+    both = others.merge(bases, on=on, suffixes=("", "_base"), validate="many_to_one")
+    found = cell_means(both.assign(value=both["value"] - both["value_base"]), [*PLACE, "condition"])
+    return found.sort_values("condition", key=lambda names: names.map(order), kind="stable")
 
 
 def changes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -175,4 +171,4 @@ def unmeasured(frame: pd.DataFrame) -> pd.DataFrame:
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
     if not tables:
         return pd.DataFrame(columns=pd.Index([*PLACE, "condition", *MEAN_COLUMNS]))
-    return pd.concat(tables, ignore_index=True).sort_values(list(PLACE), kind="stable", ignore_index=True)
+    return pd.concat(tables, ignore_index=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -13,9 +14,9 @@ from harness.report.panels import natural
 from harness.report.reuse_numbers import (
     AS_TRAINED,
     BODY_ONLY,
+    NOTHING,
     changes,
     freeze_order,
-    layers_of,
     means,
     pooled,
 )
@@ -39,13 +40,15 @@ GAINS = (
 class Probed:
     """All that the sections are made of.
 
-    frame: the probes, as `reuse_numbers.prepared`, with places. fractions, to_full, gains: of
-    `reuse_numbers.fractions` and `differences`. sources, near: of each place, as they are shown.
+    frames: the probes of each place, as `reuse_numbers.prepared`. layers: all, in their order. fractions,
+    on_head, gains: of `reuse_numbers.fractions`, and of `differences` to the head alone and to the steps as
+    trained. sources, near: of each place, as they are shown.
     """
 
-    frame: pd.DataFrame
+    frames: Mapping[str, pd.DataFrame]
+    layers: tuple[str, ...]
     fractions: pd.DataFrame
-    to_full: pd.DataFrame
+    on_head: pd.DataFrame
     gains: pd.DataFrame
     sources: Mapping[str, tuple[str, ...]]
     near: Mapping[str, frozenset[str]]
@@ -75,7 +78,7 @@ def probe_sections(probed: Probed, album: Album) -> Iterator[Section]:
         ("Read-outs", _READ_OUTS, _read_outs),
         ("Specialisation", _SPECIALISATION, _specialisation),
     ):
-        blocks = [block for place in probed.sources for block in make(probed, place, album)]
+        blocks = [block for place in probed.frames for block in make(probed, place, album)]
         yield Section(title=title, note=note, blocks=tuple(blocks))
 
 
@@ -88,7 +91,8 @@ _FREEZING = (
 )
 _SIMILARITY = (
     "How alike the features of a layer are before and after adaptation: 1 is unchanged up to what the measure "
-    f"ignores. Means over episodes, with 95 % intervals. {_DAGGER}"
+    "ignores. Above, means over episodes with 95 % intervals, which the sentences are about; below, where it was "
+    f"measured, one estimate from the images of all episodes together. {_DAGGER}"
 )
 _MOVEMENT = (
     "How far each layer has moved after each inner step, relative to where it began: its weights, and the function "
@@ -112,62 +116,73 @@ _SPECIALISATION = (
 
 
 def _freezing(probed: Probed, place: str, album: Album) -> Iterator[Block]:
-    frozen = probed.frame[(probed.frame["place"] == place) & (probed.frame["quantity"] == "accuracy")]
-    rows = probed.ordered(means(frozen, "freeze", ["condition"]), place)
+    rows = probed.ordered(means(probed.frames[place], "freeze", ["condition"], ["accuracy"]), place)
     if rows.empty:
         return
-    order = freeze_order(list(frozen.loc[frozen["probe"] == "freeze", "condition"].unique()))
+    frozen = probed.frames[place][probed.frames[place]["probe"] == "freeze"]
+    order = freeze_order([name for name in frozen["condition"].unique() if name in set(rows["condition"])])
+    gains = probed.ordered(probed.on_head, place)
+    beyond = gains[gains["condition"] != NOTHING]
+    apart = float(order.index(BODY_ONLY)) if BODY_ONLY in order else None
+    blocks = [
+        GridBlock(
+            label=label, rows=_points(part, "method", part["condition"].map(order.index), 100), apart=apart
+        )
+        for label, part in (("accuracy, %", rows), ("gain on head only, points", beyond))
+        if len(part)
+    ]
     methods = list(rows["method"].unique())
-    own = {name: probed.looks[name] for name in methods if name in probed.looks}
-    looks = {**series_looks(methods), **own}
-    curves = GridBlock(
-        label="accuracy, %",
-        rows=_points(rows, "method", rows["condition"].map(order.index), 100),
-        apart=float(order.index(BODY_ONLY)) if BODY_ONLY in order else None,
-    )
+    looks = {name: probed.looks.get(name, look) for name, look in series_looks(methods).items()}
     figure = album.add(
         "reuse",
         f"freezing-{place}",
         f"Accuracy against how much adapts, trained on {place}",
         lambda path: draw_grid(
-            [curves], probed.shown(rows, place), probed.near[place], looks, path,
+            blocks, probed.shown(rows, place), probed.near[place], looks, path,
             label="what adapts", categories=order,
         ),
     )  # fmt: skip
-    to_full = probed.ordered(probed.to_full, place)
-    said = [text.freeze_said(str(name), group) for name, group in to_full.groupby("method", sort=False)]
+    said = [text.freeze_said(str(name), group) for name, group in gains.groupby("method", sort=False)]
     yield Block(title=f"Trained on {place}", said=tuple(said), figure=figure)
     table = probed.ordered(probed.fractions, place)
     if len(table):
-        title = f"Reuse fraction, trained on {place}"
-        yield Block(title=title, said=tuple(text.fraction_said(table)), table=fraction_table(table))
+        said = [text.fraction_said(str(name), group) for name, group in table.groupby("method", sort=False)]
+        yield Block(
+            title=f"Reuse fraction, trained on {place}", said=tuple(said), table=fraction_table(table)
+        )
 
 
 def _similarity(probed: Probed, place: str, album: Album) -> Iterator[Block]:
-    rows = probed.ordered(means(probed.frame, "similarity", ["layer", "quantity"]), place)
-    whole = probed.ordered(pooled(probed.frame, "similarity", ["layer", "quantity"]), place)
-    for method in _learners(rows, whole):
-        own, points = rows[rows["method"] == method], whole[whole["method"] == method]
-        both = pd.concat([own, points])
-        layers = layers_of(probed.frame[probed.frame["layer"].isin(both["layer"].unique())])
+    each = probed.ordered(means(probed.frames[place], "similarity", ["layer", "quantity"]), place)
+    whole = probed.ordered(pooled(probed.frames[place], "similarity", ["layer", "quantity"]), place)
+    for method in _learners(each, whole):
+        parts = [
+            (label, part[part["method"] == method])
+            for label, part in (("mean over episodes", each), ("episodes pooled", whole))
+        ]
+        parts = [(label, part) for label, part in parts if len(part)]
+        both = pd.concat([part for _, part in parts])
+        layers = _layers(probed, both)
         names = [name for name in SIMILARITIES if name in set(both["quantity"])]
-        block = GridBlock(
-            label="similarity before and after",
-            rows=_points(own, "quantity", own["layer"].map(layers.index)),
-            points=_points(points, "quantity", points["layer"].map(layers.index)) if len(points) else None,
-        )
-        said = [text.similarity_said(method, own if len(own) else points, name) for name in names]
+        blocks = [
+            GridBlock(label=label, rows=_points(_named(part), "quantity", part["layer"].map(layers.index)))
+            for label, part in parts
+        ]
+        said = [text.similarity_said(method, parts[0][1], name) for name in names]
         figure = _grid(
             probed, place, album, f"similarity-{method}-{place}",
             f"Similarity before and after adaptation by layer, {method} trained on {place}",
-            [block], both, names, label="layer", categories=layers,
-            hollow="all episodes pooled" if len(points) else "",
+            blocks, both, [text.shown_name(name) for name in names], label="layer", categories=layers,
         )  # fmt: skip
         yield Block(title=f"{method}, trained on {place}", said=_known(said), figure=figure)
 
 
+def _named(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.assign(quantity=rows["quantity"].map(text.shown_name))
+
+
 def _movement(probed: Probed, place: str, album: Album) -> Iterator[Block]:
-    rows = probed.ordered(means(probed.frame, "movement", ["layer", "step", "quantity"]), place)
+    rows = probed.ordered(means(probed.frames[place], "movement", ["layer", "step", "quantity"]), place)
     for method in _learners(rows):
         own = rows[rows["method"] == method]
         names = [name for name in MOVEMENTS if name in set(own["quantity"])]
@@ -177,13 +192,14 @@ def _movement(probed: Probed, place: str, album: Album) -> Iterator[Block]:
         figure = _grid(
             probed, place, album, f"movement-{method}-{place}",
             f"Movement of layers by inner step, {method} trained on {place}",
-            blocks, own, layers_of(_of_layers(probed, own)), label="inner step",
+            blocks, own, _layers(probed, own), label="inner step",
         )  # fmt: skip
         yield Block(title=f"{method}, trained on {place}", said=_known(said), figure=figure)
 
 
 def _gradients(probed: Probed, place: str, album: Album) -> Iterator[Block]:
-    trained = probed.frame[(probed.frame["condition"] == AS_TRAINED) & (probed.frame["layer"] != "")]
+    frame = probed.frames[place]
+    trained = frame[(frame["condition"] == AS_TRAINED) & (frame["layer"] != "")]
     rows = probed.ordered(means(trained, "gradient_flow", ["layer", "step", "quantity"]), place)
     gains = probed.ordered(probed.gains, place)
     for method in _learners(rows, gains):
@@ -194,7 +210,7 @@ def _gradients(probed: Probed, place: str, album: Album) -> Iterator[Block]:
             GridBlock(label=name, rows=_points(part, "layer", part["step"]), log="norm" in name)
             for name, part in parts
         ]
-        layers = layers_of(_of_layers(probed, own))
+        layers = _layers(probed, own)
         relative = own[own["quantity"] == GRADIENTS[1]]
         said = [text.gradient_said(method, relative, layers[0])] if len(relative) else []
         if len(own):
@@ -214,14 +230,13 @@ def _controls(probed: Probed, place: str, album: Album, method: str, gains: pd.D
         ForestPart(title=str(name), rows={row["source"]: _gain(row) for row in group.to_dict("records")})
         for name, group in gains.groupby("condition", sort=False)
     ]
-    used = {interval.claim for part in parts for interval in part.rows.values()}
     figure = album.add(
         "reuse",
         f"controls-{method}-{place}",
         f"Accuracy of controls less that as trained, with 95 % intervals, {method} trained on {place}",
         lambda path: draw_forest(
-            parts, probed.shown(gains, place), probed.near[place], [c for c in GAINS if c in used], path,
-            label="gain, points",
+            parts, probed.shown(gains, place), probed.near[place], GAINS, path,
+            label="gain, points", alike=True,
         ),
     )  # fmt: skip
     table = by_source(gains, probed.sources[place], difference=True, name="Control less as trained, points")
@@ -230,7 +245,7 @@ def _controls(probed: Probed, place: str, album: Album, method: str, gains: pd.D
 
 
 def _read_outs(probed: Probed, place: str, album: Album) -> Iterator[Block]:  # noqa: ARG001
-    rows = probed.ordered(means(probed.frame, "read_outs", ["condition"], ["accuracy"]), place)
+    rows = probed.ordered(means(probed.frames[place], "read_outs", ["condition"], ["accuracy"]), place)
     if len(rows):
         said = [text.read_outs_said(str(name), group) for name, group in rows.groupby("method", sort=False)]
         table = by_source(rows, probed.sources[place], difference=False, name="Read-out")
@@ -238,9 +253,9 @@ def _read_outs(probed: Probed, place: str, album: Album) -> Iterator[Block]:  # 
 
 
 def _specialisation(probed: Probed, place: str, album: Album) -> Iterator[Block]:  # noqa: ARG001
-    rows = probed.ordered(means(probed.frame, "specialisation", ["condition", "quantity"]), place)
+    rows = probed.ordered(means(probed.frames[place], "specialisation", ["condition", "quantity"]), place)
     if len(rows):
-        changed = probed.ordered(changes(probed.frame), place)
+        changed = probed.ordered(changes(probed.frames[place]), place)
         groups = changed[changed["quantity"] == "separation"].groupby("method", sort=False)
         said = [text.specialisation_said(str(name), group) for name, group in groups]
         names = [name for name in DISTANCES if name in set(rows["quantity"])]
@@ -248,7 +263,7 @@ def _specialisation(probed: Probed, place: str, album: Album) -> Iterator[Block]
         yield Block(title=f"Trained on {place}", said=tuple(said), table=table)
 
 
-def _gain(row: dict[str, float]) -> Interval:
+def _gain(row: Mapping[Any, Any]) -> Interval:
     reach = row["ci95"] if pd.notna(row["ci95"]) else 0.0
     low, high = row["mean"] - reach, row["mean"] + reach
     claim = GAINS[0] if low > 0 else GAINS[1] if high < 0 else GAINS[2]
@@ -267,7 +282,6 @@ def _grid(
     *,
     label: str,
     categories: Sequence[str] | None = None,
-    hollow: str = "",
 ) -> Figure:
     """Small multiples over the sources of `rows`, a line for each of `series`."""
     sources, near, looks = probed.shown(rows, place), probed.near[place], series_looks(series)
@@ -275,9 +289,7 @@ def _grid(
         "reuse",
         name,
         caption,
-        lambda path: draw_grid(
-            blocks, sources, near, looks, path, label=label, categories=categories, hollow=hollow
-        ),
+        lambda path: draw_grid(blocks, sources, near, looks, path, label=label, categories=categories),
     )
 
 
@@ -298,8 +310,9 @@ def _learners(*frames: pd.DataFrame) -> list[str]:
     return sorted({str(name) for frame in frames for name in frame["method"].unique()}, key=natural)
 
 
-def _of_layers(probed: Probed, rows: pd.DataFrame) -> pd.DataFrame:
-    return probed.frame[probed.frame["layer"].isin(rows["layer"].unique())]
+def _layers(probed: Probed, rows: pd.DataFrame) -> tuple[str, ...]:
+    there = set(rows["layer"])
+    return tuple(layer for layer in probed.layers if layer in there)
 
 
 def _known(said: Sequence[Said | None]) -> tuple[Said, ...]:

@@ -1,6 +1,7 @@
 """Tables about reuse: frames of numbers as rows of text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -97,7 +98,7 @@ def specialisation_table(sides: pd.DataFrame, changed: pd.DataFrame, quantities:
     )
 
 
-def _value(values: dict[tuple[str, ...], float], *key: str) -> str:
+def _value(values: Mapping[Any, float], *key: str) -> str:
     return f"{values[key]:.3g}" if key in values else DASH
 
 

@@ -1,48 +1,47 @@
 """Sentences about reuse, made from the numbers that stand beside them, so that they are true whatever these are.
 
-Bounds are rounded outwards: `at least 0.93` is said of 0.9384, `at most 0.94` too.
+`clearly` always means that a 95 % interval leaves out 0. Bounds are rounded outwards: `at least 0.93` is said of
+0.9384, and `at most 0.94` too.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 
 from harness.equivalence import FAILS, HOLDS
 from harness.report.blocks import Said
 from harness.report.reuse_numbers import HEAD
-from harness.report.reuse_verdicts import Refusal
+from harness.report.reuse_verdicts import EVERYTHING, Refusal
 
 
 def pair_name(method: str, a: str, b: str) -> str:
-    """`anil against maml`, or `maml: head only against everything`."""
-    return f"{method}: {a} against {b}" if method else f"{a} against {b}"
+    """`anil against maml`, or `head only against everything in maml`."""
+    return f"{a} against {b}" + (f" in {method}" if method else "")
 
 
 def verdict_said(rows: pd.DataFrame, n_refused: int) -> Said:
     """What the rows of one pair and place (columns REUSE_COLUMNS) say, source by source."""
     first = rows.iloc[0]
-    name = pair_name(first["method"], first["a"], first["b"])
     total = len(rows)
-    groups = {v: list(rows.loc[rows["verdict"] == v, "source"]) for v in (HOLDS, FAILS)}
-    rest = list(rows.loc[~rows["verdict"].isin(list(groups)), "source"])
-    holds, fails = groups[HOLDS], groups[FAILS]
+    holds, fails = (list(rows.loc[rows["verdict"] == verdict, "source"]) for verdict in (HOLDS, FAILS))
+    rest = list(rows.loc[~rows["verdict"].isin([HOLDS, FAILS]), "source"])
     parts = [f"reuse holds on {_share(holds, total)}"] if holds else []
     if fails:
         parts.append(f"it fails on {listed(fails)}" if holds else f"reuse fails on {_share(fails, total)}")
     if rest:
-        alone = not holds and not fails
-        parts.append(
-            f"on {_share(rest, total)} it cannot be told" if alone else f"on {listed(rest)} it cannot be told"
-        )
+        where = listed(rest) if parts else _share(rest, total)
+        parts.append(f"on {where} it cannot be told")
     refused = f" Not compared on {n_refused} more; see below." if n_refused else ""
-    return Said(name, f"{'; '.join(parts)}. {_extremes(rows)}{refused}")
+    said = f"{'; '.join(parts)}. {_extremes(rows)}{refused}"
+    return Said(pair_name(first["method"], first["a"], first["b"]), said)
 
 
 def _extremes(rows: pd.DataFrame) -> str:
-    low, high = rows.loc[rows["difference"].idxmin()], rows.loc[rows["difference"].idxmax()]
     if len(rows) == 1:
-        return f"The difference is {signed(low['difference'])} points."
+        return f"The difference is {signed(rows['difference'].iloc[0])} points."
+    low, high = _least(rows, "difference"), _most(rows, "difference")
     return (
         f"The differences are from {signed(low['difference'])} points ({low['source']}) to "
         f"{signed(high['difference'])} ({high['source']})."
@@ -50,83 +49,79 @@ def _extremes(rows: pd.DataFrame) -> str:
 
 
 def freeze_said(method: str, rows: pd.DataFrame) -> Said:
-    """How accuracy grows from `head only` to `everything`, and from nothing; rows of `differences` to `everything`."""
-    heads = rows[rows["condition"] == "head only"].assign(gain=lambda found: -found["mean"])
-    if heads.empty:
-        return Said(method, "Its accuracies are drawn; head only and everything were not both measured.")
-    low, high = heads.loc[heads["gain"].idxmin()], heads.loc[heads["gain"].idxmax()]
-    clear = heads[heads["gain"] - heads["ci95"] > 0]["source"]
-    span = f"{signed(low['gain'])} points ({low['source']})"
-    if len(heads) > 1:
-        span = f"{span} to {signed(high['gain'])} ({high['source']})"
-    more = (
-        f"clearly above 0 on {_share(list(clear), len(heads))}" if len(clear) else "nowhere clearly above 0"
-    )
+    """What adapting everything gains on the head alone; rows of `differences` to `head only`."""
+    full = rows[rows["condition"] == EVERYTHING]
+    if full.empty:
+        return Said(method, "head only and everything were not both measured.")
+    low, high = _least(full, "mean"), _most(full, "mean")
+    clear = list(full.loc[full["mean"] - full["ci95"] > 0, "source"])
+    span = f"{signed(low['mean'])} points ({low['source']})"
+    if len(full) > 1:
+        span = f"{span} to {signed(high['mean'])} ({high['source']})"
+    more = f"clearly above 0 on {_share(clear, len(full))}" if clear else "nowhere clearly above 0"
     return Said(method, f"adapting everything gains {span} on adapting the head alone, {more}.")
 
 
-def fraction_said(table: pd.DataFrame) -> list[Said]:
-    """The smallest and the largest reuse fraction, and where there is none; columns of `fractions`."""
-    found = []
-    for method, rows in table.groupby("method", sort=True):
-        known, none = rows[rows["fraction"].notna()], rows[rows["fraction"].isna()]
-        parts = []
-        if len(known):
-            low, high = known.loc[known["fraction"].idxmin()], known.loc[known["fraction"].idxmax()]
-            span = f"{low['fraction']:.2f} ({low['source']})"
-            span += f" to {high['fraction']:.2f} ({high['source']})" if len(known) > 1 else ""
-            parts.append(f"the head alone gains {span} of what adapting everything gains")
-        if len(none):
-            where = _share(list(none["source"]), len(rows))
-            parts.append(f"on {where} there is no clear gain to take a share of")
-        found.append(Said(str(method), "; ".join(parts) + "."))
-    return found
+def fraction_said(method: str, rows: pd.DataFrame) -> Said:
+    """The smallest and the largest reuse fraction, and where there is none; rows of `fractions`."""
+    known, none = rows[rows["fraction"].notna()], rows[rows["fraction"].isna()]
+    parts = []
+    if len(known):
+        low, high = _least(known, "fraction"), _most(known, "fraction")
+        span = f"{low['fraction']:.2f} ({low['source']})"
+        span += f" to {high['fraction']:.2f} ({high['source']})" if len(known) > 1 else ""
+        parts.append(f"the head alone gains {span} of what adapting everything gains")
+    if len(none):
+        where = _share(list(none["source"]), len(rows))
+        parts.append(f"on {where} there is no clear gain to take a share of")
+    return Said(method, "; ".join(parts) + ".")
 
 
 def similarity_said(method: str, rows: pd.DataFrame, quantity: str) -> Said | None:
     """The least similarity of the body's layers, and the range of the head's; rows of `means`."""
     own = rows[(rows["quantity"] == quantity) & rows["mean"].notna()]
-    body, head = own[own["layer"] != HEAD], own[own["layer"] == HEAD]
+    body = own[own["layer"] != HEAD]
     if body.empty:
         return None
-    low = body.loc[body["mean"].idxmin()]
+    low = _least(body, "mean")
     said = (
-        f"the body keeps a {quantity.upper()} of at least {below(low['mean'])} in every layer on every source "
-        f"(the least: {low['layer']} on {low['source']})"
+        f"the body keeps a {shown_name(quantity)} of at least {below(low['mean'])} in every layer on every "
+        f"source (the least: {low['layer']} on {low['source']})"
     )
-    if len(head):
-        said += f"; the head's is {below(head['mean'].min())} to {above(head['mean'].max())}"
-    return Said(method, f"{said}.")
+    return Said(method, said + _of_the_head(own))
 
 
 def movement_said(method: str, rows: pd.DataFrame, quantity: str) -> Said | None:
     """How far the layers have moved after the last step; rows of `means` of one quantity."""
     last = rows[(rows["step"] == rows["step"].max()) & rows["mean"].notna()]
-    body, head = last[last["layer"] != HEAD], last[last["layer"] == HEAD]
+    body = last[last["layer"] != HEAD]
     if body.empty:
         return None
-    most = body.loc[body["mean"].idxmax()]
+    most = _most(body, "mean")
     said = (
-        f"at step {most['step']}, the {quantity} is at most {above(most['mean'])} in every layer of the body "
-        f"on every source (the most: {most['layer']} on {most['source']})"
+        f"at inner step {most['step']}, the {quantity} is at most {above(most['mean'])} in every layer of the "
+        f"body on every source (the most: {most['layer']} on {most['source']})"
     )
-    if len(head):
-        said += f"; the head's is {below(head['mean'].min())} to {above(head['mean'].max())}"
-    return Said(method, f"{said}.")
+    return Said(method, said + _of_the_head(last))
+
+
+def _of_the_head(rows: pd.DataFrame) -> str:
+    head = rows.loc[rows["layer"] == HEAD, "mean"]
+    return f"; the head's is {below(head.min())} to {above(head.max())}." if len(head) else "."
 
 
 def gradient_said(method: str, rows: pd.DataFrame, lowest: str) -> Said | None:
     """The relative gradient of the layer `lowest` beside the head's, at the first step; rows of `means`."""
     first = rows[(rows["step"] == rows["step"].min()) & rows["mean"].notna()]
-    body, head = first[first["layer"] == lowest], first[first["layer"] == HEAD]
-    both = body.merge(head, on=["source"], suffixes=("", "_head"))
-    ratio = both["mean"] / both["mean_head"]
-    ratio = ratio[both["mean_head"] > 0]
-    if ratio.empty:
+    both = first[first["layer"] == lowest].merge(
+        first[(first["layer"] == HEAD) & (first["mean"] > 0)], on=["source"], suffixes=("", "_head")
+    )
+    if both.empty or lowest == HEAD:
         return None
+    ratio = both["mean"] / both["mean_head"]
     return Said(
         method,
-        f"at step {first['step'].iloc[0]}, as trained, the gradient of {lowest} relative to its weights is "
+        f"at inner step {first['step'].iloc[0]}, as trained, the gradient of {lowest} relative to its weights is "
         f"{below(ratio.min())} to {above(ratio.max())} times that of the head, from source to source.",
     )
 
@@ -135,22 +130,24 @@ def controls_said(method: str, rows: pd.DataFrame) -> Said:
     """Which controls are clearly more accurate than `as trained`, and where; rows of `differences`."""
     better = rows[rows["mean"] - rows["ci95"] > 0]
     number = rows["condition"].nunique()
-    controls = f"the {number} controls" if number > 1 else "the control"
     if better.empty:
-        return Said(method, f"none of {controls} is clearly more accurate than as trained on any source.")
-    most = better.loc[better["mean"].idxmax()]
-    names = [str(name) for name in rows["condition"].unique() if name in set(better["condition"])]
-    where = listed(sorted(set(better["source"])))
-    return Said(
-        method,
-        f"of {controls}, {listed(names)} {'is' if len(names) == 1 else 'are'} clearly more accurate than as "
-        f"trained somewhere ({where}); the most: {signed(most['mean'])} points, {most['condition']} on "
-        f"{most['source']}.",
+        none = (
+            f"none of the {number} controls" if number > 1 else f"{rows['condition'].iloc[0]} is not clearly"
+        )
+        more = " is clearly" if number > 1 else ""
+        return Said(method, f"{none}{more} more accurate than as trained on any source.")
+    names = [name for name in rows["condition"].unique() if name in set(better["condition"])]
+    parts = [f"{name} on {listed(list(better.loc[better['condition'] == name, 'source']))}" for name in names]
+    most = _most(better, "mean")
+    said = (
+        f"clearly more accurate than as trained: {'; '.join(parts)}. The most: {signed(most['mean'])} points "
+        f"({most['condition']} on {most['source']})."
     )
+    return Said(method, said + (" The other controls are so nowhere." if len(names) < number else ""))
 
 
 def read_outs_said(method: str, rows: pd.DataFrame) -> Said:
-    """Which read-out has the highest mean, and on how many sources; rows of `means`."""
+    """Which read-out has the highest mean, and on which sources; rows of `means`."""
     best = rows.loc[rows.groupby("source")["mean"].idxmax()]
     counts = best["condition"].value_counts()
     order = sorted(counts.index, key=lambda name: (-counts[name], name))
@@ -162,35 +159,30 @@ def specialisation_said(method: str, rows: pd.DataFrame) -> Said:
     """Where adaptation clearly moves classes apart, or together; rows of `changes` of the separation."""
     up = list(rows.loc[rows["mean"] - rows["ci95"] > 0, "source"])
     down = list(rows.loc[rows["mean"] + rows["ci95"] < 0, "source"])
-    total = len(rows)
-    parts = [f"adaptation raises the separation of classes clearly on {_share(up, total)}"] if up else []
-    parts += [
-        f"{'lowers it' if up else 'adaptation lowers the separation'} clearly on {_share(down, total)}"
-    ] * bool(down)
-    return Said(method, ("; ".join(parts) or f"no clear change of the separation from before to after") + ".")
+    parts = [f"raises the separation of classes clearly on {_share(up, len(rows))}"] if up else []
+    if down:
+        what = "lowers it" if up else "lowers the separation of classes"
+        parts.append(f"{what} clearly on {_share(down, len(rows))}")
+    return Said(
+        method, f"adaptation {' and '.join(parts) or 'changes the separation of classes clearly nowhere'}."
+    )
 
 
 def refused_said(refusals: Sequence[Refusal]) -> list[Said]:
     """One sentence for each reason, with the sources it holds on."""
-    groups: dict[tuple[str, str, str, str], list[str]] = {}
+    groups: dict[tuple[str, str, str], list[str]] = {}
     for one in refusals:
-        key = (pair_name(one.method, one.a, one.b), one.trained_on, one.reason, "")
+        key = (pair_name(one.method, one.a, one.b), one.trained_on, one.reason)
         groups.setdefault(key, []).append(one.source)
     return [
         Said(f"{name}, trained on {regime}", f"not compared{_on(sources)}. {reason}")
-        for (name, regime, reason, _), sources in groups.items()
+        for (name, regime, reason), sources in groups.items()
     ]
 
 
-def _on(sources: Iterable[str]) -> str:
-    known = sorted({source for source in sources if source})
-    return f" on {listed(known)}" if known else ""
-
-
-def _share(names: Sequence[str], total: int) -> str:
-    if len(names) == total:
-        return f"the only source ({names[0]})" if total == 1 else f"all {total} sources ({', '.join(names)})"
-    return f"{len(names)} of {total} sources ({', '.join(names)})"
+def shown_name(quantity: str) -> str:
+    """`CKA` for cka, `cosine similarity` for cosine."""
+    return quantity.upper() if quantity in ("cka", "cca", "svcca") else f"{quantity} similarity"
 
 
 def listed(names: Sequence[str]) -> str:
@@ -205,17 +197,34 @@ def signed(share: float) -> str:
 
 
 def below(value: float) -> str:
-    """A bound from below, to two decimals or two digits."""
+    """A bound from below, to two decimals, or two digits where that is finer."""
     return _outwards(value, math.floor)
 
 
 def above(value: float) -> str:
-    """A bound from above."""
+    """A bound from above, as `below`."""
     return _outwards(value, math.ceil)
 
 
-def _outwards(value: float, to_whole: object) -> str:
-    assert callable(to_whole)
+def _outwards(value: float, to_whole: Callable[[float], int]) -> str:
     digits = 2 if abs(value) >= 0.1 or value == 0 else min(1 - math.floor(math.log10(abs(value))), 12)
-    bound = to_whole(value * 10**digits) / 10**digits
-    return f"{bound:.{digits}f}"
+    return f"{to_whole(value * 10**digits) / 10**digits:.{digits}f}"
+
+
+def _on(sources: Iterable[str]) -> str:
+    known = sorted({source for source in sources if source})
+    return f" on {listed(known)}" if known else ""
+
+
+def _share(names: Sequence[str], total: int) -> str:
+    if len(names) == total:
+        return f"the only source ({names[0]})" if total == 1 else f"all {total} sources ({', '.join(names)})"
+    return f"{len(names)} of {total} sources ({', '.join(names)})"
+
+
+def _least(rows: pd.DataFrame, column: str) -> dict[Hashable, Any]:
+    return rows.sort_values(column, kind="stable").iloc[0].to_dict()
+
+
+def _most(rows: pd.DataFrame, column: str) -> dict[Hashable, Any]:
+    return rows.sort_values(column, kind="stable", ascending=False).iloc[0].to_dict()

@@ -138,12 +138,11 @@ def judged(
             refusals.append(part)
         else:
             families.setdefault(tuple(part[list(ALIKE)].iloc[0]), []).append(part)
-    tables = [
-        judge(pd.concat(parts), [(a, b)], comparison, margin_points=margin_points).assign(
-            **dict(zip(map(str, ALIKE), alike, strict=True))
-        )
-        for alike, parts in families.items()
-    ]
+    tables = []
+    for alike, parts in families.items():
+        table = judge(pd.concat(parts), [(a, b)], comparison, margin_points=margin_points)
+        same = {name: pd.Series(value, index=table.index) for name, value in zip(ALIKE, alike, strict=True)}
+        tables.append(table.assign(**same))
     nothing = judge(frame[:0], [], comparison, margin_points=margin_points)
     empty = nothing.assign(**{name: frame[name][:0] for name in ALIKE})
     return (pd.concat(tables, ignore_index=True) if tables else empty), refusals
@@ -152,7 +151,7 @@ def judged(
 def comparable(
     frame: pd.DataFrame, a: str, b: str, comparison: Comparison
 ) -> Iterator[pd.DataFrame | Refusal]:
-    """For each cell that has a or b: its rows that may be compared, or why there are none.
+    """The rows that may be compared, in one frame or by cells, and a refusal for each cell that has none.
 
     A cell that only one of the two has is passed over where the other has none in its regime at all.
     """
@@ -160,7 +159,11 @@ def comparable(
     own = frame[frame[condition].isin([a, b])]
     learners = [key for key in comparison.keys if key in ("method", "trained_on")]
     both = own.groupby(learners, dropna=False)[condition].transform("nunique") == 2
-    for values, cell in own[both].groupby(list(comparison.keys), sort=True, dropna=False):
+    own = own[both]
+    if _all_comparable(own, a, b, comparison):
+        yield own
+        return
+    for values, cell in own.groupby(list(comparison.keys), sort=True, dropna=False):
         key = dict(zip(comparison.keys, values, strict=True))
         parts = [part for _, part in cell.groupby(list(ALIKE)) if part[condition].nunique() == 2]
         for part in parts or [cell]:
@@ -170,6 +173,18 @@ def comparable(
                 continue
             where = {name: str(key[name]) for name in ("trained_on", "source")}
             yield Refusal(method=str(key.get("method", "")), a=a, b=b, reason=reason, **where)
+
+
+def _all_comparable(own: pd.DataFrame, a: str, b: str, comparison: Comparison) -> bool:
+    """Whether every cell can be compared as it stands: one pass in the place of one a cell."""
+    keys = list(comparison.keys)
+    if own.empty or (own[list(ALIKE)].nunique() > 1).any():
+        return False
+    try:
+        found = sum(1 for _ in paired_cells(own, a, b, comparison))
+    except ConfigError:
+        return False
+    return found == len(own[keys].drop_duplicates())
 
 
 def _why_not(cell: pd.DataFrame, a: str, b: str, comparison: Comparison) -> str:

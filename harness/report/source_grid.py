@@ -1,4 +1,7 @@
-"""Small multiples: a part per source, in it a line per series; blocks of parts one below the other."""
+"""Small multiples: a part per source, in it a line per series; blocks of parts one below the other.
+
+Parts are placed by inches rather than by a layout engine, which takes a second for the tens of parts of a figure.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,26 +12,36 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from harness.nested import Floats
 from harness.report.style import BAND, COLOURS, LINES, MARKERS, Style, figure_of, grid, save
 
-PART_WIDTH, PART_HEIGHT, LABELS = 2.5, 2.0, 1.0
-"""Inches."""
+WIDTH, HEIGHT = 1.9, 1.35
+"""Inches: a part."""
+
+LEFT, RIGHT, TOP, BOTTOM, BETWEEN, TITLE, BLOCK = 0.95, 0.25, 0.45, 0.45, 0.22, 0.42, 0.45
+"""Inches: what stands left, right, above and below of all parts, and between columns, rows and blocks."""
+
+LETTER = 0.095
+"""Inches that a letter of a turned tick label takes."""
+
+APART = 0.05
+"""How far the series of one x stand apart, so that their intervals do not cover each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GridBlock:
     """One quantity: its axis label, and a frame of source, series, x, y and ci (half an interval, may be NaN).
 
-    points: more rows of the same columns, drawn as hollow marks without a line. log: a logarithmic axis; values
-    of 0 and below are then left out. apart: an x that the lines leave out.
+    log: a logarithmic axis; values of 0 and below are then left out. alike: whether all parts have one y axis.
+    apart: an x that the lines leave out.
     """
 
     label: str
     rows: pd.DataFrame
-    points: pd.DataFrame | None = None
     log: bool = False
+    alike: bool = True
     apart: float | None = None
 
 
@@ -53,24 +66,26 @@ def draw_grid(
     *,
     label: str,
     categories: Sequence[str] | None = None,
-    hollow: str = "",
 ) -> None:
     """Write the figure to `path`.
 
     near: sources of the training. label: of the x axis. categories: names of x = 0, 1, ...; None for numbers.
-    hollow: what the legend says of `points`.
     """
     columns = columns_for(len(sources))
     lines = -(-len(sources) // columns)
-    high = LABELS + (0.5 if categories else 0)
-    with figure_of(PART_WIDTH * columns + 0.9, len(blocks) * (lines * PART_HEIGHT + high) + 0.4) as figure:
-        parts = figure.subfigures(len(blocks), 1, squeeze=False)[:, 0]
-        for part, block in zip(parts, blocks, strict=True):
-            axes = part.subplots(lines, columns, squeeze=False, sharex=True, sharey=True)
-            _draw_block(axes, block, sources, near, looks, categories)
-            part.supylabel(block.label, fontsize=12)
-            part.supxlabel(label, fontsize=12)
-        _legend(figure, looks, hollow)
+    below = LETTER * max(map(len, categories)) if categories else 0.25
+    block_height = lines * (HEIGHT + TITLE) + below + BLOCK
+    width = LEFT + columns * WIDTH + (columns - 1) * BETWEEN + RIGHT
+    height = TOP + len(blocks) * block_height + BOTTOM - BLOCK
+    with figure_of(width, height, constrained=False) as figure:
+        for index, block in enumerate(blocks):
+            top = height - TOP - index * block_height
+            parts = _places(figure, len(sources), columns, top)
+            _draw_block(parts, block, sources, near, looks, categories)
+            middle = top - lines * (HEIGHT + TITLE) / 2
+            figure.text(0.12 / width, middle / height, block.label, rotation=90, va="center", fontsize=12)
+        figure.text(0.5, 0.1 / height, label, ha="center", va="bottom", fontsize=12)
+        _legend(figure, looks)
         save(figure, path)
 
 
@@ -79,49 +94,77 @@ def columns_for(count: int) -> int:
     return count if count <= 4 else 3 if count <= 6 else 4 if count <= 8 else 5
 
 
+def _places(figure: Figure, count: int, columns: int, top: float) -> list[Axes]:
+    """Axes for `count` parts, row by row, the first row's titles at `top` inches."""
+    width, height = figure.get_size_inches()
+    found = []
+    for index in range(count):
+        line, column = divmod(index, columns)
+        left = LEFT + column * (WIDTH + BETWEEN)
+        bottom = top - (line + 1) * (HEIGHT + TITLE)
+        found.append(figure.add_axes((left / width, bottom / height, WIDTH / width, HEIGHT / height)))
+    return found
+
+
 def _draw_block(
-    axes: np.ndarray[tuple[int, int], np.dtype[np.object_]],
+    parts: Sequence[Axes],
     block: GridBlock,
     sources: Sequence[str],
     near: frozenset[str],
     looks: Mapping[str, Style],
     categories: Sequence[str] | None,
 ) -> None:
-    for index, place in enumerate(axes.flat):
-        if index >= len(sources):
-            place.set_visible(False)
-            continue
-        _draw_part(place, block, sources[index], sources[index] in near, looks)
-        below = index + axes.shape[1] >= len(sources)
+    columns = columns_for(len(sources))
+    limits = _limits(block)
+    for index, (axes, source) in enumerate(zip(parts, sources, strict=True)):
+        _draw_part(axes, block, source, source in near, looks)
         if categories is not None:
-            place.set_xticks(range(len(categories)), categories, rotation=90)
-            place.set_xlim(-0.4, len(categories) - 0.6)
-        place.tick_params(axis="x", labelbottom=below, labelsize=11)
-        place.tick_params(axis="y", labelsize=11)
+            axes.set_xticks(range(len(categories)), categories, rotation=90)
+            axes.set_xlim(-0.4, len(categories) - 0.6)
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            axes.set_xlim(*limits[0])
+        axes.set_ylim(*limits[1])
+        last = index + columns >= len(sources)
+        axes.tick_params(axis="x", labelbottom=last, labelsize=10)
+        axes.tick_params(axis="y", labelleft=index % columns == 0, labelsize=10)
+
+
+def _limits(block: GridBlock) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The x and the y axis that hold everything in the block."""
+    rows = block.rows[block.rows["y"].notna() & ((block.rows["y"] > 0) | (not block.log))]
+    if rows.empty:
+        return (-0.5, 0.5), (0.1, 1)
+    x = (float(rows["x"].min()) - 0.4, float(rows["x"].max()) + 0.4)
+    y: Floats = rows["y"].to_numpy(dtype=np.float64)
+    reach: Floats = np.nan_to_num(rows["ci"].to_numpy(dtype=np.float64))
+    low, high = float(np.min(y - reach)), float(np.max(y + reach))
+    if block.log:
+        low = float(np.min(np.where(y > reach, y - reach, y)))
+        return x, (low / 1.3, high * 1.3)
+    room = max(0.06 * (high - low), 1e-3 * max(abs(low), abs(high)), 1e-9)
+    return x, (low - room, high + room)
 
 
 def _draw_part(axes: Axes, block: GridBlock, source: str, inside: bool, looks: Mapping[str, Style]) -> None:
     axes.set_title(
-        f"{source} †" if inside else source, fontsize=12, fontweight="bold" if inside else "normal"
+        f"{source} †" if inside else source, fontsize=11, fontweight="bold" if inside else "normal", pad=4
     )
     if inside:
         axes.set_facecolor(BAND)
     if block.log:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(numticks=5))
+        axes.set_yscale("log", nonpositive="mask")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=7))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    for name, look in looks.items():
-        rows = _of(block.rows, source, name, block.log)
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+    for place, (name, look) in enumerate(looks.items()):
+        rows = _of(block, source, name)
+        shift = APART * (place - (len(looks) - 1) / 2)
         for piece in (rows[rows["x"] != block.apart], rows[rows["x"] == block.apart]):
             if len(piece):
-                _draw_line(axes, piece, look)
-        if block.points is not None:
-            points = _of(block.points, source, name, block.log)
-            axes.plot(
-                points["x"], points["y"], linestyle="", marker=look.marker, markersize=8,
-                markerfacecolor="none", markeredgecolor=look.colour, zorder=4,
-            )  # fmt: skip
+                _draw_line(axes, piece.assign(x=piece["x"] + shift), look)
     grid(axes, "y")
 
 
@@ -135,22 +178,17 @@ def _draw_line(axes: Axes, rows: pd.DataFrame, look: Style) -> None:
     )  # fmt: skip
 
 
-def _of(frame: pd.DataFrame, source: str, series: str, log: bool) -> pd.DataFrame:
+def _of(block: GridBlock, source: str, series: str) -> pd.DataFrame:
+    frame = block.rows
     rows = frame[(frame["source"] == source) & (frame["series"] == series) & frame["y"].notna()]
-    return (rows[rows["y"] > 0] if log else rows).sort_values("x")
+    return (rows[rows["y"] > 0] if block.log else rows).sort_values("x")
 
 
-def _legend(figure: Figure, looks: Mapping[str, Style], hollow: str) -> None:
+def _legend(figure: Figure, looks: Mapping[str, Style]) -> None:
     handles = [
-        Line2D(
-            [], [], color=look.colour, linestyle=look.line, marker=look.marker, linewidth=1.8, markersize=6
-        )
+        Line2D([], [], color=look.colour, ls=look.line, marker=look.marker, linewidth=1.8, markersize=6)
         for look in looks.values()
     ]
-    names = list(looks)
-    if hollow:
-        handles.append(Line2D([], [], color="#222222", linestyle="", marker="o", markerfacecolor="none"))
-        names.append(hollow)
     figure.legend(
-        handles, names, loc="outside upper left", ncols=min(len(names), 6), frameon=False, fontsize=11
+        handles, list(looks), loc="upper left", ncols=6, frameon=False, fontsize=11, handlelength=2.6
     )
