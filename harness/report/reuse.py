@@ -24,7 +24,7 @@ from harness.report.reuse_numbers import (
     with_places,
 )
 from harness.report.reuse_tables import verdict_table
-from harness.report.reuse_text import listed, pair_name, refused_said, verdict_said
+from harness.report.reuse_text import listed, pair_name, refused_said, unmeasured_said, verdict_said
 from harness.report.reuse_verdicts import HEAD_ONLY, OF_METHODS, Refusal, Verdicts, freezing, reference
 from harness.report.style import Style
 from harness.statistics import with_shots
@@ -243,10 +243,6 @@ def _not_run(gathered: Gathered, verdicts: Verdicts, frame: pd.DataFrame, refusa
     if not (verdicts.rows["comparison"] == OF_METHODS).any() and len(frame):
         said.append(Said("Pairs of methods", "none was judged."))
     said += [Said(f"Probes of {run.run_id}", f"{run.reason}.") for run in gathered.without_probes]
-    total = frame["source"].nunique()
-    for row in unmeasured(frame).to_dict("records"):
-        where = "" if len(row["source"].split(", ")) == total else f" on {row['source']}"
-        lead = f"{row['probe']} of {row['method']}, trained on {row['trained_on']}"
-        said.append(Said(lead, f"not measured{where}. {row['reason']}"))
+    said += unmeasured_said(unmeasured(frame))
     blocks = (Block(said=tuple(said)),) if said else ()
     return Section(title="What was not compared or not measured", note="", blocks=blocks)

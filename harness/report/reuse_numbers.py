@@ -17,6 +17,9 @@ from harness.reuse_fraction import reuse_fractions
 from harness.statistics import with_shots
 
 PROBES = ("freeze", "read_outs", "similarity", "movement", "gradient_flow", "specialisation")
+MOST_REASONS = 3
+"""Of one probe and learner that are told apart."""
+
 NOTHING, BODY_ONLY, AS_TRAINED = "nothing", "body only", "as trained"
 BEFORE, AFTER = "before", "after"
 
@@ -161,11 +164,29 @@ def freeze_order(conditions: Sequence[str]) -> tuple[str, ...]:
 
 
 def unmeasured(frame: pd.DataFrame) -> pd.DataFrame:
-    """What a probe could not measure: probe, method, trained_on, reason, and the sources, joined."""
-    rows = frame[frame["value"].isna() & (frame["reason"] != "")]
-    rows = rows[["probe", "method", "trained_on", "reason", "source"]].drop_duplicates()
-    keys = ["probe", "method", "trained_on", "reason"]
-    return rows.groupby(keys, sort=True)["source"].agg(lambda names: ", ".join(sorted(names))).reset_index()
+    """What a probe could not measure: probe, method, trained_on, extent and reason; of many reasons the commonest.
+
+    extent: `not measured`, or how many of the probe's values are missing for that reason.
+    """
+    keys = ["probe", "method", "trained_on"]
+    missing = frame[frame["value"].isna() & (frame["reason"] != "")]
+    totals = frame.groupby(keys).size()
+    counts = missing.groupby([*keys, "reason"]).size().reset_index(name="count")
+    counts = counts.sort_values([*keys, "count", "reason"], ascending=[True, True, True, False, True])
+    rows = []
+    for key, group in counts.groupby(keys, sort=True):
+        total = int(totals[key])
+        for row in group.head(MOST_REASONS).to_dict("records"):
+            whole = row["count"] == total
+            extent = "not measured" if whole else f"{row['count']} of {total} values are missing"
+            rows.append({**row, "extent": extent})
+        if rest := int(group["count"].iloc[MOST_REASONS:].sum()):
+            other = {
+                "extent": f"{rest} of {total} values are missing",
+                "reason": "Other reasons; see probes.parquet.",
+            }
+            rows.append({**dict(zip(keys, key, strict=True)), **other})
+    return pd.DataFrame(rows, columns=pd.Index([*keys, "extent", "reason"]))
 
 
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:

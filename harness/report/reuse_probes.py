@@ -21,6 +21,7 @@ from harness.report.reuse_numbers import (
     pooled,
 )
 from harness.report.reuse_tables import by_source, fraction_table, specialisation_table
+from harness.report.reuse_verdicts import HEAD_ONLY
 from harness.report.source_grid import GridBlock, draw_grid, series_looks
 from harness.report.style import Style
 
@@ -123,14 +124,10 @@ def _freezing(probed: Probed, place: str, album: Album) -> Iterator[Block]:
     order = freeze_order([name for name in frozen["condition"].unique() if name in set(rows["condition"])])
     gains = probed.ordered(probed.on_head, place)
     beyond = gains[gains["condition"] != NOTHING]
-    apart = float(order.index(BODY_ONLY)) if BODY_ONLY in order else None
-    blocks = [
-        GridBlock(
-            label=label, rows=_points(part, "method", part["condition"].map(order.index), 100), apart=apart
-        )
-        for label, part in (("accuracy, %", rows), ("gain on head only, points", beyond))
-        if len(part)
-    ]
+    blocks = [_by_condition("accuracy, %", rows, order)]
+    if len(beyond):
+        part = tuple(name for name in order if name not in (NOTHING, HEAD_ONLY))
+        blocks.append(_by_condition("gain on head only, points", beyond, part, zero=True))
     methods = list(rows["method"].unique())
     looks = {name: probed.looks.get(name, look) for name, look in series_looks(methods).items()}
     figure = album.add(
@@ -139,7 +136,7 @@ def _freezing(probed: Probed, place: str, album: Album) -> Iterator[Block]:
         f"Accuracy against how much adapts, trained on {place}",
         lambda path: draw_grid(
             blocks, probed.shown(rows, place), probed.near[place], looks, path,
-            label="what adapts", categories=order,
+            label="what adapts",
         ),
     )  # fmt: skip
     said = [text.freeze_said(str(name), group) for name, group in gains.groupby("method", sort=False)]
@@ -150,6 +147,16 @@ def _freezing(probed: Probed, place: str, album: Album) -> Iterator[Block]:
         yield Block(
             title=f"Reuse fraction, trained on {place}", said=tuple(said), table=fraction_table(table)
         )
+
+
+def _by_condition(label: str, rows: pd.DataFrame, order: Sequence[str], *, zero: bool = False) -> GridBlock:
+    return GridBlock(
+        label=label,
+        rows=_points(rows, "method", rows["condition"].map(order.index), 100),
+        categories=order,
+        apart=float(order.index(BODY_ONLY)) if BODY_ONLY in order else None,
+        zero=zero,
+    )
 
 
 def _similarity(probed: Probed, place: str, album: Album) -> Iterator[Block]:
@@ -165,14 +172,18 @@ def _similarity(probed: Probed, place: str, album: Album) -> Iterator[Block]:
         layers = _layers(probed, both)
         names = [name for name in SIMILARITIES if name in set(both["quantity"])]
         blocks = [
-            GridBlock(label=label, rows=_points(_named(part), "quantity", part["layer"].map(layers.index)))
+            GridBlock(
+                label=label,
+                rows=_points(_named(part), "quantity", part["layer"].map(layers.index)),
+                categories=layers,
+            )
             for label, part in parts
         ]
-        said = [text.similarity_said(method, parts[0][1], name) for name in names]
+        said = [text.similarity_said(parts[0][1], name) for name in names]
         figure = _grid(
             probed, place, album, f"similarity-{method}-{place}",
             f"Similarity before and after adaptation by layer, {method} trained on {place}",
-            blocks, both, [text.shown_name(name) for name in names], label="layer", categories=layers,
+            blocks, both, [text.shown_name(name) for name in names], label="layer",
         )  # fmt: skip
         yield Block(title=f"{method}, trained on {place}", said=_known(said), figure=figure)
 
@@ -188,7 +199,7 @@ def _movement(probed: Probed, place: str, album: Album) -> Iterator[Block]:
         names = [name for name in MOVEMENTS if name in set(own["quantity"])]
         parts = [(name, own[own["quantity"] == name]) for name in names]
         blocks = [GridBlock(label=name, rows=_points(part, "layer", part["step"])) for name, part in parts]
-        said = [text.movement_said(method, part, name) for name, part in parts]
+        said = [text.movement_said(part, name) for name, part in parts]
         figure = _grid(
             probed, place, album, f"movement-{method}-{place}",
             f"Movement of layers by inner step, {method} trained on {place}",
@@ -212,7 +223,7 @@ def _gradients(probed: Probed, place: str, album: Album) -> Iterator[Block]:
         ]
         layers = _layers(probed, own)
         relative = own[own["quantity"] == GRADIENTS[1]]
-        said = [text.gradient_said(method, relative, layers[0])] if len(relative) else []
+        said = [text.gradient_said(relative, layers[0])] if len(relative) else []
         if len(own):
             figure = _grid(
                 probed, place, album, f"gradients-{method}-{place}",
@@ -241,7 +252,7 @@ def _controls(probed: Probed, place: str, album: Album, method: str, gains: pd.D
     )  # fmt: skip
     table = by_source(gains, probed.sources[place], difference=True, name="Control less as trained, points")
     title = f"Controls of {method}, trained on {place}"
-    return Block(title=title, said=(text.controls_said(method, gains),), figure=figure, table=table)
+    return Block(title=title, said=(text.controls_said(gains),), figure=figure, table=table)
 
 
 def _read_outs(probed: Probed, place: str, album: Album) -> Iterator[Block]:  # noqa: ARG001
@@ -281,7 +292,6 @@ def _grid(
     series: Sequence[str],
     *,
     label: str,
-    categories: Sequence[str] | None = None,
 ) -> Figure:
     """Small multiples over the sources of `rows`, a line for each of `series`."""
     sources, near, looks = probed.shown(rows, place), probed.near[place], series_looks(series)
@@ -289,7 +299,7 @@ def _grid(
         "reuse",
         name,
         caption,
-        lambda path: draw_grid(blocks, sources, near, looks, path, label=label, categories=categories),
+        lambda path: draw_grid(blocks, sources, near, looks, path, label=label),
     )
 
 

@@ -32,7 +32,7 @@ def verdict_table(rows: pd.DataFrame) -> Table:
 
 
 def fraction_table(rows: pd.DataFrame) -> Table:
-    """Reuse fractions with their intervals and the gains that they are made of."""
+    """Reuse fractions with their intervals and the gains that they are made of, and why one is undefined."""
     columns = (
         "Source", "Learner", "Reuse fraction", "95 % interval", "Gain of the head alone, points",
         "Gain of everything, points", "Why there is none",
@@ -49,7 +49,8 @@ def fraction_table(rows: pd.DataFrame) -> Table:
         )
         for row in rows.to_dict("records")
     ]
-    return Table(columns=columns, rows=tuple(cells))
+    shown = None if any(row[-1] for row in cells) else -1
+    return Table(columns=columns[:shown], rows=tuple(row[:shown] for row in cells))
 
 
 def by_source(rows: pd.DataFrame, sources: Sequence[str], *, difference: bool, name: str) -> Table:
@@ -99,7 +100,7 @@ def specialisation_table(sides: pd.DataFrame, changed: pd.DataFrame, quantities:
 
 
 def _value(values: Mapping[Any, float], *key: str) -> str:
-    return f"{values[key]:.3g}" if key in values else DASH
+    return f"{values[key]:#.3g}".rstrip(".") if key in values else DASH
 
 
 def _plain(value: float, form: str) -> str:

@@ -77,40 +77,40 @@ def fraction_said(method: str, rows: pd.DataFrame) -> Said:
     return Said(method, "; ".join(parts) + ".")
 
 
-def similarity_said(method: str, rows: pd.DataFrame, quantity: str) -> Said | None:
-    """The least similarity of the body's layers, and the range of the head's; rows of `means`."""
+def similarity_said(rows: pd.DataFrame, quantity: str) -> Said | None:
+    """The least similarity of the body's layers, and the range of the head's; rows of `means` of one learner."""
     own = rows[(rows["quantity"] == quantity) & rows["mean"].notna()]
     body = own[own["layer"] != HEAD]
     if body.empty:
         return None
     low = _least(body, "mean")
     said = (
-        f"the body keeps a {shown_name(quantity)} of at least {below(low['mean'])} in every layer on every "
-        f"source (the least: {low['layer']} on {low['source']})"
+        f"the body keeps at least {below(low['mean'])} in every layer on every source measured (the least: "
+        f"{low['layer']} on {low['source']})"
     )
-    return Said(method, said + _of_the_head(own))
+    return Said(shown_name(quantity), said + _of_the_head(own))
 
 
-def movement_said(method: str, rows: pd.DataFrame, quantity: str) -> Said | None:
-    """How far the layers have moved after the last step; rows of `means` of one quantity."""
+def movement_said(rows: pd.DataFrame, quantity: str) -> Said | None:
+    """How far the layers have moved after the last step; rows of `means` of one learner and quantity."""
     last = rows[(rows["step"] == rows["step"].max()) & rows["mean"].notna()]
     body = last[last["layer"] != HEAD]
     if body.empty:
         return None
     most = _most(body, "mean")
     said = (
-        f"at inner step {most['step']}, the {quantity} is at most {above(most['mean'])} in every layer of the "
-        f"body on every source (the most: {most['layer']} on {most['source']})"
+        f"at inner step {most['step']}, at most {above(most['mean'])} in every layer of the body on every source "
+        f"measured (the most: {most['layer']} on {most['source']})"
     )
-    return Said(method, said + _of_the_head(last))
+    return Said(quantity, said + _of_the_head(last))
 
 
 def _of_the_head(rows: pd.DataFrame) -> str:
     head = rows.loc[rows["layer"] == HEAD, "mean"]
-    return f"; the head's is {below(head.min())} to {above(head.max())}." if len(head) else "."
+    return f"; in the head, {below(head.min())} to {above(head.max())}." if len(head) else "."
 
 
-def gradient_said(method: str, rows: pd.DataFrame, lowest: str) -> Said | None:
+def gradient_said(rows: pd.DataFrame, lowest: str) -> Said | None:
     """The relative gradient of the layer `lowest` beside the head's, at the first step; rows of `means`."""
     first = rows[(rows["step"] == rows["step"].min()) & rows["mean"].notna()]
     both = first[first["layer"] == lowest].merge(
@@ -120,38 +120,38 @@ def gradient_said(method: str, rows: pd.DataFrame, lowest: str) -> Said | None:
         return None
     ratio = both["mean"] / both["mean_head"]
     return Said(
-        method,
-        f"at inner step {first['step'].iloc[0]}, as trained, the gradient of {lowest} relative to its weights is "
-        f"{below(ratio.min())} to {above(ratio.max())} times that of the head, from source to source.",
+        "relative gradient norm",
+        f"at inner step {first['step'].iloc[0]}, as trained, that of {lowest} is {below(ratio.min())} to "
+        f"{above(ratio.max())} times that of the head, from source to source.",
     )
 
 
-def controls_said(method: str, rows: pd.DataFrame) -> Said:
+def controls_said(rows: pd.DataFrame) -> Said:
     """Which controls are clearly more accurate than `as trained`, and where; rows of `differences`."""
     better = rows[rows["mean"] - rows["ci95"] > 0]
     number = rows["condition"].nunique()
+    lead = f"{number} control" + "s" * (number != 1)
     if better.empty:
-        none = (
-            f"none of the {number} controls" if number > 1 else f"{rows['condition'].iloc[0]} is not clearly"
-        )
-        more = " is clearly" if number > 1 else ""
-        return Said(method, f"{none}{more} more accurate than as trained on any source.")
+        return Said(lead, "none is clearly more accurate than as trained on any source.")
     names = [name for name in rows["condition"].unique() if name in set(better["condition"])]
-    parts = [f"{name} on {listed(list(better.loc[better['condition'] == name, 'source']))}" for name in names]
+    parts = [
+        f"{name} (on {listed(list(better.loc[better['condition'] == name, 'source']))})" for name in names
+    ]
     most = _most(better, "mean")
-    said = (
-        f"clearly more accurate than as trained: {'; '.join(parts)}. The most: {signed(most['mean'])} points "
-        f"({most['condition']} on {most['source']})."
+    others = "; the others are so nowhere" if len(names) < number else ""
+    return Said(
+        lead,
+        f"clearly more accurate than as trained: {'; '.join(parts)}{others}. The most: "
+        f"{signed(most['mean'])} points ({most['condition']} on {most['source']}).",
     )
-    return Said(method, said + (" The other controls are so nowhere." if len(names) < number else ""))
 
 
 def read_outs_said(method: str, rows: pd.DataFrame) -> Said:
-    """Which read-out has the highest mean, and on which sources; rows of `means`."""
-    best = rows.loc[rows.groupby("source")["mean"].idxmax()]
+    """Which read-outs have the highest mean, and on which sources; rows of `means`."""
+    best = rows[rows["mean"] == rows.groupby("source")["mean"].transform("max")]
     counts = best["condition"].value_counts()
     order = sorted(counts.index, key=lambda name: (-counts[name], name))
-    parts = [f"{name} on {listed(sorted(best.loc[best['condition'] == name, 'source']))}" for name in order]
+    parts = [f"{name} on {listed(list(best.loc[best['condition'] == name, 'source']))}" for name in order]
     return Said(method, f"the highest mean is that of {'; of '.join(parts)}.")
 
 
@@ -178,6 +178,23 @@ def refused_said(refusals: Sequence[Refusal]) -> list[Said]:
         Said(f"{name}, trained on {regime}", f"not compared{_on(sources)}. {reason}")
         for (name, regime, reason), sources in groups.items()
     ]
+
+
+def unmeasured_said(rows: pd.DataFrame) -> list[Said]:
+    """What could not be measured, with the reasons; rows of `unmeasured`. What has one reason is said once."""
+    groups: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    for row in rows.to_dict("records"):
+        key = (row["method"], row["extent"], row["reason"])
+        groups.setdefault(key, {}).setdefault(row["trained_on"], []).append(row["probe"])
+    found = []
+    for (method, extent, reason), regimes in groups.items():
+        same: dict[tuple[str, ...], list[str]] = {}
+        for regime, probes in regimes.items():
+            same.setdefault(tuple(probes), []).append(regime)
+        for probes, names in same.items():
+            lead = f"{listed(probes)} of {method}, trained on {listed(names)}"
+            found.append(Said(lead, f"{extent}. {reason}"))
+    return found
 
 
 def shown_name(quantity: str) -> str:

@@ -15,12 +15,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from harness.nested import Floats
-from harness.report.style import BAND, COLOURS, LINES, MARKERS, Style, figure_of, grid, save
+from harness.report.style import BAND, COLOURS, GREY, LINES, MARKERS, Style, figure_of, grid, save
 
 WIDTH, HEIGHT = 1.9, 1.35
 """Inches: a part."""
 
-LEFT, RIGHT, TOP, BOTTOM, BETWEEN, TITLE, BLOCK = 0.95, 0.25, 0.45, 0.45, 0.22, 0.42, 0.45
+LEFT, RIGHT, TOP, BOTTOM, BETWEEN, TITLE, BLOCK = 0.95, 0.25, 0.45, 0.45, 0.22, 0.42, 0.15
 """Inches: what stands left, right, above and below of all parts, and between columns, rows and blocks."""
 
 LETTER = 0.095
@@ -34,14 +34,15 @@ APART = 0.05
 class GridBlock:
     """One quantity: its axis label, and a frame of source, series, x, y and ci (half an interval, may be NaN).
 
-    log: a logarithmic axis; values of 0 and below are then left out. alike: whether all parts have one y axis.
-    apart: an x that the lines leave out.
+    categories: names of x = 0, 1, ...; None for numbers. log: a logarithmic axis; values of 0 and below are
+    then left out. zero: whether a line stands at 0. apart: an x that the lines leave out.
     """
 
     label: str
     rows: pd.DataFrame
+    categories: Sequence[str] | None = None
     log: bool = False
-    alike: bool = True
+    zero: bool = False
     apart: float | None = None
 
 
@@ -65,28 +66,28 @@ def draw_grid(
     path: Path,
     *,
     label: str,
-    categories: Sequence[str] | None = None,
 ) -> None:
-    """Write the figure to `path`.
-
-    near: sources of the training. label: of the x axis. categories: names of x = 0, 1, ...; None for numbers.
-    """
+    """Write the figure to `path`. near: sources of the training. label: of the x axis."""
     columns = columns_for(len(sources))
     lines = -(-len(sources) // columns)
-    below = LETTER * max(map(len, categories)) if categories else 0.25
-    block_height = lines * (HEIGHT + TITLE) + below + BLOCK
+    block_height = lines * (HEIGHT + TITLE) + max(map(_below, blocks)) + BLOCK
     width = LEFT + columns * WIDTH + (columns - 1) * BETWEEN + RIGHT
     height = TOP + len(blocks) * block_height + BOTTOM - BLOCK
     with figure_of(width, height, constrained=False) as figure:
         for index, block in enumerate(blocks):
             top = height - TOP - index * block_height
             parts = _places(figure, len(sources), columns, top)
-            _draw_block(parts, block, sources, near, looks, categories)
+            _draw_block(parts, block, sources, near, looks)
             middle = top - lines * (HEIGHT + TITLE) / 2
             figure.text(0.12 / width, middle / height, block.label, rotation=90, va="center", fontsize=12)
         figure.text(0.5, 0.1 / height, label, ha="center", va="bottom", fontsize=12)
         _legend(figure, looks)
         save(figure, path)
+
+
+def _below(block: GridBlock) -> float:
+    """Inches that the tick labels of a block's x axis take."""
+    return LETTER * max(map(len, block.categories)) + 0.1 if block.categories else 0.25
 
 
 def columns_for(count: int) -> int:
@@ -112,15 +113,14 @@ def _draw_block(
     sources: Sequence[str],
     near: frozenset[str],
     looks: Mapping[str, Style],
-    categories: Sequence[str] | None,
 ) -> None:
     columns = columns_for(len(sources))
     limits = _limits(block)
     for index, (axes, source) in enumerate(zip(parts, sources, strict=True)):
         _draw_part(axes, block, source, source in near, looks)
-        if categories is not None:
-            axes.set_xticks(range(len(categories)), categories, rotation=90)
-            axes.set_xlim(-0.4, len(categories) - 0.6)
+        if block.categories is not None:
+            axes.set_xticks(range(len(block.categories)), block.categories, rotation=90)
+            axes.set_xlim(-0.4, len(block.categories) - 0.6)
         else:
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
             axes.set_xlim(*limits[0])
@@ -158,7 +158,9 @@ def _draw_part(axes: Axes, block: GridBlock, source: str, inside: bool, looks: M
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.yaxis.set_minor_locator(NullLocator())
     else:
-        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    if block.zero:
+        axes.axhline(0, color=GREY, linewidth=1, zorder=1)
     for place, (name, look) in enumerate(looks.items()):
         rows = _of(block, source, name)
         shift = APART * (place - (len(looks) - 1) / 2)
