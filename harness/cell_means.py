@@ -15,7 +15,7 @@ MEAN_COLUMNS = ("mean", "ci95", "n_episodes", "n_seeds")
 
 
 def cell_means(frame: pd.DataFrame, keys: Sequence[str], value: str = "value") -> pd.DataFrame:
-    """One row per value of `keys`, sorted by them: these columns and MEAN_COLUMNS.
+    """One row per value of `keys`, sorted by them: these columns, categories as texts, and MEAN_COLUMNS.
 
     `frame` has the columns `keys`, seed and `value`, one row an episode; rows whose value is NaN are left out.
     mean: of the seeds' means. ci95: half the interval of `nested.half_width`; NaN where no seed has two values
@@ -42,7 +42,8 @@ def cell_means(frame: pd.DataFrame, keys: Sequence[str], value: str = "value") -
     total, count, squares, inverse, between = (cells[name].to_numpy(dtype=np.float64) for name in columns)
     cells["ci95"] = _half_widths(total - count, squares, inverse, between, count)
     for key in wanted:
-        cells[key] = cells[key].astype(frame[key].dtype)
+        kind = frame[key].dtype
+        cells[key] = cells[key].astype("string" if isinstance(kind, pd.CategoricalDtype) else kind)
     return cells[[*wanted, *MEAN_COLUMNS]]
 
 

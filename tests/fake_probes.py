@@ -19,6 +19,9 @@ CONTROLS = tuple(
     for head in ("", ", head zeroed")
     for rate in ("as trained", "equal relative steps", "body rates x10", "body rates x100")
 )
+Columns = dict[str, Any]
+"""Values by column, all of one length."""
+
 READ_OUTS = tuple(
     f"{name}, {body} body" for name in ("cosine", "centroid", "linear") for body in ("unadapted", "adapted")
 )
@@ -60,21 +63,27 @@ def write_probes(
             "n_support": evaluation.shape.n_way * evaluation.shape.n_shot, **conditions,
         }  # fmt: skip
         made = _refused() if cannot_adapt else _measured(truth, name, n_episodes, few, steps, rng)
-        values = pd.concat(list(made), ignore_index=True)
+        parts_of_source = list(made)
+        columns = parts_of_source[0].keys()
+        values = pd.DataFrame(
+            {name: np.concatenate([part[name] for part in parts_of_source]) for name in columns}
+        )
         like = episode_rows([0.0], **base).drop(columns=["episode", "accuracy", "loss", "seconds"])
         parts.append(values.merge(like, how="cross"))
     frame = pd.concat(parts, ignore_index=True)
     frame[list(PROBE_COLUMNS)].astype(PROBE_COLUMNS).to_parquet(folder.probes, index=False)
 
 
-def rows(probe: str, values: Any, **more: Any) -> pd.DataFrame:
+def rows(probe: str, values: Any, **more: Any) -> Columns:
     """Rows of one probe, an episode each."""
-    given = {"condition": "", "layer": "", "step": None, "quantity": "accuracy", "reason": "", **more}
-    given.setdefault("episode", np.arange(len(np.atleast_1d(values))))
-    return pd.DataFrame({"probe": probe, "value": values, "n": 75, **given})
+    count = len(values)
+    given = {"probe": probe, "n": 75, "condition": "", "layer": "", "step": None, "quantity": "accuracy"}
+    given = {**given, "reason": "", "episode": range(count), **more}
+    filled = {name: value if isinstance(value, range) else [value] * count for name, value in given.items()}
+    return {"value": np.asarray(values), **{n: np.array(v, dtype=object) for n, v in filled.items()}}
 
 
-def _refused() -> Iterator[pd.DataFrame]:
+def _refused() -> Iterator[Columns]:
     for probe in ("freeze", "similarity", "movement", "gradient_flow"):
         yield rows(probe, [np.nan], n=0, reason="nil has no inner loop, so it cannot adapt.", episode=None)
     for name in READ_OUTS[::2]:
@@ -83,7 +92,7 @@ def _refused() -> Iterator[pd.DataFrame]:
 
 def _measured(
     truth: Truth, source: str, n: int, few: int, steps: int, rng: np.random.Generator
-) -> Iterator[pd.DataFrame]:
+) -> Iterator[Columns]:
     level = truth.level if isinstance(truth.level, float) else truth.level[source]
     gain = truth.body_gain[source]
     task = rng.normal(0, 0.08, n)
@@ -106,7 +115,7 @@ def _measured(
     yield from _distances(gain, few, rng)
 
 
-def _gradients(condition: str, few: int, steps: int, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
+def _gradients(condition: str, few: int, steps: int, rng: np.random.Generator) -> Iterator[Columns]:
     for depth, layer in enumerate(LAYERS):
         for step in range(steps):
             more: dict[str, Any] = {"condition": condition, "layer": layer, "step": step}
@@ -118,7 +127,7 @@ def _gradients(condition: str, few: int, steps: int, rng: np.random.Generator) -
                 yield rows("gradient_flow", cosine, quantity="cosine of successive steps", **more)
 
 
-def _similarities(body: float, few: int, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
+def _similarities(body: float, few: int, rng: np.random.Generator) -> Iterator[Columns]:
     for depth, layer in enumerate(LAYERS):
         height = 0.45 if layer == "head" else 1 - (1 - body) * (depth + 1) / 4
         for quantity, less in (("cka", 0), ("svcca", 0.03), ("cca", 0.06), ("cosine", 0.01)):
@@ -127,7 +136,7 @@ def _similarities(body: float, few: int, rng: np.random.Generator) -> Iterator[p
             yield rows("similarity", [height - less], layer=layer, quantity=quantity, episode=None)
 
 
-def _movements(gain: float, few: int, steps: int, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
+def _movements(gain: float, few: int, steps: int, rng: np.random.Generator) -> Iterator[Columns]:
     for depth, layer in enumerate(LAYERS):
         far = 0.8 if layer == "head" else (0.01 + abs(gain) / 2) * (depth + 1)
         for step in range(1, steps + 1):
@@ -136,7 +145,7 @@ def _movements(gain: float, few: int, steps: int, rng: np.random.Generator) -> I
             yield rows("movement", grown / 2, layer=layer, step=step, quantity="relative function change")
 
 
-def _distances(gain: float, few: int, rng: np.random.Generator) -> Iterator[pd.DataFrame]:
+def _distances(gain: float, few: int, rng: np.random.Generator) -> Iterator[Columns]:
     for condition, moved in (("before", 0.0), ("after", gain)):
         within = 1 + rng.normal(0, 0.05, few)
         between = 2 * (1 + 3 * moved) + rng.normal(0, 0.05, few)

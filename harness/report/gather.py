@@ -9,6 +9,7 @@ import pandas as pd
 
 from harness.errors import WorkspaceError
 from harness.report.panels import PANEL_KEYS, natural
+from harness.results import PROBE_COLUMNS
 from harness.statistics import with_shots
 from harness.store import LeftOut, RunFolder, read_curves, read_episodes, read_probes
 
@@ -57,8 +58,8 @@ class FinishedRun:
 class Gathered:
     """The finished runs sorted by (trained_on, method, seed), their curves, and the runs that are missing.
 
-    probes: what their probes measured, columns as in results.PROBE_COLUMNS; without_probes: finished runs
-    whose probes cannot be used.
+    probes: what their probes measured, columns as in results.PROBE_COLUMNS with texts as categories, since the
+    rows are millions and the texts few; without_probes: finished runs whose probes cannot be used.
     """
 
     runs: tuple[FinishedRun, ...]
@@ -125,7 +126,9 @@ def _probes(
             without.append(LeftOut(run_id=run.run_id, reason=reason))
         else:
             frames.append(found)
-    return (pd.concat(frames, ignore_index=True) if frames else read_probes([])[0]), tuple(without)
+    probes = pd.concat(frames, ignore_index=True) if frames else read_probes([])[0]
+    texts = [name for name, kind in PROBE_COLUMNS.items() if kind == "string"]
+    return probes.astype(dict.fromkeys(texts, "category")), tuple(without)
 
 
 def _read(folder: RunFolder) -> tuple[FinishedRun | None, list[LeftOut]]:

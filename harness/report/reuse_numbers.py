@@ -4,7 +4,7 @@ Every frame has the columns `place` (regime and episodes, a heading), `trained_o
 and `source`, and is sorted by them. Accuracies and their differences are shares, 0..1 and -1..1.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -56,7 +56,7 @@ def with_places(frame: pd.DataFrame, titles: dict[tuple[object, ...], str]) -> p
     """`frame` with `place`; it has the columns FULL_PLACE."""
     groups, first = _groups(frame, list(FULL_PLACE))
     names = [titles[place_key(row)] for row in first.to_dict("records")]
-    return frame.assign(place=pd.array([names[group] for group in groups], dtype="string"))
+    return frame.assign(place=_category(names, groups, frame.index))
 
 
 def prepared(probes: pd.DataFrame) -> pd.DataFrame:
@@ -69,13 +69,21 @@ def prepared(probes: pd.DataFrame) -> pd.DataFrame:
     frame = with_shots(probes)
     groups, first = _groups(frame, ["method", "trained_on", *PANEL_KEYS, *ENTRY_CONDITIONS])
     names = labelled(first)["method"].tolist()
-    return frame.assign(method=pd.array([names[group] for group in groups], dtype="string"))
+    return frame.assign(method=_category(names, groups, frame.index))
 
 
 def _groups(frame: pd.DataFrame, keys: list[str]) -> tuple[list[int], pd.DataFrame]:
     """The number of each row's group, and a row of each group: there are few groups and very many rows."""
     codes = frame.groupby(keys, dropna=False, sort=False).ngroup()
     return codes.tolist(), frame.loc[~codes.duplicated()]
+
+
+def _category(names: list[str], groups: list[int], index: pd.Index) -> pd.Series:
+    """The name of each row's group."""
+    known = sorted(set(names))
+    codes = [known.index(name) for name in names]
+    found = pd.Categorical.from_codes([codes[group] for group in groups], categories=pd.Index(known))
+    return pd.Series(found, index=index)
 
 
 def means(
@@ -170,22 +178,19 @@ def unmeasured(frame: pd.DataFrame) -> pd.DataFrame:
     """
     keys = ["probe", "method", "trained_on"]
     missing = frame[frame["value"].isna() & (frame["reason"] != "")]
-    totals = frame.groupby(keys).size()
+    totals = frame.groupby(keys).size().to_dict()
     counts = missing.groupby([*keys, "reason"]).size().reset_index(name="count")
     counts = counts.sort_values([*keys, "count", "reason"], ascending=[True, True, True, False, True])
-    rows = []
+    rows: list[dict[Hashable, Any]] = []
     for key, group in counts.groupby(keys, sort=True):
-        total = int(totals[key])
+        total = totals[key]
         for row in group.head(MOST_REASONS).to_dict("records"):
-            whole = row["count"] == total
-            extent = "not measured" if whole else f"{row['count']} of {total} values are missing"
-            rows.append({**row, "extent": extent})
+            part = f"{row['count']} of {total} values are missing"
+            rows.append({**row, "extent": "not measured" if row["count"] == total else part})
         if rest := int(group["count"].iloc[MOST_REASONS:].sum()):
-            other = {
-                "extent": f"{rest} of {total} values are missing",
-                "reason": "Other reasons; see probes.parquet.",
-            }
-            rows.append({**dict(zip(keys, key, strict=True)), **other})
+            names: dict[Hashable, Any] = dict(zip(keys, key, strict=True))
+            part = f"{rest} of {total} values are missing"
+            rows.append({**names, "extent": part, "reason": "Other reasons; probes.parquet has them."})
     return pd.DataFrame(rows, columns=pd.Index([*keys, "extent", "reason"]))
 
 

@@ -165,7 +165,7 @@ def _similarity(probed: Probed, place: str, album: Album) -> Iterator[Block]:
     for method in _learners(each, whole):
         parts = [
             (label, part[part["method"] == method])
-            for label, part in (("mean over episodes", each), ("episodes pooled", whole))
+            for label, part in (("similarity, by episode", each), ("similarity, pooled", whole))
         ]
         parts = [(label, part) for label, part in parts if len(part)]
         both = pd.concat([part for _, part in parts])

@@ -188,11 +188,11 @@ def unmeasured_said(rows: pd.DataFrame) -> list[Said]:
         groups.setdefault(key, {}).setdefault(row["trained_on"], []).append(row["probe"])
     found = []
     for (method, extent, reason), regimes in groups.items():
-        same: dict[tuple[str, ...], list[str]] = {}
+        same: dict[str, list[str]] = {}
         for regime, probes in regimes.items():
-            same.setdefault(tuple(probes), []).append(regime)
-        for probes, names in same.items():
-            lead = f"{listed(probes)} of {method}, trained on {listed(names)}"
+            same.setdefault(listed(probes), []).append(regime)
+        for what, names in same.items():
+            lead = f"{what} of {method}, trained on {listed(names)}"
             found.append(Said(lead, f"{extent}. {reason}"))
     return found
 

@@ -19,6 +19,7 @@ from harness.errors import ConfigError
 from harness.pairing import Comparison, paired_cells
 from harness.report.gather import FinishedRun, Gathered
 from harness.report.panels import labelled, natural
+from harness.results import PROBE_COLUMNS
 from harness.statistics import DIFFERENCE_KEYS, with_shots
 from harness.verdicts import MEASURED_COLUMNS, METHODS, judge
 
@@ -122,9 +123,10 @@ def freezing(probes: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_episodes(probes: pd.DataFrame) -> pd.DataFrame:
-    """Accuracies that a probe measured, as episodes: `accuracy`, `shots`, and a label for each learner."""
+    """Accuracies that a probe measured, as episodes: `accuracy`, `shots`, texts, and a label for each learner."""
     rows = probes[probes["episode"].notna()].rename(columns={"value": "accuracy"})
-    return labelled(with_shots(rows.astype({"episode": "int64"})))
+    texts = [name for name, kind in PROBE_COLUMNS.items() if kind == "string"]
+    return labelled(with_shots(rows.astype({"episode": "int64", **dict.fromkeys(texts, "string")})))
 
 
 def judged(

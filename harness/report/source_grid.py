@@ -3,6 +3,7 @@
 Parts are placed by inches rather than by a layout engine, which takes a second for the tens of parts of a figure.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,11 @@ def draw_grid(
             parts = _places(figure, len(sources), columns, top)
             _draw_block(parts, block, sources, near, looks)
             middle = top - lines * (HEIGHT + TITLE) / 2
-            figure.text(0.12 / width, middle / height, block.label, rotation=90, va="center", fontsize=12)
+            words = textwrap.fill(block.label, int(lines * (HEIGHT + TITLE) / LETTER))
+            figure.text(
+                0.1 / width, middle / height, words, rotation=90, va="center", ha="left",
+                multialignment="center", fontsize=12,
+            )  # fmt: skip
         figure.text(0.5, 0.1 / height, label, ha="center", va="bottom", fontsize=12)
         _legend(figure, looks)
         save(figure, path)
@@ -118,15 +123,16 @@ def _draw_block(
     limits = _limits(block)
     for index, (axes, source) in enumerate(zip(parts, sources, strict=True)):
         _draw_part(axes, block, source, source in near, looks)
-        if block.categories is not None:
+        low, high = limits[0] if block.categories is None else (-0.4, len(block.categories) - 0.6)
+        axes.set_xlim(low, high)
+        axes.set_ylim(*limits[1])
+        if index + columns < len(sources):  # ticks take most of the time
+            axes.set_xticks([])
+        elif block.categories is not None:
             axes.set_xticks(range(len(block.categories)), block.categories, rotation=90)
-            axes.set_xlim(-0.4, len(block.categories) - 0.6)
         else:
             axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-            axes.set_xlim(*limits[0])
-        axes.set_ylim(*limits[1])
-        last = index + columns >= len(sources)
-        axes.tick_params(axis="x", labelbottom=last, labelsize=10)
+        axes.tick_params(axis="x", labelsize=10)
         axes.tick_params(axis="y", labelleft=index % columns == 0, labelsize=10)
 
 
