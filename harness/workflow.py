@@ -122,7 +122,7 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
             f"{left['source']}, {left['where']}: {left['reason']}" for left in record.get("left_out", ())
         ],
         subsets=record.get("subsets", ()),
-        judging=Judging(**record.get("verdicts", {})),
+        judging=Judging(**(record.get("verdicts") or {})),
         config=config if config.is_file() else None,
         runs=runs or None,
         even_empty=even_empty,

@@ -3,6 +3,7 @@
 What is claimed of a row shows in its mark's shape and filling, so that grey print loses nothing.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +87,7 @@ def draw_forest(
 def _draw_part(
     axes: Axes, part: ForestPart, sources: Sequence[str], near: frozenset[str], margin: float | None
 ) -> None:
-    axes.set_title(part.title, fontsize=11)
+    axes.set_title(textwrap.fill(part.title, 36), fontsize=11)
     if margin is not None:
         axes.axvspan(-margin, margin, color="#e4e4e4", zorder=0, linewidth=0)
     axes.axvline(0, color=GREY, linewidth=1, zorder=1)

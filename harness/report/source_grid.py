@@ -27,6 +27,9 @@ LEFT, RIGHT, TOP, BOTTOM, BETWEEN, TITLE, BLOCK = 0.95, 0.25, 0.45, 0.45, 0.22, 
 LETTER = 0.095
 """Inches that a letter of a turned tick label takes."""
 
+FEWFOLD = 9
+"""A logarithmic axis that spans less would have hardly any ticks."""
+
 APART = 0.05
 """How far the series of one x stand apart, so that their intervals do not cover each other."""
 
@@ -35,8 +38,9 @@ APART = 0.05
 class GridBlock:
     """One quantity: its axis label, and a frame of source, series, x, y and ci (half an interval, may be NaN).
 
-    categories: names of x = 0, 1, ...; None for numbers. log: a logarithmic axis; values of 0 and below are
-    then left out. zero: whether a line stands at 0. apart: an x that the lines leave out.
+    categories: names of x = 0, 1, ...; None for numbers. log: a logarithmic axis where the values span enough for
+    one; values of 0 and below are left out. zero: whether a line stands at 0. apart: an x that the lines
+    leave out.
     """
 
     label: str
@@ -121,8 +125,9 @@ def _draw_block(
 ) -> None:
     columns = columns_for(len(sources))
     limits = _limits(block)
+    log = block.log and limits[1][1] > FEWFOLD * limits[1][0]
     for index, (axes, source) in enumerate(zip(parts, sources, strict=True)):
-        _draw_part(axes, block, source, source in near, looks)
+        _draw_part(axes, block, source, source in near, looks, log=log)
         low, high = limits[0] if block.categories is None else (-0.4, len(block.categories) - 0.6)
         axes.set_xlim(low, high)
         axes.set_ylim(*limits[1])
@@ -152,13 +157,15 @@ def _limits(block: GridBlock) -> tuple[tuple[float, float], tuple[float, float]]
     return x, (low - room, high + room)
 
 
-def _draw_part(axes: Axes, block: GridBlock, source: str, inside: bool, looks: Mapping[str, Style]) -> None:
+def _draw_part(
+    axes: Axes, block: GridBlock, source: str, inside: bool, looks: Mapping[str, Style], *, log: bool
+) -> None:
     axes.set_title(
         f"{source} †" if inside else source, fontsize=11, fontweight="bold" if inside else "normal", pad=4
     )
     if inside:
         axes.set_facecolor(BAND)
-    if block.log:
+    if log:
         axes.set_yscale("log", nonpositive="mask")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=7))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
