@@ -17,6 +17,7 @@ from harness.method import Method
 from harness.networks import Network
 from harness.pools import Pool, open_pool
 from harness.progress import Progress, Report
+from harness.read_ahead import ReadAhead
 from harness.seeds import seed_torch
 from harness.selection import select
 from harness.spec import EvaluationSpec, RunSpec, SourceSpec
@@ -73,6 +74,7 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
         selected_iteration=iteration,
         best_valid_accuracy=state.best_valid if state.best else None,
         training_seconds=round(state.seconds, 3),
+        waiting_seconds=round(state.waiting_seconds, 3),
         evaluation_seconds=round(time.perf_counter() - began, 3),
         peak_memory_mb=peak_memory_mb(),
         environment=describe_environment(),
@@ -128,18 +130,19 @@ def _evaluate_all(
     for evaluation in spec.evaluations:
         pool = open_pool(workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images))
         sequence = SourceSequence(pool, evaluation.shape, spec.images, seed=spec.seed)
-        episodes = (sequence[k] for k in range(evaluation.n_episodes))
-        for score in evaluate(method, learner, episodes, seed=spec.seed):
-            rows.append({**_columns(spec, method, network, evaluation), **asdict(score)})
-            now = time.perf_counter()
-            if now - told > 0.5 or len(rows) == total:
-                told = now
-                rate = len(rows) / max(now - began, 1e-9)
-                report(
-                    Progress(
-                        run_id=spec.run_id, state="evaluating", done=len(rows), total=total, per_second=rate
+        columns = _columns(spec, method, network, evaluation)
+        with ReadAhead(sequence, range(evaluation.n_episodes)) as episodes:
+            for score in evaluate(method, learner, episodes, seed=spec.seed):
+                rows.append({**columns, **asdict(score)})
+                now = time.perf_counter()
+                if now - told > 0.5 or len(rows) == total:
+                    told, done = now, len(rows)
+                    rate = done / max(now - began, 1e-9)
+                    report(
+                        Progress(
+                            run_id=spec.run_id, state="evaluating", done=done, total=total, per_second=rate
+                        )
                     )
-                )
     return pd.DataFrame(rows)
 
 
