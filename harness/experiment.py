@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.augmentation import Augmentation
+from harness.compute import Compute
 from harness.dataset import SPLITS
 from harness.episode import EpisodeShape, Shape
 from harness.errors import ConfigError
@@ -145,6 +146,7 @@ class Experiment:
     regimes: Sequence[Regime]
     evaluations: Sequence[Evaluation]
     images: Images = field(default_factory=Images)
+    compute: Compute = field(default_factory=Compute)
     seeds: int | Sequence[int] = (0,)
     max_way: int | None = None
     missing_sources: str = "error"

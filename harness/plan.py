@@ -217,6 +217,7 @@ def _runs(experiment: Experiment, sources: PlannedSources) -> Iterator[RunSpec]:
                     selection=regime.selection,
                     evaluations=evaluations,
                     seed=seed,
+                    compute=experiment.compute,
                 )
                 canonical(run)  # raises ConfigError here rather than in a worker
                 yield run

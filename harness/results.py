@@ -18,6 +18,7 @@ EPISODE_COLUMNS: dict[str, str] = {
     "selection": "string",  # which checkpoint counts
     "adaptation_steps": "int64",
     "image_size": "int64",
+    "precision": "string",  # of convolutions
     "protocol": "string",  # how episodes are drawn: `fixed`, `meta_dataset`, ...
     "protocol_version": "int64",
     "fingerprint": "string",  # of the source's content, its limit of images a class included
@@ -34,6 +35,7 @@ CONDITIONS = (
     "selection",
     "adaptation_steps",
     "image_size",
+    "precision",
     "protocol",
     "protocol_version",
     "fingerprint",

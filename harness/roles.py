@@ -6,6 +6,7 @@ from typing import Any
 
 from harness import plugins
 from harness.augmentation import Augmentation
+from harness.compute import Compute
 from harness.episode import EpisodeShape, VariableShape
 from harness.errors import ConfigError
 from harness.experiment import Evaluation, Experiment, Images, Regime
@@ -25,6 +26,7 @@ PLACES: dict[Role, str] = {
     VariableShape: "`Regime.shape = @{name}()` or `Evaluation.shape = @{name}()`",
     Augmentation: "`Regime.augmentation = @{name}()`",
     Images: "`Experiment.images = @{name}()`",
+    Compute: "`Experiment.compute = @{name}()`",
     Regime: "`Experiment.regimes = [@{name}()]`",
     Evaluation: "`Experiment.evaluations = [@{name}()]`",
 }
@@ -47,6 +49,7 @@ def check_roles(experiment: Experiment) -> None:
         _check_trainer(method, experiment.methods)
     _check("Experiment.network", experiment.network, plugins.NETWORKS)
     _check("Experiment.images", experiment.images, Images)
+    _check("Experiment.compute", experiment.compute, Compute)
     _check_list("Experiment.regimes", experiment.regimes, Regime)
     _check_list("Experiment.evaluations", experiment.evaluations, Evaluation)
     for regime in experiment.regimes:

@@ -4,10 +4,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.augmentation import Augmentation
+from harness.compute import Compute
 from harness.episode import Shape
 from harness.errors import ConfigError
 from harness.plugins import Component
@@ -103,6 +104,7 @@ class RunSpec:
     selection: str
     evaluations: tuple[EvaluationSpec, ...]
     seed: int
+    compute: Compute = field(default_factory=Compute)
     protocol_version: int = PROTOCOL_VERSION
 
     @property
@@ -113,7 +115,7 @@ class RunSpec:
     @property
     def training_id(self) -> str:
         """The hash of what training depends on: runs that share it share one trained learner."""
-        keys = ("trainer", "network", "max_way", "images", "train", "seed", "protocol_version")
+        keys = ("trainer", "network", "max_way", "images", "train", "seed", "compute", "protocol_version")
         return _digest({key: canonical(getattr(self, key)) for key in keys}, 16)
 
     def to_json(self) -> dict[str, Any]:

@@ -85,27 +85,39 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
 def fresh_learner(spec: RunSpec, method: Method, network: Network) -> Learner:
     """The learner before its first update: pure in the spec."""
     seed_torch(spec.seed, "init")
-    return method.init(network.build(spec.images.channels, spec.images.size), spec.max_way)
+    return spec.compute.place(
+        method.init(network.build(spec.images.channels, spec.images.size), spec.max_way)
+    )
 
 
 def _trainer(
     spec: RunSpec, workspace: Workspace, folder: RunFolder, method: Method, learner: Learner, report: Report
 ) -> Trainer:
-    train, images = spec.train, spec.images
+    train, images, device = spec.train, spec.images, spec.compute.device
 
     def pool(source: SourceSpec, split: str) -> Pool:
         return open_pool(workspace.cache, source.pool_key(split, images))
 
     training = [
         SourceSequence(
-            pool(source, "train"), train.shape, images, seed=spec.seed, augmentation=train.augmentation
+            pool(source, "train"),
+            train.shape,
+            images,
+            seed=spec.seed,
+            augmentation=train.augmentation,
+            device=device,
         )
         for source in train.sources
     ]
     # A stream of its own: whoever tests on the valid split must not test on the episodes that chose.
     validation = [
         SourceSequence(
-            pool(source, "valid"), train.validation_shape, images, seed=spec.seed, stream="/selection"
+            pool(source, "valid"),
+            train.validation_shape,
+            images,
+            seed=spec.seed,
+            stream="/selection",
+            device=device,
         )
         for source in train.validation_sources
     ]
@@ -129,7 +141,9 @@ def _evaluate_all(
     rows: list[dict[str, object]] = []
     for evaluation in spec.evaluations:
         pool = open_pool(workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images))
-        sequence = SourceSequence(pool, evaluation.shape, spec.images, seed=spec.seed)
+        sequence = SourceSequence(
+            pool, evaluation.shape, spec.images, seed=spec.seed, device=spec.compute.device
+        )
         columns = _columns(spec, method, network, evaluation)
         with ReadAhead(sequence, range(evaluation.n_episodes)) as episodes:
             for score in evaluate(method, learner, episodes, seed=spec.seed):
@@ -160,6 +174,7 @@ def _columns(spec: RunSpec, method: Method, network: str, evaluation: Evaluation
         "selection": spec.selection,
         "adaptation_steps": method.adaptation_steps,
         "image_size": spec.images.size,
+        "precision": spec.compute.precision,
         "protocol": evaluation.shape.protocol,
         "protocol_version": spec.protocol_version,
         "fingerprint": evaluation.source.fingerprint,

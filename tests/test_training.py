@@ -76,6 +76,27 @@ def test_every_method_meets_the_same_episodes(
     assert len(set(tests[0])) == 3
 
 
+def test_a_run_in_bfloat16_is_another_run_and_says_so(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace
+) -> None:
+    exact = planned()["maml"]
+    low = planned("Experiment.compute = @Compute()", "Compute.precision = 'bfloat16'")["maml"]
+    assert low.training_id != exact.training_id
+    for spec, precision in ((exact, "float32"), (low, "bfloat16")):
+        execute(spec, workspace, silent)
+        assert set(pd.read_parquet(workspace.folder(spec.run_id).episodes).precision) == {precision}
+    assert not numbers(low, workspace).loss.equals(numbers(exact, workspace).loss)
+
+
+def test_a_run_waits_for_its_episodes_no_longer_than_it_trains(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace
+) -> None:
+    spec = planned()["maml"]
+    execute(spec, workspace, silent)
+    status = workspace.folder(spec.run_id).status()
+    assert 0 < status["waiting_seconds"] < status["training_seconds"]
+
+
 def test_the_rows_say_what_was_measured(
     planned: Callable[..., dict[str, RunSpec]], workspace: Workspace
 ) -> None:

@@ -18,6 +18,7 @@ OF_A_RUN = {
     "selection": "Checkpoint",
     "adaptation_steps": "Adaptation steps at test",
     "image_size": "Image size",
+    "precision": "Convolutions in",
     "protocol": "Episodes",
     "protocol_version": "Protocol version",
 }
