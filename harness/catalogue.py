@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from harness import plugins
 from harness.augmentation import Augmentation
 from harness.compute import Compute
+from harness.distance_settings import Dissimilarity
 from harness.episode import EpisodeShape, VariableShape
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
 from harness.experiment import Evaluation, Experiment, Images, Regime
@@ -19,6 +20,7 @@ OWN_CLASSES: tuple[type, ...] = (
     Images,
     Compute,
     Augmentation,
+    Dissimilarity,
 )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from harness.augmentation import Augmentation
 from harness.compute import Compute
 from harness.dataset import SPLITS
+from harness.distance_settings import Dissimilarity
 from harness.episode import EpisodeShape, Shape
 from harness.errors import ConfigError
 from harness.parameters import check_above, check_choice, check_fields, check_whole
@@ -137,7 +138,8 @@ class Experiment:
     number n for seeds 0..n-1. max_way: rows of the head; None for 50, or the largest number of ways in the
     experiment where that is more. The head is drawn whole, so other rows mean another training.
     missing_sources: what to do where a source's raw data is not there, or a split of it has no classes:
-    `error`, or `skip` to go on without, which the report says.
+    `error`, or `skip` to go on without, which the report says. dissimilarity: None, or how to measure how far each
+    test source is from the training sources.
     """
 
     name: str
@@ -150,6 +152,7 @@ class Experiment:
     seeds: int | Sequence[int] = (0,)
     max_way: int | None = None
     missing_sources: str = "error"
+    dissimilarity: Dissimilarity | None = None
     title: str = ""
     claim: str = ""
 

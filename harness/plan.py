@@ -12,7 +12,7 @@ from pathlib import Path
 from harness import plugins
 from harness.dataset import Dataset
 from harness.episode import EpisodeShape
-from harness.errors import HarnessError, PlanError
+from harness.errors import HarnessError, PlanError, did_you_mean, named_choices
 from harness.experiment import Evaluation, Experiment, Regime
 from harness.missing_sources import LeftOutSource, without_missing
 from harness.planned_sources import PlannedSources, datasets_of, episodes_of, identity
@@ -65,6 +65,7 @@ def plan(experiment: Experiment, *, data_dir: Path | None, cache: Path) -> Plan:
     problems: list[str] = []
     sources = PlannedSources(data_dir=data_dir, cache=cache, images=image_spec(experiment))
     problems += _name_problems(experiment)
+    problems += _probe_problems(experiment)
     left_out: tuple[LeftOutSource, ...] = ()
     if experiment.missing_sources == "skip" and not problems:
         experiment, left_out = without_missing(experiment, sources)
@@ -103,6 +104,17 @@ def _collect(problems: list[str], step: Callable[[], object]) -> None:
         step()
     except HarnessError as error:
         problems.append(str(error))
+
+
+def _probe_problems(experiment: Experiment) -> list[str]:
+    asked = experiment.dissimilarity.method if experiment.dissimilarity else None
+    known = [method.name for method in experiment.methods]
+    if asked is None or asked in known:
+        return []
+    return [
+        f"Dissimilarity.method is {asked!r}, which is no method of this experiment.{did_you_mean(asked, known)} "
+        f"Methods: {named_choices(known)}."
+    ]
 
 
 def _name_problems(experiment: Experiment) -> list[str]:

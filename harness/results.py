@@ -26,6 +26,20 @@ EPISODE_COLUMNS: dict[str, str] = {
     "seconds": "float64",  # adaptation and prediction, wall clock
 }
 
+DISTANCE_COLUMNS: dict[str, str] = {
+    "trained_on": "string",
+    "probe": "string",  # the run whose trained body is the probe network
+    "source": "string",
+    "split": "string",
+    "measure": "string",  # `task2vec`, `frechet`, ... (see harness.distances); empty where nothing was measured
+    "task": "Int64",  # empty for the source as a whole
+    "value": "float64",
+    "images": "int64",
+    "reason": "string",  # why a value is missing
+    "protocol_version": "int64",
+    "image_size": "int64",
+}
+
 LEADERBOARD_KEYS = ("method", "trained_on", "source", "split", "n_way", "shots")
 """What makes a leaderboard row; the conditions below must agree within one. `n_way` and `shots` are empty where
 the protocol varies them from episode to episode."""
