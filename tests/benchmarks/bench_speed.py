@@ -174,8 +174,8 @@ def explanation() -> Sequence[str]:
         "task after another (`tests/benchmarks/speed/usual.py`), in a process as it comes; one thread each. Training: "
         f"one iteration of the outer loop with its step of Adam. Test: {EPISODES} episodes, adapted and predicted. "
         "The limit is the time of the convolutions that the algorithm cannot do without at the best rate of this "
-        "machine, plus that of the bytes that must be moved besides (`tests/benchmarks/speed/machine_limit.py`). Peak: the "
-        "process's largest resident memory. At the limit: how many times faster than the usual implementation a "
+        "machine, plus that of the bytes that must be moved besides (`tests/benchmarks/speed/machine_limit.py`). Peak: "
+        "the process's largest resident memory. At the limit: how many times faster than the usual implementation a "
         "program would be that did nothing but this.",
         "",
         "On Omniglot the aims are missed: the images are small, so the usual implementation spends most of its time in "
