@@ -42,7 +42,7 @@ class InnerStep:
 
 
 Multipliers = Callable[[Weights, Weights], Mapping[str, Tensor]]
-"""(weights, clipped gradients) -> what the rate of a weight is multiplied by in this step, [T]; 1 for those not named."""
+"""(weights, clipped gradients) -> factors on the rate in this step, [T], by weight; 1 for those not named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +104,16 @@ def _initial(learner: Learner, mask: LayerMask, tasks: int, variation: Variation
     stored = learner.adaptable(mask)
     foreign = set(variation.initial) - set(stored)
     if foreign:
-        raise ValueError(f"Initial weights {sorted(foreign)} are of no adapted layer; adapted: {sorted(mask)}.")
-    weights = {name: parameter.unsqueeze(0).expand(tasks, *parameter.shape) for name, parameter in stored.items()}
+        raise ValueError(
+            f"Initial weights {sorted(foreign)} are of no adapted layer; adapted: {sorted(mask)}."
+        )
+    weights = {
+        name: parameter.unsqueeze(0).expand(tasks, *parameter.shape) for name, parameter in stored.items()
+    }
     # Gradients are taken by these tensors, so those given must be able to have one.
-    given = {name: w if w.requires_grad else w.detach().requires_grad_() for name, w in variation.initial.items()}
+    given = {
+        name: w if w.requires_grad else w.detach().requires_grad_() for name, w in variation.initial.items()
+    }
     return {**weights, **given}
 
 
@@ -179,11 +185,11 @@ class InnerLoopMethod:
     def __post_init__(self) -> None:
         check_fields(self)
         plugin = type(self).__name__
-        for field in ("inner_steps", "test_inner_steps"):
-            if (value := getattr(self, field)) is not None:
-                check_whole(f"{plugin}.{field}", value, low=0)
-        for field in ("inner_lr", "test_inner_lr", "inner_gradient_clip"):
-            check_above(f"{plugin}.{field}", getattr(self, field), 0)
+        for name in ("inner_steps", "test_inner_steps"):
+            if (value := getattr(self, name)) is not None:
+                check_whole(f"{plugin}.{name}", value, low=0)
+        for name in ("inner_lr", "test_inner_lr", "inner_gradient_clip"):
+            check_above(f"{plugin}.{name}", getattr(self, name), 0)
 
     def adapted_layers(self, learner: Learner) -> LayerMask:
         """The layers the inner loop changes."""
