@@ -56,10 +56,10 @@ def equal_relative_steps(
 
 def constant_factors(
     weights: Weights,
-    gradients: Weights,
+    gradients: Weights,  # noqa: ARG001
     *,
     layers: Sequence[str],
-    factor: float,  # noqa: ARG001
+    factor: float,
 ) -> dict[str, Tensor]:
     """`factor` for the parameters of `layers`, by name, [T]."""
     chosen = {name: weight for name, weight in weights.items() if layer_of(name) in layers}

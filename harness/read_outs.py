@@ -62,9 +62,9 @@ def _fitted(support: Tensor, labels: Tensor, query: Tensor, n_way: int) -> Tenso
         optimiser.zero_grad()
         loss = F.cross_entropy(F.linear(known, weight, bias), labels, reduction="sum")
         total: Tensor = loss + PENALTY / 2 * weight.square().sum()
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         return total
 
     with torch.enable_grad():
-        optimiser.step(objective)
+        optimiser.step(objective)  # type: ignore[no-untyped-call]
     return F.linear(asked, weight, bias).detach()
