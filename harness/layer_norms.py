@@ -11,6 +11,7 @@ from torch import Tensor
 
 from harness.head_gradients import has_linear_head
 from harness.learner import HEAD, Learner, Weights, layer_of
+from harness.measured import Measured, relative
 
 
 def layer_vectors(learner: Learner, tensors: Weights, n_way: int) -> dict[str, Tensor]:
@@ -28,11 +29,17 @@ def layer_norms(learner: Learner, tensors: Weights, n_way: int) -> dict[str, Ten
     return {layer: vector.norm(dim=1) for layer, vector in layer_vectors(learner, tensors, n_way).items()}
 
 
-def relative_changes(learner: Learner, before: Weights, after: Weights, n_way: int) -> dict[str, Tensor]:
-    """Layer -> |after - before| / |before| [T]; not finite where a layer's weights were all zero."""
+def relative_changes(learner: Learner, before: Weights, after: Weights, n_way: int) -> dict[str, Measured]:
+    """Layer -> |after - before| / |before| of one task's weights; undefined where the layer's were all zero."""
     moved = {name: after[name] - before[name] for name in before}
-    norms = layer_norms(learner, before, n_way)
-    return {layer: change / norms[layer] for layer, change in layer_norms(learner, moved, n_way).items()}
+    return relative_norms(learner, moved, before, n_way)
+
+
+def relative_norms(learner: Learner, tensors: Weights, weights: Weights, n_way: int) -> dict[str, Measured]:
+    """Layer -> |tensors| / |weights| of one task; undefined where the layer's weights are all zero."""
+    sizes = layer_norms(learner, weights, n_way)
+    each = layer_norms(learner, tensors, n_way)
+    return {layer: relative(float(norm[0]), float(sizes[layer][0])) for layer, norm in each.items()}
 
 
 def equal_relative_steps(
@@ -45,10 +52,10 @@ def equal_relative_steps(
     factor, and weights of `like` that are all zero have no relative step.
     """
     sizes, slopes = (layer_norms(learner, tensors, n_way) for tensors in (weights, gradients))
-    relative = {layer: slopes[layer] / sizes[layer] for layer in sizes}
+    paces = {layer: slopes[layer] / sizes[layer] for layer in sizes}
     factors = {}
     for name, weight in weights.items():
-        wanted = relative[like] / relative[layer_of(name)]
+        wanted = paces[like] / paces[layer_of(name)]
         usable = wanted.isfinite() & (wanted > 0)
         factors[name] = torch.where(usable, wanted, torch.ones_like(wanted)).to(weight.dtype)
     return factors

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness.layers import Statistics
 from harness.learner import HEAD, Learner, Weights, layer_of, support_statistics
-from harness.measured import Measured, undefined
+from harness.measured import Measured, relative, undefined
 from harness.task_batch import TaskBatch
 
 NO_IMAGES = "The episode has no spare images."
@@ -63,11 +63,11 @@ def first_changed(learner: Learner, weights: Weights) -> int:
 
 def function_changes(
     learner: Learner, path: Sequence[Weights], batch: TaskBatch, x: Tensor
-) -> Iterator[tuple[int, str, Measured | float]]:
+) -> Iterator[tuple[int, str, Measured]]:
     """(place in `path` from 1, layer, ‖f_k(x) - f_0(x)‖ / ‖f_0(x)‖) for images `x` [1, N, C, H, W] of one task.
 
     f_k(x) is the layer's output under `path[k]`, all its values one vector; of the layers from the lowest adapted one
-    upwards. Not finite where f_0(x) is all zero; undefined for no images.
+    upwards. Undefined where f_0(x) is all zero, and for no images.
     """
     layers = learner.layers[first_changed(learner, path[0]) :]
     if not x.shape[1]:
@@ -79,4 +79,4 @@ def function_changes(
         for layer, output in layer_outputs(learner, weights, batch, x):
             if layer in layers:
                 change = output.double() - origin[layer].double()
-                yield step, layer, float(change.norm() / origin[layer].double().norm())
+                yield step, layer, relative(float(change.norm()), float(origin[layer].double().norm()))

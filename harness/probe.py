@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
 
-from harness.measured import Measured, undefined
+from harness.measured import NOT_FINITE, Measured, undefined
 
 if TYPE_CHECKING:
     from harness.episode import Episode, Spare
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 SPARE_LIMIT = 100
 """Spare images an episode, unless a probe is told otherwise."""
-
-NOT_FINITE = "The value is not finite, as after an inner loop that diverged."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,10 +21,11 @@ from harness.layer_norms import (
     layer_norms,
     layer_vectors,
     relative_changes,
+    relative_norms,
 )
 from harness.layer_outputs import function_changes, paired_outputs
 from harness.learner import HEAD, Learner, Weights
-from harness.measured import undefined
+from harness.measured import Measured, measured, undefined
 from harness.method import Method, can_adapt
 from harness.parameters import check_fields, check_name, check_whole
 from harness.probe import ProbeRow, Work, row
@@ -35,7 +36,9 @@ AS_IS, EQUAL, ZEROED = "body x1", "equal relative steps", ", head zeroed"
 
 @dataclass(frozen=True, kw_only=True)
 class GradientFlow:
-    """Every layer adapts, by the method's rate, steps and clipping, under these conditions:
+    """Gradients and steps per layer, and what happens when the body's steps are made larger.
+
+    Every layer adapts, by the method's rate, steps and clipping, under these conditions:
 
     `body x1`               as it is
     `equal relative steps`  in each step the rate of each body layer is multiplied so that its step, over the norm of
@@ -131,11 +134,11 @@ def _step_rows(
     for step in steps:
         found = {"relative_step": relative_changes(learner, step.before, step.after, n_way)}
         if condition in (AS_IS, AS_IS + ZEROED):
-            sizes, slopes = (layer_norms(learner, t, n_way) for t in (step.before, step.gradients))
             moves = {name: step.after[name] - step.before[name] for name in step.before}
             vectors = layer_vectors(learner, moves, n_way)
-            found["gradient_norm"] = slopes
-            found["relative_gradient"] = {layer: slopes[layer] / sizes[layer] for layer in slopes}
+            slopes = layer_norms(learner, step.gradients, n_way)
+            found["gradient_norm"] = {layer: measured(float(norm[0])) for layer, norm in slopes.items()}
+            found["relative_gradient"] = relative_norms(learner, step.gradients, step.before, n_way)
             found["step_cosine"] = {
                 layer: _cosine(last[layer], v) for layer, v in vectors.items() if layer in last
             }
@@ -143,7 +146,7 @@ def _step_rows(
         for quantity, by_layer in found.items():
             for layer, value in by_layer.items():
                 yield row(
-                    float(value[0]),
+                    value,
                     condition=condition,
                     quantity=quantity,
                     n=n,
@@ -152,10 +155,14 @@ def _step_rows(
                 )
 
 
-def _cosine(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Between vectors [1, P]: [1]; NaN where one is zero."""
-    cosine: torch.Tensor = (a * b).sum(1) / (a.norm(dim=1) * b.norm(dim=1))
-    return cosine
+def _cosine(a: torch.Tensor, b: torch.Tensor) -> Measured:
+    """Between vectors [1, P]; undefined where one is zero."""
+    lengths = float(a.norm() * b.norm())
+    return (
+        undefined("One of the two steps is zero.")
+        if lengths == 0
+        else measured(float((a * b).sum()) / lengths)
+    )
 
 
 def _end_rows(
@@ -169,7 +176,7 @@ def _end_rows(
     """What all steps together have changed; `before` is empty where none was taken."""
     first, n, x = (before or [after])[0], batch.support_y.shape[1], spare.x[None]
     for layer, change in relative_changes(learner, first, after, batch.n_way).items():
-        yield row(float(change[0]), condition=condition, quantity="weight_change", n=n, layer=layer)
+        yield row(change, condition=condition, quantity="weight_change", n=n, layer=layer)
     for _, layer, found in function_changes(learner, [first, after], batch, x):
         yield row(found, condition=condition, quantity="function_change", n=len(spare.x), layer=layer)
     if len(spare.x) < FEWEST_IMAGES:

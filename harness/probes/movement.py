@@ -17,7 +17,8 @@ from harness.task_batch import stack
 
 @dataclass(frozen=True, kw_only=True)
 class Movement:
-    """Per layer, after inner step k = 1, 2, ...:
+    """How far weights and layers' outputs have moved, per layer, after inner step k = 1, 2, ...
+
 
     `weight_change`     ‖w_k - w_0‖ / ‖w_0‖, all adapted parameters of the layer as one vector (`layer_norms`)
     `function_change`   ‖f_k(x) - f_0(x)‖ / ‖f_0(x)‖, f(x) the layer's output for the episode's spare images, all in one
@@ -58,7 +59,7 @@ class Movement:
                 changes = relative_changes(learner, path[0], weights, batch.n_way)
                 for layer, change in changes.items():
                     yield row(
-                        float(change[0]), condition=condition, quantity="weight_change",
+                        change, condition=condition, quantity="weight_change",
                         n=batch.support_y.shape[1], layer=layer, step=step,
                     )  # fmt: skip
             for step, layer, found in function_changes(learner, path, batch, spare.x[None]) if path else ():
