@@ -32,7 +32,7 @@ class InnerStep:
     """One inner step as it was taken.
 
     number: from 1. before, after: the adapted weights, [T, ...] each. gradients: of each task's support loss at
-    `before`, not clipped, under the same names.
+    `before`, not clipped, under the same names. Without graphs.
     """
 
     number: int
@@ -141,7 +141,10 @@ def _step(
     moves = {name: _scaled(g, factors[name]) if name in factors else g for name, g in used.items()}
     after = {name: torch.sub(weight, moves[name], alpha=rate) for name, weight in weights.items()}
     if variation.observe is not None:
-        variation.observe(InnerStep(number=number, before=weights, gradients=raw, after=after))
+        before, slopes, reached = (
+            {name: t.detach() for name, t in each.items()} for each in (weights, raw, after)
+        )
+        variation.observe(InnerStep(number=number, before=before, gradients=slopes, after=reached))
     return after
 
 

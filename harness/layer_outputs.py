@@ -9,6 +9,7 @@ What normalises images that are in neither support nor query set, as the spare i
 
 from collections.abc import Iterator, Sequence
 
+import torch
 from torch import Tensor
 
 from harness.layers import Statistics
@@ -19,6 +20,7 @@ from harness.task_batch import TaskBatch
 NO_IMAGES = "The episode has no spare images."
 
 
+@torch.no_grad()
 def layer_outputs(
     learner: Learner, weights: Weights, batch: TaskBatch, x: Tensor
 ) -> Iterator[tuple[str, Tensor]]:
@@ -41,6 +43,7 @@ def layer_outputs(
     yield HEAD, learner.logits(weights, features, batch.n_way)
 
 
+@torch.no_grad()
 def paired_outputs(
     learner: Learner, before: Weights, after: Weights, batch: TaskBatch, x: Tensor
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
@@ -61,6 +64,7 @@ def first_changed(learner: Learner, weights: Weights) -> int:
     return next((i for i, layer in enumerate(learner.layers) if layer in changed), len(learner.layers))
 
 
+@torch.no_grad()
 def function_changes(
     learner: Learner, path: Sequence[Weights], batch: TaskBatch, x: Tensor
 ) -> Iterator[tuple[int, str, Measured]]:
