@@ -50,7 +50,7 @@ def probe_all(
     for place, evaluation in parts:
         pool = open_pool(workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images))
         sequence = SourceSequence(pool, evaluation.shape, spec.images, seed=spec.seed)
-        rows = [_absent_row(probe, method) for probe in probes if probe not in allowed]
+        rows = [_absent_row(probe, absent(method.name)) for probe in probes if probe not in allowed]
         rows += _measured(spec, allowed, method, learner, evaluation, sequence, meter)
         columns = run_columns(spec, method, network, evaluation)
         folder.write_probe_part(
@@ -89,7 +89,9 @@ def _measured(
             yield from (_columns(probe, k, _size(episode), row) for row in rows)
             meter.add()
     for probe in probes:
-        if can_pool(probe):
+        if not found[probe.name]:
+            yield _absent_row(probe, "The probe found nothing to measure, as where no inner step is taken.")
+        elif can_pool(probe):
             # A column holds what all episodes share, and nothing where they vary.
             shared = [
                 each.pop() if len(each) == 1 else None
@@ -119,9 +121,9 @@ def _columns(
     return {"probe": probe.name, "episode": episode, **sizes, **asdict(row)}
 
 
-def _absent_row(probe: Probe, method: Method) -> dict[str, object]:
+def _absent_row(probe: Probe, reason: str) -> dict[str, object]:
     """The one row that says why there are no others."""
-    row = ProbeRow(condition="", quantity="", value=math.nan, n=0, reason=absent(method.name))
+    row = ProbeRow(condition="", quantity="", value=math.nan, n=0, reason=reason)
     return _columns(probe, None, (None, None, None), row)
 
 
