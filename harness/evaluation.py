@@ -12,7 +12,7 @@ from harness.episode import Episode
 from harness.learner import Learner
 from harness.method import Method, predicts_batches
 from harness.seeds import seed_torch
-from harness.task_batch import VALUES_AT_ONCE, values
+from harness.task_batch import values, values_at_once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ def _fits(group: list[Episode], episode: Episode) -> bool:
     """Whether the episode is of the group's shape and there is room for it."""
     task, other = episode.task, group[0].task
     shapes = [(t.n_way, t.support_x.shape, t.query_x.shape) for t in (task, other)]
-    return shapes[0] == shapes[1] and (len(group) + 1) * values(task) <= VALUES_AT_ONCE
+    return shapes[0] == shapes[1] and (len(group) + 1) * values(task) <= values_at_once(task)
 
 
 def _score(episode: Episode, logits: Tensor, seconds: float) -> Score:

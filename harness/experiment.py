@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.augmentation import Augmentation
+from harness.compute import Compute
 from harness.dataset import SPLITS
+from harness.distance_settings import Dissimilarity
 from harness.episode import EpisodeShape, Shape
 from harness.errors import ConfigError
 from harness.parameters import check_above, check_choice, check_fields, check_whole
@@ -138,7 +140,8 @@ class Experiment:
     experiment where that is more. The head is drawn whole, so other rows mean another training.
     missing_sources: what to do where a source's raw data is not there, or a split of it has no classes:
     `error`, or `skip` to go on without, which the report says. probes: measured on every trained learner after its
-    evaluation, on the same episodes (see `harness.probe`).
+    evaluation, on the same episodes (see `harness.probe`). dissimilarity: None, or how to measure how far each test
+    source is from the training sources.
     """
 
     name: str
@@ -147,10 +150,12 @@ class Experiment:
     regimes: Sequence[Regime]
     evaluations: Sequence[Evaluation]
     images: Images = field(default_factory=Images)
+    compute: Compute = field(default_factory=Compute)
     seeds: int | Sequence[int] = (0,)
     max_way: int | None = None
     missing_sources: str = "error"
     probes: Sequence[Probe] = ()
+    dissimilarity: Dissimilarity | None = None
     title: str = ""
     claim: str = ""
 

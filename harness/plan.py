@@ -12,7 +12,7 @@ from pathlib import Path
 from harness import plugins
 from harness.dataset import Dataset
 from harness.episode import EpisodeShape
-from harness.errors import HarnessError, PlanError, named_choices
+from harness.errors import HarnessError, PlanError, did_you_mean, named_choices
 from harness.experiment import Evaluation, Experiment, Regime
 from harness.method import can_adapt
 from harness.missing_sources import LeftOutSource, without_missing
@@ -68,6 +68,7 @@ def plan(experiment: Experiment, *, data_dir: Path | None, cache: Path) -> Plan:
     problems: list[str] = []
     sources = PlannedSources(data_dir=data_dir, cache=cache, images=image_spec(experiment))
     problems += _name_problems(experiment)
+    problems += _probe_problems(experiment)
     left_out: tuple[LeftOutSource, ...] = ()
     if experiment.missing_sources == "skip" and not problems:
         experiment, left_out = without_missing(experiment, sources)
@@ -107,6 +108,17 @@ def _collect(problems: list[str], step: Callable[[], object]) -> None:
         step()
     except HarnessError as error:
         problems.append(str(error))
+
+
+def _probe_problems(experiment: Experiment) -> list[str]:
+    asked = experiment.dissimilarity.method if experiment.dissimilarity else None
+    known = [method.name for method in experiment.methods]
+    if asked is None or asked in known:
+        return []
+    return [
+        f"Dissimilarity.method is {asked!r}, which is no method of this experiment.{did_you_mean(asked, known)} "
+        f"Methods: {named_choices(known)}."
+    ]
 
 
 def _name_problems(experiment: Experiment) -> list[str]:
@@ -227,6 +239,7 @@ def _runs(experiment: Experiment, sources: PlannedSources) -> Iterator[RunSpec]:
                     evaluations=evaluations,
                     seed=seed,
                     probes=probes,
+                    compute=experiment.compute,
                 )
                 canonical(run)  # raises ConfigError here rather than in a worker
                 yield run

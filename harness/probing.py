@@ -49,7 +49,9 @@ def probe_all(
     meter = _Meter(run_id=spec.run_id, total=total, report=report)
     for place, evaluation in parts:
         pool = open_pool(workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images))
-        sequence = SourceSequence(pool, evaluation.shape, spec.images, seed=spec.seed)
+        sequence = SourceSequence(
+            pool, evaluation.shape, spec.images, seed=spec.seed, device=spec.compute.device
+        )
         rows = [_absent_row(probe, absent(method.name)) for probe in probes if probe not in allowed]
         rows += _measured(spec, allowed, method, learner, evaluation, sequence, meter)
         columns = run_columns(spec, method, network, evaluation)
@@ -78,10 +80,8 @@ def _measured(
     sizes: dict[str, set[tuple[int, int, int]]] = {probe.name: set() for probe in probes}
     for k in range(max((_episodes(probe, evaluation) for probe in probes), default=0)):
         wanted = [probe for probe in probes if k < _episodes(probe, evaluation)]
-        episode, spares = (
-            sequence[k],
-            {limit: sequence.spare(k, limit) for limit in {p.n_spare for p in wanted}},
-        )
+        episode = sequence[k]
+        spares = {limit: sequence.spare(k, limit) for limit in {probe.n_spare for probe in wanted}}
         for probe in wanted:
             rows = measure(probe, learner, method, episode, spares[probe.n_spare], seed=spec.seed)
             found[probe.name] += rows

@@ -16,6 +16,7 @@ from typing import Any
 import harness
 from harness.cost import duration
 from harness.demo import MARK
+from harness.distance_stage import distance_file, probe_runs
 from harness.errors import WorkspaceError
 from harness.files import write_json, write_text
 from harness.plan import Plan
@@ -34,6 +35,8 @@ def write_record(
     """
     experiment = planned.experiment
     runs = [run.run_id for run in planned.runs]
+    settings = experiment.dissimilarity
+    distances = [distance_file(run, settings) for run in probe_runs(planned)] if settings else []
     same = before.get("runs") == runs and any(workspace.folder(run).path.is_dir() for run in runs)
     value: dict[str, Any] = {
         "name": experiment.name,
@@ -52,6 +55,7 @@ def write_record(
             {"source": left.source, "where": left.where, "reason": left.reason} for left in planned.left_out
         ],
         "subsets": list(planned.subsets),
+        "distances": distances,
         "runs": runs,
     }
     if same:

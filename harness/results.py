@@ -18,11 +18,26 @@ EPISODE_COLUMNS: dict[str, str] = {
     "selection": "string",  # which checkpoint counts
     "adaptation_steps": "int64",
     "image_size": "int64",
+    "precision": "string",  # of convolutions
     "protocol": "string",  # how episodes are drawn: `fixed`, `meta_dataset`, ...
     "protocol_version": "int64",
     "fingerprint": "string",  # of the source's content, its limit of images a class included
     "max_images_per_class": "Int64",  # empty for no limit
     "seconds": "float64",  # adaptation and prediction, wall clock
+}
+
+DISTANCE_COLUMNS: dict[str, str] = {
+    "trained_on": "string",
+    "probe": "string",  # the run whose trained body is the probe network
+    "source": "string",
+    "split": "string",
+    "measure": "string",  # `task2vec`, `frechet`, ... (see harness.distances); empty where nothing was measured
+    "task": "Int64",  # empty for the source as a whole
+    "value": "float64",
+    "images": "int64",
+    "reason": "string",  # why a value is missing
+    "protocol_version": "int64",
+    "image_size": "int64",
 }
 
 LEADERBOARD_KEYS = ("method", "trained_on", "source", "split", "n_way", "shots")
@@ -34,6 +49,7 @@ CONDITIONS = (
     "selection",
     "adaptation_steps",
     "image_size",
+    "precision",
     "protocol",
     "protocol_version",
     "fingerprint",

@@ -6,6 +6,8 @@ from typing import Any
 
 from harness import plugins
 from harness.augmentation import Augmentation
+from harness.compute import Compute
+from harness.distance_settings import Dissimilarity
 from harness.episode import EpisodeShape, VariableShape
 from harness.errors import ConfigError
 from harness.experiment import Evaluation, Experiment, Images, Regime
@@ -31,6 +33,8 @@ PLACES: dict[Role, str] = {
     VariableShape: "`Regime.shape = @{name}()` or `Evaluation.shape = @{name}()`",
     Augmentation: "`Regime.augmentation = @{name}()`",
     Images: "`Experiment.images = @{name}()`",
+    Compute: "`Experiment.compute = @{name}()`",
+    Dissimilarity: "`Experiment.dissimilarity = @{name}()`",
     Regime: "`Experiment.regimes = [@{name}()]`",
     Evaluation: "`Experiment.evaluations = [@{name}()]`",
 }
@@ -54,6 +58,9 @@ def check_roles(experiment: Experiment) -> None:
     _check("Experiment.network", experiment.network, plugins.NETWORKS)
     _check("Experiment.images", experiment.images, Images)
     _check_list("Experiment.probes", experiment.probes, plugins.PROBES)
+    _check("Experiment.compute", experiment.compute, Compute)
+    if experiment.dissimilarity is not None:
+        _check("Experiment.dissimilarity", experiment.dissimilarity, Dissimilarity)
     _check_list("Experiment.regimes", experiment.regimes, Regime)
     _check_list("Experiment.evaluations", experiment.evaluations, Evaluation)
     for regime in experiment.regimes:

@@ -18,6 +18,7 @@ def run_columns(spec: RunSpec, method: Method, network: str, evaluation: Evaluat
         "selection": spec.selection,
         "adaptation_steps": method.adaptation_steps,
         "image_size": spec.images.size,
+        "precision": spec.compute.precision,
         "protocol": evaluation.shape.protocol,
         "protocol_version": spec.protocol_version,
         "fingerprint": evaluation.source.fingerprint,

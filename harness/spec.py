@@ -4,10 +4,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.augmentation import Augmentation
+from harness.compute import Compute
 from harness.episode import Shape
 from harness.errors import ConfigError
 from harness.plugins import Component
@@ -52,7 +53,7 @@ class SourceSpec:
         """The name of this source's pool folder: readable first, then a hash of all that makes its pixels."""
         size = self.pool_size(images)
         identity = [canonical(self.component), self.fingerprint, split, size, self.pool_resize(images)]
-        return f"{self.name}-{split}-{size}px-{_digest(identity, 12)}"
+        return f"{self.name}-{split}-{size}px-{digest(identity, 12)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,19 +104,20 @@ class RunSpec:
     selection: str
     evaluations: tuple[EvaluationSpec, ...]
     seed: int
+    compute: Compute = field(default_factory=Compute)
     protocol_version: int = PROTOCOL_VERSION
     probes: tuple[Component, ...] = ()
 
     @property
     def run_id(self) -> str:
         """Readable first, then the hash of the whole spec."""
-        return f"{self.method_name}-{self.trained_on}-s{self.seed}-{_digest(self._content(), 10)}"
+        return f"{self.method_name}-{self.trained_on}-s{self.seed}-{digest(self._content(), 10)}"
 
     @property
     def training_id(self) -> str:
         """The hash of what training depends on: runs that share it share one trained learner."""
-        keys = ("trainer", "network", "max_way", "images", "train", "seed", "protocol_version")
-        return _digest({key: canonical(getattr(self, key)) for key in keys}, 16)
+        keys = ("trainer", "network", "max_way", "images", "train", "seed", "compute", "protocol_version")
+        return digest({key: canonical(getattr(self, key)) for key in keys}, 16)
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON data, as stored in spec.json."""
@@ -147,6 +149,7 @@ def canonical(value: Any) -> Any:
     )
 
 
-def _digest(value: Any, length: int) -> str:
+def digest(value: Any, length: int) -> str:
+    """The first `length` hexadecimal digits of the hash of JSON data."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:length]

@@ -18,6 +18,7 @@ from harness.networks import Network
 from harness.pools import Pool, open_pool
 from harness.probing import probe_all
 from harness.progress import Progress, Report
+from harness.read_ahead import ReadAhead
 from harness.row_columns import run_columns
 from harness.seeds import seed_torch
 from harness.selection import select
@@ -83,6 +84,7 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
         selected_iteration=iteration,
         best_valid_accuracy=state.best_valid if state.best else None,
         training_seconds=round(state.seconds, 3),
+        waiting_seconds=round(state.waiting_seconds, 3),
         evaluation_seconds=round(evaluation_seconds, 3),
         probe_seconds=round(time.perf_counter() - began, 3),
         peak_memory_mb=peak_memory_mb(),
@@ -94,27 +96,39 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
 def fresh_learner(spec: RunSpec, method: Method, network: Network) -> Learner:
     """The learner before its first update: pure in the spec."""
     seed_torch(spec.seed, "init")
-    return method.init(network.build(spec.images.channels, spec.images.size), spec.max_way)
+    return spec.compute.place(
+        method.init(network.build(spec.images.channels, spec.images.size), spec.max_way)
+    )
 
 
 def _trainer(
     spec: RunSpec, workspace: Workspace, folder: RunFolder, method: Method, learner: Learner, report: Report
 ) -> Trainer:
-    train, images = spec.train, spec.images
+    train, images, device = spec.train, spec.images, spec.compute.device
 
     def pool(source: SourceSpec, split: str) -> Pool:
         return open_pool(workspace.cache, source.pool_key(split, images))
 
     training = [
         SourceSequence(
-            pool(source, "train"), train.shape, images, seed=spec.seed, augmentation=train.augmentation
+            pool(source, "train"),
+            train.shape,
+            images,
+            seed=spec.seed,
+            augmentation=train.augmentation,
+            device=device,
         )
         for source in train.sources
     ]
     # A stream of its own: whoever tests on the valid split must not test on the episodes that chose.
     validation = [
         SourceSequence(
-            pool(source, "valid"), train.validation_shape, images, seed=spec.seed, stream="/selection"
+            pool(source, "valid"),
+            train.validation_shape,
+            images,
+            seed=spec.seed,
+            stream="/selection",
+            device=device,
         )
         for source in train.validation_sources
     ]
@@ -138,17 +152,20 @@ def _evaluate_all(
     rows: list[dict[str, object]] = []
     for evaluation in spec.evaluations:
         pool = open_pool(workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images))
-        sequence = SourceSequence(pool, evaluation.shape, spec.images, seed=spec.seed)
-        episodes = (sequence[k] for k in range(evaluation.n_episodes))
-        for score in evaluate(method, learner, episodes, seed=spec.seed):
-            rows.append({**run_columns(spec, method, network, evaluation), **asdict(score)})
-            now = time.perf_counter()
-            if now - told > 0.5 or len(rows) == total:
-                told = now
-                rate = len(rows) / max(now - began, 1e-9)
-                report(
-                    Progress(
-                        run_id=spec.run_id, state="evaluating", done=len(rows), total=total, per_second=rate
+        sequence = SourceSequence(
+            pool, evaluation.shape, spec.images, seed=spec.seed, device=spec.compute.device
+        )
+        columns = run_columns(spec, method, network, evaluation)
+        with ReadAhead(sequence, range(evaluation.n_episodes)) as episodes:
+            for score in evaluate(method, learner, episodes, seed=spec.seed):
+                rows.append({**columns, **asdict(score)})
+                now = time.perf_counter()
+                if now - told > 0.5 or len(rows) == total:
+                    told, done = now, len(rows)
+                    rate = done / max(now - began, 1e-9)
+                    report(
+                        Progress(
+                            run_id=spec.run_id, state="evaluating", done=done, total=total, per_second=rate
+                        )
                     )
-                )
     return pd.DataFrame(rows)

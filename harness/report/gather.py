@@ -15,7 +15,14 @@ from harness.store import LeftOut, RunFolder, read_curves, read_episodes
 OWN = ("run_id", "training_id", "seed", "evaluations")
 """Keys of a spec in which two runs of one entry may differ."""
 
-RUN_CONDITIONS = ("batch_norm", "selection", "adaptation_steps", "image_size", "protocol_version")
+RUN_CONDITIONS = (
+    "batch_norm",
+    "selection",
+    "adaptation_steps",
+    "image_size",
+    "precision",
+    "protocol_version",
+)
 """Conditions that are the same for all episodes of a run."""
 
 SHARED = ("train", "network", "images", "max_way")
