@@ -8,10 +8,10 @@ from torch import Tensor
 
 from harness.augmentation import Augmentation, augment
 from harness.device_pixels import DevicePool
-from harness.episode import Episode, Shape, Task
+from harness.episode import Episode, Shape, Spare, Task
 from harness.pixels import scaled_ends, to_tensor
 from harness.pools import Pool
-from harness.sampling import IntArray
+from harness.sampling import IntArray, spare_rows
 from harness.seeds import counter_rng
 from harness.spec import ImageSpec
 from harness.variable_sampling import make_sampler
@@ -70,6 +70,14 @@ class SourceSequence:
             source=self._pool.source,
             classes=tuple(int(c) for c in rows.classes),
             index=k,
+        )
+
+    def spare(self, k: int, limit: int) -> Spare:
+        """Up to `limit` images of episode k's classes that are not in it, as `sampling.spare_rows` draws them."""
+        rng = counter_rng(self._seed, f"{self._stream}/spare", k)
+        found = spare_rows(rng, self._sampler[k], self._pool.class_sizes, limit)
+        return Spare(
+            x=self._tensor(found.rows, f"{k}/spare"), y=torch.from_numpy(found.labels).to(self._device)
         )
 
     def _tensor(self, rows: IntArray, part: str) -> Tensor:

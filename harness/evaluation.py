@@ -80,16 +80,20 @@ def _fits(group: list[Episode], episode: Episode) -> bool:
 
 
 def _score(episode: Episode, logits: Tensor, seconds: float) -> Score:
-    correct = (logits.argmax(1) == episode.query_y).to(torch.float64)
     return Score(
         episode=episode.index,
         n_way=episode.task.n_way,
         n_support=len(episode.task.support_y),
         n_query=len(episode.query_y),
-        accuracy=float(correct.mean()),
+        accuracy=accuracy(logits, episode.query_y),
         loss=float(F.cross_entropy(logits, episode.query_y)),
         seconds=seconds,
     )
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """The share of images whose largest logit is their label's: logits [n, n_way], labels [n]."""
+    return float((logits.argmax(1) == labels).to(torch.float64).mean())
 
 
 def mean_accuracy(method: Method, learner: Learner, episodes: Iterable[Episode], *, seed: int) -> float:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from harness.dataset import Dataset
     from harness.method import Method
     from harness.networks import Network
+    from harness.probe import Probe
 
 SELECTIONS = ("last", "best_valid")
 SCHEDULES = ("constant", "cosine")
@@ -138,8 +139,9 @@ class Experiment:
     number n for seeds 0..n-1. max_way: rows of the head; None for 50, or the largest number of ways in the
     experiment where that is more. The head is drawn whole, so other rows mean another training.
     missing_sources: what to do where a source's raw data is not there, or a split of it has no classes:
-    `error`, or `skip` to go on without, which the report says. dissimilarity: None, or how to measure how far each
-    test source is from the training sources.
+    `error`, or `skip` to go on without, which the report says. probes: measured on every trained learner after its
+    evaluation, on the same episodes (see `harness.probe`). dissimilarity: None, or how to measure how far each test
+    source is from the training sources.
     """
 
     name: str
@@ -152,6 +154,7 @@ class Experiment:
     seeds: int | Sequence[int] = (0,)
     max_way: int | None = None
     missing_sources: str = "error"
+    probes: Sequence[Probe] = ()
     dissimilarity: Dissimilarity | None = None
     title: str = ""
     claim: str = ""

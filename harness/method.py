@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import torch
 
     from harness.episode import Episode, Task
-    from harness.learner import Learner
+    from harness.inner_loop import Variation
+    from harness.learner import LayerMask, Learner, Weights
     from harness.networks import Body
 
 
@@ -79,3 +80,24 @@ def predicts_batches(method: Method) -> TypeGuard[BatchMethod]:
     }
     batch, single = where["predict_batch"], where["predict"]
     return batch is not None and (single is None or batch <= single)
+
+
+@runtime_checkable
+class AdaptingMethod(Method, Protocol):
+    """A method whose weights change with the task; most probes need one."""
+
+    def adapted_layers(self, learner: Learner) -> LayerMask:
+        """The layers that change."""
+
+    def adapt(
+        self, learner: Learner, task: Task, *, adapted: LayerMask | None = None, variation: Variation = ...
+    ) -> Weights:
+        """The weights after test-time adaptation, [1, ...] each; leaves the learner bit for bit as it was.
+
+        adapted: the layers that change, None for the method's own. variation: see `harness.inner_loop`.
+        """
+
+
+def can_adapt(method: Method) -> TypeGuard[AdaptingMethod]:
+    """Whether the method adapts to a task; NIL, for one, does not."""
+    return isinstance(method, AdaptingMethod)

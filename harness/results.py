@@ -56,6 +56,30 @@ CONDITIONS = (
     "max_images_per_class",
 )
 
+PROBE_COLUMNS: dict[str, str] = {
+    "run_id": "string",
+    "method": "string",
+    "trained_on": "string",
+    "network": "string",
+    "source": "string",
+    "split": "string",
+    "seed": "int64",
+    "probe": "string",  # the probe's name in this experiment
+    "episode": "Int64",  # as in EPISODE_COLUMNS; empty for a number over all the probe's episodes
+    "condition": "string",  # which variant, such as the layers that adapt: `head only`, `from conv3`, ...
+    "layer": "string",  # empty where the number is of no layer
+    "step": "Int64",  # of the inner loop, from 1; empty where the number is of none
+    "quantity": "string",  # what was measured; the probe's docstring defines it
+    "value": "float64",
+    "n": "int64",  # images behind the value
+    "n_way": "Int64",  # these three are empty where several episodes of varying size are behind the value
+    "n_support": "Int64",
+    "n_query": "Int64",
+    "reason": "string",  # why the value is NaN; empty for a number
+    **{column: EPISODE_COLUMNS[column] for column in CONDITIONS},
+}
+"""One row a number of a probe; one a source, with the reason, of a probe that the method does not allow."""
+
 LEADERBOARD_COLUMNS = (
     *LEADERBOARD_KEYS,
     "accuracy",
@@ -69,5 +93,5 @@ CURVE_KEYS = ("iteration", "loss", "valid_accuracy", "seconds")
 """Keys of a line of curve.jsonl: mean outer loss since the last line, accuracy on the fixed validation episodes
 (null where it was not measured), training seconds so far."""
 
-STATES = ("training", "evaluating", "done", "failed", "interrupted")
+STATES = ("training", "evaluating", "probing", "done", "failed", "interrupted")
 """`state` of status.json; a failed run also has `error` and `traceback`."""

@@ -14,7 +14,12 @@ from harness.experiment import Evaluation, Experiment, Images, Regime
 from harness.method import Method
 from harness.parameters import default_of
 
-EXAMPLES = {plugins.METHODS: "@MAML()", plugins.DATASETS: "@Omniglot()", plugins.NETWORKS: "@Conv4()"}
+EXAMPLES = {
+    plugins.METHODS: "@MAML()",
+    plugins.DATASETS: "@Omniglot()",
+    plugins.NETWORKS: "@Conv4()",
+    plugins.PROBES: "@Freeze()",
+}
 
 Role = str | type
 """A plugin group, or a class."""
@@ -23,6 +28,7 @@ PLACES: dict[Role, str] = {
     plugins.METHODS: "@{name}() to Experiment.methods",
     plugins.DATASETS: "@{name}() to Regime.sources or Evaluation.sources",
     plugins.NETWORKS: "`Experiment.network = @{name}()`",
+    plugins.PROBES: "@{name}() to Experiment.probes",
     EpisodeShape: "`Regime.shape = @{name}()` or `Evaluation.shape = @{name}()`",
     VariableShape: "`Regime.shape = @{name}()` or `Evaluation.shape = @{name}()`",
     Augmentation: "`Regime.augmentation = @{name}()`",
@@ -51,6 +57,7 @@ def check_roles(experiment: Experiment) -> None:
         _check_trainer(method, experiment.methods)
     _check("Experiment.network", experiment.network, plugins.NETWORKS)
     _check("Experiment.images", experiment.images, Images)
+    _check_list("Experiment.probes", experiment.probes, plugins.PROBES)
     _check("Experiment.compute", experiment.compute, Compute)
     if experiment.dissimilarity is not None:
         _check("Experiment.dissimilarity", experiment.dissimilarity, Dissimilarity)

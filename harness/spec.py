@@ -86,10 +86,10 @@ class EvaluationSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """One (method, regime, network, seed): train, select a checkpoint, evaluate.
+    """One (method, regime, network, seed): train, select a checkpoint, evaluate, probe.
 
     `trainer` is the method whose outer loss trains the learner; it differs from `method` for methods that
-    only predict differently (NIL on an ANIL-trained network).
+    only predict differently (NIL on an ANIL-trained network). `probes` are measured on the evaluations' episodes.
     """
 
     method_name: str
@@ -106,11 +106,12 @@ class RunSpec:
     seed: int
     compute: Compute = field(default_factory=Compute)
     protocol_version: int = PROTOCOL_VERSION
+    probes: tuple[Component, ...] = ()
 
     @property
     def run_id(self) -> str:
         """Readable first, then the hash of the whole spec."""
-        return f"{self.method_name}-{self.trained_on}-s{self.seed}-{digest(canonical(self), 10)}"
+        return f"{self.method_name}-{self.trained_on}-s{self.seed}-{digest(self._content(), 10)}"
 
     @property
     def training_id(self) -> str:
@@ -120,9 +121,13 @@ class RunSpec:
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON data, as stored in spec.json."""
+        return {"run_id": self.run_id, "training_id": self.training_id, **self._content()}
+
+    def _content(self) -> dict[str, Any]:
+        """The spec as JSON data; without `probes` where there are none, so that such runs keep their names."""
         plain = canonical(self)
         assert isinstance(plain, dict)
-        return {"run_id": self.run_id, "training_id": self.training_id, **plain}
+        return plain if self.probes else {key: value for key, value in plain.items() if key != "probes"}
 
 
 def canonical(value: Any) -> Any:
