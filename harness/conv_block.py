@@ -112,17 +112,20 @@ def as_images(values: Tensor, like: Tensor) -> Tensor:
 def _moments(y: list[Tensor], tasks: int, epsilon: float) -> tuple[Tensor, Tensor]:
     """Mean and (variance + epsilon)^(-1/2) of each task and channel, [tasks, 1, O], exact to rounding.
 
-    Of several tasks in two passes. Of one in a single pass, from the moments of the columns of its images: PyTorch
-    adds those up in plain float32, which does for as few values as a column has.
+    On a CPU task by task, so that a task's do not depend on its company, from the moments of the columns of its
+    images: PyTorch adds those up in plain float32, which does for as few values as a column has.
     """
-    if tasks > 1 or y[0].is_cuda:
+    if y[0].is_cuda:
         (every,) = (rows(each, tasks) for each in y)
         mean = every.mean(1, keepdim=True)
         variance = (every - mean).square_().mean(1, keepdim=True)
-    else:
-        mean, variance = (
-            each[None, None] for each in _pooled([_columns(each) for each in y], [len(each) for each in y])
-        )
+        return mean, torch.rsqrt(variance + epsilon)
+    counts = [len(each) // tasks for each in y]
+    moments = [
+        _pooled([_columns(each[t * n : (t + 1) * n]) for each, n in zip(y, counts, strict=True)], counts)
+        for t in range(tasks)
+    ]
+    mean, variance = (torch.stack(each)[:, None] for each in zip(*moments, strict=True))
     return mean, torch.rsqrt(variance + epsilon)
 
 

@@ -42,8 +42,8 @@ def predictions(
 ) -> Iterator[tuple[Episode, Tensor, float]]:
     """Each episode in turn with its logits [n_query, n_way] and the seconds they took.
 
-    A method that can is given several episodes side by side. Such a method draws no random numbers, so that the
-    company an episode is in changes nothing.
+    A method that can is given several episodes side by side. Such a method draws no random numbers, so the company
+    that an episode is in changes nothing but the order of floating-point sums.
     """
     learner.eval()
     for group in _groups(episodes, batched=predicts_batches(method)):
@@ -55,6 +55,8 @@ def predictions(
             logits = method.predict_batch(learner, tasks).detach()
         else:
             logits = method.predict(learner, tasks[0]).detach()[None]
+        if logits.is_cuda:
+            torch.cuda.synchronize()
         seconds = (time.perf_counter() - began) / len(group)
         for episode, own in zip(group, logits, strict=True):
             yield episode, own, seconds

@@ -84,18 +84,25 @@ def adapt(
     """
     start = learner.first_adapted(mask)
     statistics = support_statistics(learner, training=training)
-    below = learner.body(batch.support_x, statistics, 0, start)
+    with torch.set_grad_enabled(
+        training and torch.is_grad_enabled()
+    ):  # at test nothing below is differentiated
+        below = learner.body(batch.support_x, statistics, 0, start)
     weights = _initial(learner, mask, len(below), variation)
     step = partial(_step, rate=rate, clip=clip, variation=variation)
+    steps = steps if weights else 0
     if start < len(learner.body.layers):
         for number in range(1, steps + 1):
             features = learner.features(weights, below, statistics, start)
-            weights = step(number, weights, _gradients(learner, weights, features, batch, graph=graph))
+            gradients = _gradients(learner, weights, features, batch, graph=graph)
+            del features  # with its graph, which the next step needs no more
+            weights = step(number, weights, gradients)
         return weights
-    features = learner.features({}, below, statistics, start)
-    gradients = linear_head_gradients if has_linear_head(learner) else _gradients
-    for number in range(1, steps + 1 if weights else 1):
-        weights = step(number, weights, gradients(learner, weights, features, batch, graph=graph))
+    with torch.set_grad_enabled(training and torch.is_grad_enabled()):
+        features = learner.features({}, below, statistics, start)
+    by_head = linear_head_gradients if has_linear_head(learner) else _gradients
+    for number in range(1, steps + 1):
+        weights = step(number, weights, by_head(learner, weights, features, batch, graph=graph))
     return weights
 
 
@@ -260,7 +267,8 @@ class InnerLoopMethod:
 
     def predict(self, learner: Learner, task: Task) -> Tensor:
         """Adapt to the support set, then logits [n_query, n_way] of the queries."""
-        return self.predict_batch(learner, [task])[0]
+        with torch.no_grad():
+            return query_logits(learner, self.adapt(learner, task), stack([task]), training=False)[0]
 
     @torch.no_grad()
     def predict_batch(self, learner: Learner, tasks: Sequence[Task]) -> Tensor:

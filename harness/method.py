@@ -73,13 +73,12 @@ class BatchMethod(Method, Protocol):
 
 
 def predicts_batches(method: Method) -> TypeGuard[BatchMethod]:
-    """Whether `predict_batch` is the method's own, and not that of a parent whose `predict` it replaced."""
-    where = {
-        name: next((i for i, cls in enumerate(type(method).__mro__) if name in vars(cls)), None)
-        for name in ("predict", "predict_batch")
-    }
-    batch, single = where["predict_batch"], where["predict"]
-    return batch is not None and (single is None or batch <= single)
+    """Whether `predict_batch` is the method's own, and not that of a parent whose `predict` or `adapt` it replaced."""
+    classes = type(method).__mro__
+    batch = next((i for i, cls in enumerate(classes) if "predict_batch" in vars(cls)), None)
+    if batch is None:
+        return False
+    return not any({"predict", "adapt"} & set(vars(cls)) for cls in classes[:batch])
 
 
 @runtime_checkable

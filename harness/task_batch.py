@@ -13,8 +13,8 @@ VALUES_AT_ONCE = 2**17
 """Pixel values of the tasks that are worked on side by side. Small tasks keep a processor busy only in company; large
 ones need none, and together they would not stay in its cache from layer to layer."""
 
-VALUES_ON_A_GPU = 2**25
-"""There the more the better, up to its memory: these make 2^29 values of a layer of 64 filters at half the side."""
+VALUES_ON_A_GPU = 2**23
+"""There the more the better, up to its memory: of grey images these make 2^29 values of a layer of 64 filters."""
 
 
 @dataclass(frozen=True, kw_only=True)

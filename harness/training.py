@@ -111,11 +111,10 @@ class Trainer:
 
     def _validate(self, state: TrainingState) -> None:
         """Accuracy on the fixed validation episodes; keep the learner if it is the best so far."""
-        n = self.spec.train.validation_episodes
-        accuracies = [
-            mean_accuracy(self.method, self.learner, (sequence[k] for k in range(n)), seed=self.spec.seed)
-            for sequence in self.validation
-        ]
+        accuracies = []
+        for sequence in self.validation:
+            with ReadAhead(sequence, range(self.spec.train.validation_episodes)) as episodes:
+                accuracies.append(mean_accuracy(self.method, self.learner, episodes, seed=self.spec.seed))
         accuracy = sum(accuracies) / len(accuracies) if accuracies else None
         if accuracy is not None and accuracy > state.best_valid:
             state.best_valid, state.best_iteration = accuracy, state.iteration

@@ -73,6 +73,8 @@ def run(request: Request, console: Console) -> int:
         request = replace(request, data_dir=_stand_ins(experiment, request.cache, console))
     with hinted(request.config, request.bindings, demo=any(map(can_draw, datasets_of(experiment)))):
         planned = plan(experiment, data_dir=request.data_dir, cache=request.cache)
+    if request.address is None:
+        experiment.compute.check_device()
     folder = request.out or Path("reports") / experiment.name
     workspace = Workspace(runs=folder / "runs", cache=request.cache)
     began = time.perf_counter()

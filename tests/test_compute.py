@@ -1,6 +1,7 @@
 """Devices and precisions: what a GPU would be given, tried on the CPU."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from command_line import refused
+from experiments import write_tiny
 from harness import episode_sequence, task_convolutions
 from harness.compute import Compute
 from harness.device_pixels import DevicePool, to_device_tensor
@@ -135,3 +138,23 @@ def on(device: str, k: int) -> Any:
 def test_wrong_settings_are_named(field: str, value: str) -> None:
     with pytest.raises(ConfigError, match=rf"Compute\.{field}"):
         Compute(**{field: value})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+@pytest.mark.parametrize("backend", ["serial", "ray"])
+def test_a_run_on_a_missing_gpu_is_refused_before_anything_is_made(
+    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_tiny(tmp_path, "Experiment.compute = @Compute()", "Compute.device = 'cuda'")
+    said = refused(capsys, "run", "tiny.gin", "--backend", backend, "--out", "out", "--cache", "cache")
+    assert "PyTorch finds no NVIDIA GPU" in said
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "cache").exists()
+
+
+def test_foreign_convolutions_are_not_called_bfloat16() -> None:
+    learner = tiny_learner(MAML())
+    learner.extra = torch.nn.Conv2d(1, 1, 1)
+    with pytest.raises(ConfigError, match=r"convolutions of another kind \(Conv2d\)"):
+        Compute(precision="bfloat16").place(learner)

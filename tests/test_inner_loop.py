@@ -254,3 +254,17 @@ def test_unknown_layers_are_refused() -> None:
 def test_wrong_hyperparameters_are_named(field: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"MAML\.{field} .*{value!r}"):
         MAML(**{field: value})  # type: ignore[arg-type]
+
+
+def test_layers_without_parameters_adapt_to_nothing() -> None:
+    method = MAML(test_inner_steps=3)
+    learner = tiny_learner(method)
+    learner.body.stages["flat"] = Flat()
+    assert method.adapt(learner, EPISODES[0].task, adapted=frozenset({"flat"})) == {}
+
+
+class Flat(torch.nn.Module):
+    """A stage that changes nothing."""
+
+    def forward(self, x: torch.Tensor, statistics: object) -> torch.Tensor:
+        return x

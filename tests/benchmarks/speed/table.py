@@ -99,6 +99,17 @@ def anil_table(measured: Iterable[Measured]) -> list[str]:
     return lines
 
 
+def missed(measured: Iterable[Measured]) -> str:
+    """The cases whose median ratio is below the aim, in words."""
+    short = [
+        f"{each.case.setting.name}, {each.case.name} ({ratio:.2f} of {TARGETS[key]:g})"
+        for each in measured
+        if (key := (each.case.method, each.case.phase)) in TARGETS
+        and (ratio := statistics.median(each.ratios())) < TARGETS[key]
+    ]
+    return f"Aims missed: {'; '.join(short)}." if short else "Every aim is met."
+
+
 def aim(case: Case) -> str:
     """The ratio meant to be reached, if any."""
     found = TARGETS.get((case.method, case.phase))
