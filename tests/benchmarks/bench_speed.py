@@ -188,8 +188,8 @@ def explanation() -> Sequence[str]:
         "the process's largest resident memory. At the limit: how many times faster than the usual implementation a "
         "program would be that did nothing but this.",
         "",
-        "What limits the ratio: where images are small (28 pixels), the usual implementation spends most of its time in "
-        "convolutions that are as fast as ours, and batch norm and the ReLU are a dozen short passes for either. Tasks "
+        "What limits the ratio: where images are small (28 pixels), the usual implementation spends most of its time "
+        "in convolutions that are as fast as ours, and batch norm and the ReLU are a dozen short passes for either. Tasks "
         "with weights of their own are convolved one after another: grouped convolutions, and matrix products of "
         "patches, were slower on this processor.",
         "",
