@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 PROJECT = pyproject.toml constraints.txt
 
-.PHONY: quickstart test lint bench clean
+.PHONY: quickstart test lint bench profile clean
 
 quickstart: .venv/.installed
 	.venv/bin/harness run gin/quickstart.gin
@@ -18,6 +18,9 @@ lint: .venv/.installed-test
 
 bench: .venv/.installed
 	.venv/bin/python tests/benchmarks/bench_speed.py --out reports/speed
+
+profile: .venv/.installed
+	.venv/bin/python tests/benchmarks/bench_product.py --out reports/speed
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 
 from harness import plugins
 from harness.augmentation import Augmentation
+from harness.compute import Compute
+from harness.distance_settings import Dissimilarity
 from harness.episode import EpisodeShape, VariableShape
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
 from harness.experiment import Evaluation, Experiment, Images, Regime
@@ -16,7 +18,9 @@ OWN_CLASSES: tuple[type, ...] = (
     EpisodeShape,
     VariableShape,
     Images,
+    Compute,
     Augmentation,
+    Dissimilarity,
 )
 
 

@@ -20,12 +20,14 @@ class TrainingState:
     """Where a training stands.
 
     `iteration` updates are done. `best_valid` and `best_iteration` are of the checkpoint kept in `best`.
+    `seconds` of wall time so far, `waiting_seconds` of them spent waiting for training episodes.
     `loss_sum` over `loss_count` iterations is the loss since the last line of the curve; `last_loss` and
     `last_valid` are those of that line.
     """
 
     iteration: int = 0
     seconds: float = 0.0
+    waiting_seconds: float = 0.0
     best_valid: float = -math.inf
     best_iteration: int = 0
     best: dict[str, torch.Tensor] = field(default_factory=dict)

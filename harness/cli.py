@@ -131,9 +131,9 @@ def report(folder: Path) -> None:
 
 
 @cli.command("list")
-@click.argument("what", metavar="methods|sources|networks")
+@click.argument("what", metavar="methods|sources|networks|probes")
 def list_plugins(what: str) -> None:
-    """List the methods, sources or networks that are installed, and where each comes from."""
+    """List the methods, sources, networks or probes that are installed, and where each comes from."""
     from harness import listing
 
     listing.show_plugins(what, _console())
@@ -151,6 +151,15 @@ def method(name: str) -> int:
     from harness import listing
 
     return listing.check_method(name, _console())
+
+
+@check.command()
+@click.argument("name")
+def probe(name: str) -> int:
+    """Check the probe called NAME."""
+    from harness import listing
+
+    return listing.check_probe(name, _console())
 
 
 @check.command()

@@ -15,17 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.conv_parts import Block, blocks, convolve, images_of, rows, side_by_side
-
-
-@dataclass(frozen=True, kw_only=True)
-class Geometry:
-    """stride, padding: of the convolution. pool: whether 2x2 maxima follow. epsilon: added to the variance."""
-
-    stride: int
-    padding: int
-    pool: bool
-    epsilon: float
+from harness.conv_parts import Block, blocks, images_of, rows, side_by_side
+from harness.task_convolutions import Geometry, convolve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +73,8 @@ def run_forward(
     filters = weight.shape[-4]
     out_side = [edge // 2 for edge in side] if geometry.pool else side
     out = side_by_side((tasks, images, filters, *out_side), x)
-    for block in blocks(tasks, images, filters * side[0] * side[1]):
-        y = [convolve(x, weight, block, run, stride, padding) for run in block.images]
+    for block in blocks(tasks, images, filters * side[0] * side[1], whole=x.is_cuda):
+        y = [convolve(x, weight, block, run, geometry) for run in block.images]
         mean, factor = _moments(y, len(block), geometry.epsilon)
         a = factor if scale is None else factor * scale
         kept = Kept(block=block, positions=images * side[0] * side[1], mean=mean, factor=factor, a=a, y=y)
@@ -121,17 +112,20 @@ def as_images(values: Tensor, like: Tensor) -> Tensor:
 def _moments(y: list[Tensor], tasks: int, epsilon: float) -> tuple[Tensor, Tensor]:
     """Mean and (variance + epsilon)^(-1/2) of each task and channel, [tasks, 1, O], exact to rounding.
 
-    Of several tasks in two passes. Of one in a single pass, from the moments of the columns of its images: PyTorch
-    adds those up in plain float32, which does for as few values as a column has.
+    On a CPU task by task, so that a task's do not depend on its company, from the moments of the columns of its
+    images: PyTorch adds those up in plain float32, which does for as few values as a column has.
     """
-    if tasks > 1:
+    if y[0].is_cuda:
         (every,) = (rows(each, tasks) for each in y)
         mean = every.mean(1, keepdim=True)
         variance = (every - mean).square_().mean(1, keepdim=True)
-    else:
-        mean, variance = (
-            each[None, None] for each in _pooled([_columns(each) for each in y], [len(each) for each in y])
-        )
+        return mean, torch.rsqrt(variance + epsilon)
+    counts = [len(each) // tasks for each in y]
+    moments = [
+        _pooled([_columns(each[t * n : (t + 1) * n]) for each, n in zip(y, counts, strict=True)], counts)
+        for t in range(tasks)
+    ]
+    mean, variance = (torch.stack(each)[:, None] for each in zip(*moments, strict=True))
     return mean, torch.rsqrt(variance + epsilon)
 
 

@@ -26,17 +26,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from harness.conv_block import Geometry, Kept, as_images, gathered
-from harness.conv_parts import (
-    Gathered,
-    Placed,
-    convolve,
-    image_gradient,
-    images_of,
-    rows,
-    rows_of,
-    weight_gradients,
-)
+from harness.conv_block import Kept, as_images, gathered
+from harness.conv_parts import Gathered, Placed, images_of, rows, rows_of
+from harness.task_convolutions import Geometry, convolve, image_gradient, weight_gradients
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +124,6 @@ class ConvBlockGradient(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(g, x, weight, scale, offset, z)
         ctx.kept, ctx.geometry = kept, geometry
-        place = (geometry.stride, geometry.padding)
         dx = Placed(x) if wanted.x else None
         dw = Gathered(weight) if wanted.weight else None
         of_scale, of_offset = [], []
@@ -143,9 +134,9 @@ class ConvBlockGradient(torch.autograd.Function):
             for i, run in enumerate(each.block.images if wanted.x or wanted.weight else ()):
                 dy = gradient_of_y(each, i, h)
                 if dx is not None:
-                    dx.put(image_gradient(dy, x, weight, each.block, run, *place), each.block, run)
+                    dx.put(image_gradient(dy, x, weight, each.block, run, geometry), each.block, run)
                 if dw is not None:
-                    dw.add(weight_gradients(dy, x, weight, each.block, run, *place), each.block)
+                    dw.add(weight_gradients(dy, x, weight, each.block, run, geometry), each.block)
         of_x, of_weight = (each.whole if each else None for each in (dx, dw))
         m = kept[0].positions
         return of_x, of_weight, None if scale is None else sum_of(of_scale) * m, sum_of(of_offset) * m
@@ -232,7 +223,7 @@ class Second:
     def _cotangent_of_dy(self, kept: Kept, i: int, run: slice) -> Tensor:
         """r = w * u + v * x of a run of images."""
         u, v = self.cotangents[:2]
-        place = (kept.block, run, self.geometry.stride, self.geometry.padding)
+        place = (kept.block, run, self.geometry)
         pairs = [(u, self.weight), (self.x, v)]
         found = [convolve(images, w, *place) for images, w in pairs if images is not None and w is not None]
         if not found:
@@ -253,7 +244,7 @@ class Second:
     def _add_convolutions(self, kept: Kept, run: slice, of_y: Tensor, dy: Tensor) -> None:
         """What the cotangent of y, and dy with u and v, give to x and the weights."""
         u, v = self.cotangents[:2]
-        at = (kept.block, run, self.geometry.stride, self.geometry.padding)
+        at = (kept.block, run, self.geometry)
         if self.of_x is not None:
             of_x = image_gradient(of_y, self.x, self.weight, *at)
             if v is not None:

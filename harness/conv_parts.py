@@ -1,8 +1,7 @@
-"""Convolutions of many tasks' images, cut into pieces that stay in the processor's cache.
+"""Images of many tasks, cut into pieces that stay in the processor's cache.
 
 Images of T tasks lie side by side, [T, N, C, H, W] with the channels last in memory. A `Block` is a run of whole
-tasks, or a part of one task's images where that alone is large. Weights are shared by all tasks, [O, I, k, k], or
-each task has its own, [T, O, I, k, k].
+tasks, or a part of one task's images where that alone is large.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 PIECE = 2**20
@@ -35,8 +33,11 @@ class Block:
         return self.last - self.first
 
 
-def blocks(tasks: int, images: int, values: int) -> Iterator[Block]:
-    """All tasks, in order; `values` is the size of one image's output."""
+def blocks(tasks: int, images: int, values: int, *, whole: bool = False) -> Iterator[Block]:
+    """All tasks, in order; `values` is the size of one image's output. `whole`: in one block, as a GPU wants them."""
+    if whole:
+        yield Block(0, tasks, (slice(0, images),))
+        return
     together = PIECE // max(1, images * values)
     if together:
         for first in range(0, tasks, together):
@@ -81,62 +82,6 @@ def images_of(x: Tensor, block: Block, run: slice) -> Tensor:
     what is convolved from it would have its channels first.
     """
     return x[block.tasks, run].movedim(2, -1).flatten(0, 1).movedim(-1, 1)
-
-
-def is_shared(weight: Tensor) -> bool:
-    """Whether all tasks have the same weights: stored once, or repeated without a copy."""
-    return weight.ndim == 4 or weight.stride(0) == 0
-
-
-def convolve(x: Tensor, weight: Tensor, block: Block, run: slice, stride: int, padding: int) -> Tensor:
-    """The convolution of a block's run of `x` [T, N, I, H, W]: [len(block) · n, O, H', W'], channels last."""
-    if is_shared(weight):
-        one = weight if weight.ndim == 4 else weight[0]
-        y = F.conv2d(images_of(x, block, run), one, None, stride, padding)
-    else:
-        each = [F.conv2d(x[t, run], weight[t], None, stride, padding) for t in range(block.first, block.last)]
-        y = each[0] if len(each) == 1 else torch.cat(each)
-    return y.contiguous(memory_format=torch.channels_last)
-
-
-def image_gradient(
-    dy: Tensor, x: Tensor, weight: Tensor, block: Block, run: slice, stride: int, padding: int
-) -> Tensor:
-    """The gradient W^T * dy of a convolution by its images, [len(block) · n, I, H, W].
-
-    `dy` [len(block) · n, O, H', W'] is the cotangent of what `convolve` gave.
-    """
-    images = (True, False)
-    if is_shared(weight):
-        one = weight if weight.ndim == 4 else weight[0]
-        return _back(dy, images_of(x, block, run), one, stride, padding, images)
-    each = [
-        _back(part, x[t, run], weight[t], stride, padding, images)
-        for t, part in zip(range(block.first, block.last), dy.chunk(len(block)), strict=True)
-    ]
-    return each[0] if len(each) == 1 else torch.cat(each)
-
-
-def weight_gradients(
-    dy: Tensor, x: Tensor, weight: Tensor, block: Block, run: slice, stride: int, padding: int
-) -> list[Tensor]:
-    """The gradients of a convolution by its weights [O, I, k, k]: one for all tasks, or one for each of the block."""
-    weights = (False, True)
-    if weight.ndim == 4:
-        return [_back(dy, images_of(x, block, run), weight, stride, padding, weights)]
-    return [
-        _back(part, x[t, run], weight[t], stride, padding, weights)
-        for t, part in zip(range(block.first, block.last), dy.chunk(len(block)), strict=True)
-    ]
-
-
-def _back(
-    dy: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int, want: tuple[bool, bool]
-) -> Tensor:
-    both: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.convolution_backward(
-        dy, x, weight, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0], 1, [*want, False]
-    )
-    return both[0] if want[0] else both[1]
 
 
 class Placed:

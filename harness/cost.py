@@ -8,12 +8,18 @@ are any, otherwise a guess for one CPU core.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import TYPE_CHECKING
 
 from harness import plugins
 from harness.episode import Shape, VariableShape
+from harness.method import Method, can_adapt
 from harness.plugins import Component
+from harness.probe import Probe
 from harness.spec import RunSpec, canonical
 from harness.store import Workspace, run_folders
+
+if TYPE_CHECKING:
+    from harness.learner import Learner
 
 GUESSED_RATE = 5e6
 """Pixels a second of one CPU core, between those seen for MAML and for ANIL on four strided blocks; others differ."""
@@ -55,6 +61,25 @@ def evaluation_work(spec: RunSpec) -> float:
     return sum(pixels * e.n_episodes * _prediction(e.shape, steps) for e in spec.evaluations)
 
 
+def probing_work(spec: RunSpec) -> float:
+    """Pixels through the network while the probes are measured; 0 without probes.
+
+    Of what a probe computes besides, as a decomposition of features, it counts what `Probe.work` says.
+    """
+    method: Method = plugins.build(plugins.METHODS, spec.method)
+    steps, n_layers = method.adaptation_steps, len(_learner(spec, method).body.layers)
+    passes = 0.0
+    for component in spec.probes:
+        probe: Probe = plugins.build(plugins.PROBES, component)
+        if probe.needs_adaptation and not can_adapt(method):
+            continue
+        work = probe.work(n_layers, steps)
+        for evaluation in spec.evaluations:
+            one = work.adaptations * _prediction(evaluation.shape, steps) + work.spare_passes * probe.n_spare
+            passes += min(probe.n_episodes, evaluation.n_episodes) * one
+    return spec.images.size**2 * passes
+
+
 def estimate(runs: Sequence[RunSpec], workspace: Workspace) -> list[Estimate]:
     """What is left of each run, in order: give all runs of a plan, for the finished ones tell the rate.
 
@@ -68,7 +93,7 @@ def estimate(runs: Sequence[RunSpec], workspace: Workspace) -> list[Estimate]:
         if workspace.folder(run.run_id).is_done:
             estimates.append(Estimate(run_id=run.run_id, seconds=0.0, measured=True))
             continue
-        work = evaluation_work(run)
+        work = evaluation_work(run) + probing_work(run)
         if run.training_id not in charged:
             charged.add(run.training_id)
             work += training_work(run)
@@ -106,11 +131,15 @@ def _steps(spec: RunSpec, component: Component, *, testing: bool) -> float:
     method = plugins.build(plugins.METHODS, component)
     if not isinstance(method, InnerLoopMethod):
         return 0.0
-    network = plugins.build(plugins.NETWORKS, spec.network)
-    learner = method.init(network.build(spec.images.channels, spec.images.size), spec.max_way)
+    learner = _learner(spec, method)
     layers = len(learner.body.layers)
     share = 1 - learner.first_adapted(method.adapted_layers(learner)) / layers
     return share * (method.adaptation_steps if testing else method.inner_steps)
+
+
+def _learner(spec: RunSpec, method: Method) -> "Learner":
+    network = plugins.build(plugins.NETWORKS, spec.network)
+    return method.init(network.build(spec.images.channels, spec.images.size), spec.max_way)
 
 
 def _prediction(shape: Shape, steps: float) -> float:

@@ -134,9 +134,10 @@ def _line(progress: Progress) -> str:
 
 
 def say_what_is_unlike(planned: Plan, console: Console) -> None:
-    """Print in what the experiment is unlike the one asked for: sources left out, subsets, and old pools."""
+    """Print in what the experiment is unlike the one asked for: what is left out, subsets, and old pools."""
     said = [("Left out", f"{left.source}, {left.where}: {left.reason}") for left in planned.left_out]
     said += [("A subset", f"{clause}; not comparable with published numbers") for clause in planned.subsets]
     said += [("From its pools", f"{name}, as its raw data is not there") for name in planned.from_pools]
+    said += [("Not probed", clause) for clause in planned.unprobed]
     for what, clause in said:
         console.print(f"[bold]{what}:[/] {escape(clause)}.", highlight=False, soft_wrap=True)

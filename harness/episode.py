@@ -156,3 +156,14 @@ class Episode:
     source: str
     classes: tuple[int, ...]
     index: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spare:
+    """Images of an episode's classes that are in neither its support nor its query set, for probes.
+
+    `x` [n, C, H, W], `y` [n] int64 in 0..n_way-1. n may be 0: an episode can use up its classes.
+    """
+
+    x: torch.Tensor
+    y: torch.Tensor

@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from harness.augmentation import Augmentation, augment
-from harness.episode import Episode, Shape, Task
+from harness.device_pixels import DevicePool
+from harness.episode import Episode, Shape, Spare, Task
 from harness.pixels import scaled_ends, to_tensor
 from harness.pools import Pool
-from harness.sampling import IntArray
+from harness.sampling import IntArray, spare_rows
 from harness.seeds import counter_rng
 from harness.spec import ImageSpec
 from harness.variable_sampling import make_sampler
@@ -28,6 +29,7 @@ class SourceSequence:
     Args:
         stream: names the sequence beyond source and split; two of different names are independent.
         augmentation: of its images, None for none.
+        device: where its tensors are. Away from the CPU they are made there, unless they are augmented.
     """
 
     def __init__(
@@ -39,9 +41,12 @@ class SourceSequence:
         seed: int,
         stream: str = "",
         augmentation: Augmentation | None = None,
+        device: str = "cpu",
     ) -> None:
         self._pool, self._images, self._augmentation = pool, images, augmentation
         self._seed, self._stream = seed, f"{pool.source}/{pool.split}{stream}"
+        self._device = device
+        self._on_device = DevicePool(pool, images, device) if device != "cpu" and not augmentation else None
         self._sampler = make_sampler(
             pool.class_sizes,
             shape,
@@ -55,25 +60,38 @@ class SourceSequence:
         rows = self._sampler[k]
         task = Task(
             support_x=self._tensor(rows.support, f"{k}/support"),
-            support_y=torch.from_numpy(rows.support_y),
+            support_y=torch.from_numpy(rows.support_y).to(self._device),
             query_x=self._tensor(rows.query, f"{k}/query"),
             n_way=len(rows.classes),
         )
         return Episode(
             task=task,
-            query_y=torch.from_numpy(rows.query_y),
+            query_y=torch.from_numpy(rows.query_y).to(self._device),
             source=self._pool.source,
             classes=tuple(int(c) for c in rows.classes),
             index=k,
         )
 
+    def spare(self, k: int, limit: int) -> Spare:
+        """Up to `limit` images of episode k's classes that are not in it, as `sampling.spare_rows` draws them."""
+        rng = counter_rng(self._seed, f"{self._stream}/spare", k)
+        found = spare_rows(rng, self._sampler[k], self._pool.class_sizes, limit)
+        return Spare(
+            x=self._tensor(found.rows, f"{k}/spare"), y=torch.from_numpy(found.labels).to(self._device)
+        )
+
     def _tensor(self, rows: IntArray, part: str) -> Tensor:
+        if self._on_device is not None:
+            return self._on_device[rows]
         pool = self._pool
         x = to_tensor(pool.images[rows], self._images, mean=pool.mean, std=pool.std)
         if self._augmentation is None:
             return x
         ends = scaled_ends(self._images, mean=pool.mean, std=pool.std)
-        return augment(x, self._augmentation, ends=ends, seed=self._seed, stream=f"{self._stream}/{part}")
+        augmented = augment(
+            x, self._augmentation, ends=ends, seed=self._seed, stream=f"{self._stream}/{part}"
+        )
+        return augmented.to(self._device)
 
 
 class MixedSequence:

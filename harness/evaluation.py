@@ -12,7 +12,7 @@ from harness.episode import Episode
 from harness.learner import Learner
 from harness.method import Method, predicts_batches
 from harness.seeds import seed_torch
-from harness.task_batch import VALUES_AT_ONCE, values
+from harness.task_batch import values, values_at_once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +42,8 @@ def predictions(
 ) -> Iterator[tuple[Episode, Tensor, float]]:
     """Each episode in turn with its logits [n_query, n_way] and the seconds they took.
 
-    A method that can is given several episodes side by side. Such a method draws no random numbers, so that the
-    company an episode is in changes nothing.
+    A method that can is given several episodes side by side. Such a method draws no random numbers, so the company
+    that an episode is in changes nothing but the order of floating-point sums.
     """
     learner.eval()
     for group in _groups(episodes, batched=predicts_batches(method)):
@@ -55,6 +55,8 @@ def predictions(
             logits = method.predict_batch(learner, tasks).detach()
         else:
             logits = method.predict(learner, tasks[0]).detach()[None]
+        if logits.is_cuda:
+            torch.cuda.synchronize()
         seconds = (time.perf_counter() - began) / len(group)
         for episode, own in zip(group, logits, strict=True):
             yield episode, own, seconds
@@ -76,20 +78,24 @@ def _fits(group: list[Episode], episode: Episode) -> bool:
     """Whether the episode is of the group's shape and there is room for it."""
     task, other = episode.task, group[0].task
     shapes = [(t.n_way, t.support_x.shape, t.query_x.shape) for t in (task, other)]
-    return shapes[0] == shapes[1] and (len(group) + 1) * values(task) <= VALUES_AT_ONCE
+    return shapes[0] == shapes[1] and (len(group) + 1) * values(task) <= values_at_once(task)
 
 
 def _score(episode: Episode, logits: Tensor, seconds: float) -> Score:
-    correct = (logits.argmax(1) == episode.query_y).to(torch.float64)
     return Score(
         episode=episode.index,
         n_way=episode.task.n_way,
         n_support=len(episode.task.support_y),
         n_query=len(episode.query_y),
-        accuracy=float(correct.mean()),
+        accuracy=accuracy(logits, episode.query_y),
         loss=float(F.cross_entropy(logits, episode.query_y)),
         seconds=seconds,
     )
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """The share of images whose largest logit is their label's: logits [n, n_way], labels [n]."""
+    return float((logits.argmax(1) == labels).to(torch.float64).mean())
 
 
 def mean_accuracy(method: Method, learner: Learner, episodes: Iterable[Episode], *, seed: int) -> float:

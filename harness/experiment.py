@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.augmentation import Augmentation
+from harness.compute import Compute
 from harness.dataset import SPLITS
+from harness.distance_settings import Dissimilarity
 from harness.episode import EpisodeShape, Shape
 from harness.errors import ConfigError
 from harness.parameters import check_above, check_choice, check_fields, check_whole
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from harness.dataset import Dataset
     from harness.method import Method
     from harness.networks import Network
+    from harness.probe import Probe
 
 SELECTIONS = ("last", "best_valid")
 SCHEDULES = ("constant", "cosine")
@@ -136,10 +139,12 @@ class Experiment:
     number n for seeds 0..n-1. max_way: rows of the head; None for 50, or the largest number of ways in the
     experiment where that is more. The head is drawn whole, so other rows mean another training.
     missing_sources: what to do where a source's raw data is not there, or a split of it has no classes:
-    `error`, or `skip` to go on without, which the report says. margin_points: the largest difference in
-    accuracy, in percentage points, that does not matter to a verdict on reuse. full_adaptation: the name of the
-    method that adapts everything, which the others are judged against; None for the one called `maml`, else the
-    only one of that plugin, where there is one. Neither changes a run.
+    `error`, or `skip` to go on without, which the report says. probes: measured on every trained learner after its
+    evaluation, on the same episodes (see `harness.probe`). dissimilarity: None, or how to measure how far each test
+    source is from the training sources. margin_points: the largest difference in accuracy, in percentage points,
+    that does not matter to a verdict on reuse. full_adaptation: the name of the method that adapts everything,
+    which the others are judged against; None for the one called `maml`, else the only one of that plugin, where
+    there is one. Verdicts change no run.
     """
 
     name: str
@@ -148,9 +153,12 @@ class Experiment:
     regimes: Sequence[Regime]
     evaluations: Sequence[Evaluation]
     images: Images = field(default_factory=Images)
+    compute: Compute = field(default_factory=Compute)
     seeds: int | Sequence[int] = (0,)
     max_way: int | None = None
     missing_sources: str = "error"
+    probes: Sequence[Probe] = ()
+    dissimilarity: Dissimilarity | None = None
     margin_points: float = 1.0
     full_adaptation: str | None = None
     title: str = ""

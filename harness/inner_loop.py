@@ -8,8 +8,8 @@ cross-entropy over a task's support set, each step is (Finn et al. 2017, eq. 1; 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,40 @@ if TYPE_CHECKING:
     from harness.networks import Body
 
 
+@dataclass(frozen=True, kw_only=True)
+class InnerStep:
+    """One inner step as it was taken.
+
+    number: from 1. before, after: the adapted weights, [T, ...] each. gradients: of each task's support loss at
+    `before`, not clipped, under the same names. Without graphs.
+    """
+
+    number: int
+    before: Weights
+    gradients: Weights
+    after: Weights
+
+
+Multipliers = Callable[[Weights, Weights], Mapping[str, Tensor]]
+"""(weights, clipped gradients) -> factors on the rate in this step, [T], by weight; 1 for those not named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variation:
+    """In what an inner loop departs from the plain one, and who watches it.
+
+    multipliers: None for the rate as it is. observe: called after each step. initial: weights [T, ...] to begin with
+    in place of the stored ones; of adapted layers only.
+    """
+
+    multipliers: Multipliers | None = None
+    observe: Callable[[InnerStep], None] | None = None
+    initial: Weights = field(default_factory=dict)
+
+
+PLAIN = Variation()
+
+
 def adapt(
     learner: Learner,
     batch: TaskBatch,
@@ -37,6 +71,7 @@ def adapt(
     graph: bool,
     training: bool,
     clip: float | None = None,
+    variation: Variation = PLAIN,
 ) -> Weights:
     """The weights after `steps` inner steps of length `rate` on each task of the batch.
 
@@ -49,22 +84,44 @@ def adapt(
     """
     start = learner.first_adapted(mask)
     statistics = support_statistics(learner, training=training)
-    below = learner.body(batch.support_x, statistics, 0, start)
-    weights: dict[str, Tensor] = {
-        name: parameter.unsqueeze(0).expand(len(below), *parameter.shape)
-        for name, parameter in learner.adaptable(mask).items()
-    }
-    step = partial(_step, rate=rate, clip=clip)
+    with torch.set_grad_enabled(
+        training and torch.is_grad_enabled()
+    ):  # at test nothing below is differentiated
+        below = learner.body(batch.support_x, statistics, 0, start)
+    weights = _initial(learner, mask, len(below), variation)
+    step = partial(_step, rate=rate, clip=clip, variation=variation)
+    steps = steps if weights else 0
     if start < len(learner.body.layers):
-        for _ in range(steps):
+        for number in range(1, steps + 1):
             features = learner.features(weights, below, statistics, start)
-            weights = step(weights, _gradients(learner, weights, features, batch, graph=graph))
+            gradients = _gradients(learner, weights, features, batch, graph=graph)
+            del features  # with its graph, which the next step needs no more
+            weights = step(number, weights, gradients)
         return weights
-    features = learner.features({}, below, statistics, start)
-    gradients = linear_head_gradients if has_linear_head(learner) else _gradients
-    for _ in range(steps if weights else 0):
-        weights = step(weights, gradients(learner, weights, features, batch, graph=graph))
+    with torch.set_grad_enabled(training and torch.is_grad_enabled()):
+        features = learner.features({}, below, statistics, start)
+    by_head = linear_head_gradients if has_linear_head(learner) else _gradients
+    for number in range(1, steps + 1):
+        weights = step(number, weights, by_head(learner, weights, features, batch, graph=graph))
     return weights
+
+
+def _initial(learner: Learner, mask: LayerMask, tasks: int, variation: Variation) -> dict[str, Tensor]:
+    """The weights before the first step. Raises ValueError for initial ones of a layer that does not adapt."""
+    stored = learner.adaptable(mask)
+    foreign = set(variation.initial) - set(stored)
+    if foreign:
+        raise ValueError(
+            f"Initial weights {sorted(foreign)} are of no adapted layer; adapted: {sorted(mask)}."
+        )
+    weights = {
+        name: parameter.unsqueeze(0).expand(tasks, *parameter.shape) for name, parameter in stored.items()
+    }
+    # Gradients are taken by these tensors, so those given must be able to have one.
+    given = {
+        name: w if w.requires_grad else w.detach().requires_grad_() for name, w in variation.initial.items()
+    }
+    return {**weights, **given}
 
 
 def _gradients(
@@ -77,14 +134,30 @@ def _gradients(
 
 
 def _step(
-    weights: Weights, gradients: Sequence[Tensor], *, rate: float, clip: float | None
+    number: int,
+    weights: Weights,
+    gradients: Sequence[Tensor],
+    *,
+    rate: float,
+    clip: float | None,
+    variation: Variation,
 ) -> dict[str, Tensor]:
-    if clip is not None:
-        gradients = [g.clamp(-clip, clip) for g in gradients]
-    return {
-        name: torch.sub(weight, gradient, alpha=rate)
-        for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
-    }
+    raw = dict(zip(weights, gradients, strict=True))
+    used = raw if clip is None else {name: g.clamp(-clip, clip) for name, g in raw.items()}
+    factors = {} if variation.multipliers is None else variation.multipliers(weights, used)
+    moves = {name: _scaled(g, factors[name]) if name in factors else g for name, g in used.items()}
+    after = {name: torch.sub(weight, moves[name], alpha=rate) for name, weight in weights.items()}
+    if variation.observe is not None:
+        before, slopes, reached = (
+            {name: t.detach() for name, t in each.items()} for each in (weights, raw, after)
+        )
+        variation.observe(InnerStep(number=number, before=before, gradients=slopes, after=reached))
+    return after
+
+
+def _scaled(gradient: Tensor, factor: Tensor) -> Tensor:
+    """A gradient [T, ...] times a factor a task [T]."""
+    return gradient * factor.view(-1, *[1] * (gradient.ndim - 1))
 
 
 def task_losses(logits: Tensor, labels: Tensor) -> Tensor:
@@ -122,11 +195,11 @@ class InnerLoopMethod:
     def __post_init__(self) -> None:
         check_fields(self)
         plugin = type(self).__name__
-        for field in ("inner_steps", "test_inner_steps"):
-            if (value := getattr(self, field)) is not None:
-                check_whole(f"{plugin}.{field}", value, low=0)
-        for field in ("inner_lr", "test_inner_lr", "inner_gradient_clip"):
-            check_above(f"{plugin}.{field}", getattr(self, field), 0)
+        for name in ("inner_steps", "test_inner_steps"):
+            if (value := getattr(self, name)) is not None:
+                check_whole(f"{plugin}.{name}", value, low=0)
+        for name in ("inner_lr", "test_inner_lr", "inner_gradient_clip"):
+            check_above(f"{plugin}.{name}", getattr(self, name), 0)
 
     def adapted_layers(self, learner: Learner) -> LayerMask:
         """The layers the inner loop changes."""
@@ -164,11 +237,20 @@ class InnerLoopMethod:
             losses.append(task_losses(logits, query_y))
         return torch.cat(losses).mean()
 
-    def adapt(self, learner: Learner, task: Task, *, adapted: LayerMask | None = None) -> Weights:
+    def adapt(
+        self,
+        learner: Learner,
+        task: Task,
+        *,
+        adapted: LayerMask | None = None,
+        variation: Variation = PLAIN,
+    ) -> Weights:
         """The weights after test-time adaptation to one task, [1, ...] each; `adapted` overrides the mask."""
-        return self._adapted(learner, stack([task]), adapted)
+        return self._adapted(learner, stack([task]), adapted, variation)
 
-    def _adapted(self, learner: Learner, batch: TaskBatch, mask: LayerMask | None) -> Weights:
+    def _adapted(
+        self, learner: Learner, batch: TaskBatch, mask: LayerMask | None, variation: Variation = PLAIN
+    ) -> Weights:
         with torch.enable_grad():
             weights = adapt(
                 learner,
@@ -179,12 +261,14 @@ class InnerLoopMethod:
                 graph=False,
                 training=False,
                 clip=self.inner_gradient_clip,
+                variation=variation,
             )
         return {name: weight.detach() for name, weight in weights.items()}
 
     def predict(self, learner: Learner, task: Task) -> Tensor:
         """Adapt to the support set, then logits [n_query, n_way] of the queries."""
-        return self.predict_batch(learner, [task])[0]
+        with torch.no_grad():
+            return query_logits(learner, self.adapt(learner, task), stack([task]), training=False)[0]
 
     @torch.no_grad()
     def predict_batch(self, learner: Learner, tasks: Sequence[Task]) -> Tensor:

@@ -153,7 +153,13 @@ def _ray(
         return
     with _ray_started(workspace, min(workers, len(runs)), address) as ray:
         board = ray.remote(num_cpus=0)(Board).remote()
+        if any(run.compute.device == "cuda" for run in runs) and not ray.cluster_resources().get("GPU"):
+            raise ConfigError(
+                "Compute.device is 'cuda', but Ray knows of no GPU in its cluster. Start Ray on a machine that has one "
+                "(`ray start --num-gpus 1`), or set Compute.device = 'cpu'."
+            )
         task = ray.remote(num_cpus=1, max_retries=0)(_in_worker)
+        on_gpu = task.options(num_gpus=1)
         driver = _Driver(
             origin=None if address else str(Path(harness.__file__).resolve()),
             version=harness.__version__,
@@ -163,7 +169,8 @@ def _ray(
 
         def start(ready: Iterable[RunSpec]) -> None:
             for run in ready:
-                flying[task.remote(run, workspace, board, driver)] = run
+                chosen = on_gpu if run.compute.device == "cuda" else task
+                flying[chosen.remote(run, workspace, board, driver)] = run
 
         start(schedule.first())
         try:

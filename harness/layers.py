@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.conv_block import Geometry, conv_block
+from harness.conv_block import conv_block
+from harness.task_convolutions import Geometry
 
 Mode = Literal["batch", "track", "record", "replay", "running"]
 
@@ -84,7 +85,8 @@ class BatchNorm(nn.Module):
 class Conv2d(nn.Module):
     """A convolution without bias: batch norm by the images' own statistics would cancel one exactly.
 
-    Weights are drawn uniformly as Glorot & Bengio (2010) and kept channels-last, which CPUs convolve faster.
+    Weights are drawn uniformly as Glorot & Bengio (2010) and kept channels-last, which CPUs convolve faster. `low`:
+    convolve in bfloat16.
     """
 
     def __init__(
@@ -94,14 +96,19 @@ class Conv2d(nn.Module):
         weight = nn.init.xavier_uniform_(torch.empty(out_channels, in_channels, kernel, kernel))
         self.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last))
         self.stride, self.padding = stride, padding
+        self.low = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve `x` [T, N, C, H, W] with weights for all tasks, or one set a task, [T, O, C, k, k]."""
-        if self.weight.ndim == 4:
-            y = F.conv2d(x.flatten(0, 1), self.weight, None, self.stride, self.padding)
-            return y.view(*x.shape[:2], *y.shape[1:])
-        each = zip(x, self.weight, strict=True)
-        return torch.stack([F.conv2d(images, own, None, self.stride, self.padding) for images, own in each])
+        weight = self.weight.bfloat16() if self.low else self.weight
+        images = x.bfloat16() if self.low else x
+        if weight.ndim == 4:
+            y = F.conv2d(images.flatten(0, 1), weight, None, self.stride, self.padding)
+            y = y.view(*x.shape[:2], *y.shape[1:])
+        else:
+            each = zip(images, weight, strict=True)
+            y = torch.stack([F.conv2d(own, w, None, self.stride, self.padding) for own, w in each])
+        return y.to(x.dtype)
 
 
 class ConvBlock(nn.Module):
@@ -116,10 +123,19 @@ class ConvBlock(nn.Module):
         self.pool = pool
 
     def forward(self, x: Tensor, statistics: Statistics) -> Tensor:
-        """[T, N, C, H, W] -> [T, N, filters, H/2, W/2], rounded up for strides and down for pooling."""
-        if statistics.mode == "batch":
+        """[T, N, C, H, W] -> [T, N, filters, H/2, W/2], rounded up for strides and down for pooling.
+
+        By each task's own statistics it is one operation on the parameters of `conv` and `norm`, whose own `forward`
+        (and hooks on it) is then passed over; a convolution or norm of another class is called.
+        """
+        plain = type(self.conv) is Conv2d and type(self.norm) is BatchNorm
+        if statistics.mode == "batch" and plain:
             geometry = Geometry(
-                stride=self.conv.stride, padding=self.conv.padding, pool=self.pool, epsilon=self.norm.epsilon
+                stride=self.conv.stride,
+                padding=self.conv.padding,
+                pool=self.pool,
+                epsilon=self.norm.epsilon,
+                low=self.conv.low,
             )
             return conv_block(x, self.conv.weight, self.norm.weight, self.norm.bias, geometry)
         x = F.relu(self.norm(self.conv(x), statistics))

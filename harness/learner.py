@@ -46,22 +46,25 @@ class Learner(nn.Module):
             raise ValueError(f"No layers {sorted(unknown)}; this learner has {list(self.layers)}.")
         norms = {id(p) for m in self.modules() if isinstance(m, BatchNorm) for p in m.parameters()}
         named = self.named_parameters()
-        return {name: p for name, p in named if id(p) not in norms and _layer_of(name) in mask}
+        return {name: p for name, p in named if id(p) not in norms and layer_of(name) in mask}
 
     def first_adapted(self, mask: Collection[str]) -> int:
         """The number of body stages below every layer in `mask`: they run once however many steps follow."""
         return next((i for i, name in enumerate(self.body.layers) if name in mask), len(self.body.layers))
 
-    def features(self, weights: Weights, x: Tensor, statistics: Statistics, start: int = 0) -> Tensor:
+    def features(
+        self, weights: Weights, x: Tensor, statistics: Statistics, start: int = 0, stop: int | None = None
+    ) -> Tensor:
         """Features [T, N, D] of T tasks' images [T, N, C, H, W], or of what stage `start - 1` gave for them.
 
-        Task t uses `weights[name][t]` in place of the stored parameter `name`.
+        Task t uses `weights[name][t]` in place of the stored parameter `name`. With `stop`, what stage `stop - 1`
+        gives, before the read-out.
         """
         body = {name.removeprefix("body."): w for name, w in weights.items() if name.startswith("body.")}
         result: Tensor = (
-            functional_call(self.body, body, (x, statistics, start))
+            functional_call(self.body, body, (x, statistics, start, stop))
             if body
-            else self.body(x, statistics, start)
+            else self.body(x, statistics, start, stop)
         )
         return result
 
@@ -74,8 +77,8 @@ class Learner(nn.Module):
         return result
 
 
-def _layer_of(parameter_name: str) -> str:
-    """`body.stages.conv1.conv.weight` -> `conv1`; `head.weight` -> `head`."""
+def layer_of(parameter_name: str) -> str:
+    """The layer a parameter belongs to: `body.stages.conv1.conv.weight` -> `conv1`; `head.weight` -> `head`."""
     parts = parameter_name.split(".")
     return parts[2] if parts[:2] == ["body", "stages"] else parts[0]
 

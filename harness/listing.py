@@ -16,7 +16,12 @@ from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
 from harness.plan import plan
 from harness.store import RunFolder, Workspace
 
-GROUPS = {"methods": plugins.METHODS, "sources": plugins.DATASETS, "networks": plugins.NETWORKS}
+GROUPS = {
+    "methods": plugins.METHODS,
+    "sources": plugins.DATASETS,
+    "networks": plugins.NETWORKS,
+    "probes": plugins.PROBES,
+}
 
 
 def show_plan(
@@ -99,6 +104,13 @@ def check_method(name: str, console: Console) -> int:
     from harness import testing
 
     return _show_checks(testing.check_method(with_defaults(plugins.METHODS, name)), console)
+
+
+def check_probe(name: str, console: Console) -> int:
+    """Run the conformance kit on a probe and print what it found; 1 when a check failed."""
+    from harness import testing
+
+    return _show_checks(testing.check_probe(with_defaults(plugins.PROBES, name)), console)
 
 
 def check_dataset(name: str, bindings: Sequence[str], data_dir: Path | None, console: Console) -> int:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import torch
 
     from harness.episode import Episode, Task
-    from harness.learner import Learner
+    from harness.inner_loop import Variation
+    from harness.learner import LayerMask, Learner, Weights
     from harness.networks import Body
 
 
@@ -72,10 +73,30 @@ class BatchMethod(Method, Protocol):
 
 
 def predicts_batches(method: Method) -> TypeGuard[BatchMethod]:
-    """Whether `predict_batch` is the method's own, and not that of a parent whose `predict` it replaced."""
-    where = {
-        name: next((i for i, cls in enumerate(type(method).__mro__) if name in vars(cls)), None)
-        for name in ("predict", "predict_batch")
-    }
-    batch, single = where["predict_batch"], where["predict"]
-    return batch is not None and (single is None or batch <= single)
+    """Whether `predict_batch` is the method's own, and not that of a parent whose `predict` or `adapt` it replaced."""
+    classes = type(method).__mro__
+    batch = next((i for i, cls in enumerate(classes) if "predict_batch" in vars(cls)), None)
+    if batch is None:
+        return False
+    return not any({"predict", "adapt"} & set(vars(cls)) for cls in classes[:batch])
+
+
+@runtime_checkable
+class AdaptingMethod(Method, Protocol):
+    """A method whose weights change with the task; most probes need one."""
+
+    def adapted_layers(self, learner: Learner) -> LayerMask:
+        """The layers that change."""
+
+    def adapt(
+        self, learner: Learner, task: Task, *, adapted: LayerMask | None = None, variation: Variation = ...
+    ) -> Weights:
+        """The weights after test-time adaptation, [1, ...] each; leaves the learner bit for bit as it was.
+
+        adapted: the layers that change, None for the method's own. variation: see `harness.inner_loop`.
+        """
+
+
+def can_adapt(method: Method) -> TypeGuard[AdaptingMethod]:
+    """Whether the method adapts to a task; NIL, for one, does not."""
+    return isinstance(method, AdaptingMethod)

@@ -14,7 +14,15 @@ import pandas as pd
 from harness.errors import ConfigError, did_you_mean, named_choices
 from harness.results import CONDITIONS, LEADERBOARD_KEYS
 
-MUST_AGREE = ("network", "batch_norm", "image_size", "protocol", "protocol_version", "fingerprint")
+MUST_AGREE = (
+    "network",
+    "batch_norm",
+    "image_size",
+    "precision",
+    "protocol",
+    "protocol_version",
+    "fingerprint",
+)
 """What two methods must share for a difference between them to be about the methods."""
 
 

@@ -8,7 +8,8 @@ import dataclasses
 import math
 import re
 from collections.abc import Sequence
-from typing import Any, get_args
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 from harness.errors import ConfigError, DataError, did_you_mean, named_choices
 
@@ -51,7 +52,8 @@ def _kind(declared: Any) -> tuple[str | None, bool]:
     if isinstance(declared, str):
         names = {part.strip() for part in declared.split("|")}
     else:
-        names = {getattr(part, "__name__", "") for part in get_args(declared) or (declared,)}
+        union = get_origin(declared) in (Union, UnionType)  # a list of numbers has arguments too
+        names = {getattr(part, "__name__", "") for part in (get_args(declared) if union else (declared,))}
     kinds = names - {"None", "NoneType"}
     kind = kinds.pop() if len(kinds) == 1 else None
     return (kind if kind in _ALLOWED else None), bool(names & {"None", "NoneType"})

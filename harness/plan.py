@@ -14,6 +14,7 @@ from harness.dataset import Dataset
 from harness.episode import EpisodeShape
 from harness.errors import HarnessError, PlanError, did_you_mean, named_choices
 from harness.experiment import Evaluation, Experiment, Regime
+from harness.method import can_adapt
 from harness.missing_sources import LeftOutSource, without_missing
 from harness.planned_sources import PlannedSources, datasets_of, episodes_of, identity
 from harness.spec import EvaluationSpec, ImageSpec, RunSpec, SourceSpec, TrainSpec, canonical
@@ -46,6 +47,7 @@ class Plan:
 
     `experiment` is what is left of the one asked for; `left_out` says what is not, and why. `from_pools`: names of
     the sources whose raw data is not there, taken from their pools. `subsets`: clauses, see `harness.subsets`.
+    `unprobed`: clauses that say which probes a method does not allow.
     """
 
     experiment: Experiment
@@ -54,6 +56,7 @@ class Plan:
     left_out: tuple[LeftOutSource, ...]
     from_pools: tuple[str, ...]
     subsets: tuple[str, ...]
+    unprobed: tuple[str, ...] = ()
 
 
 def plan(experiment: Experiment, *, data_dir: Path | None, cache: Path) -> Plan:
@@ -65,6 +68,7 @@ def plan(experiment: Experiment, *, data_dir: Path | None, cache: Path) -> Plan:
     problems: list[str] = []
     sources = PlannedSources(data_dir=data_dir, cache=cache, images=image_spec(experiment))
     problems += _name_problems(experiment)
+    problems += _probe_problems(experiment)
     left_out: tuple[LeftOutSource, ...] = ()
     if experiment.missing_sources == "skip" and not problems:
         experiment, left_out = without_missing(experiment, sources)
@@ -94,6 +98,7 @@ def plan(experiment: Experiment, *, data_dir: Path | None, cache: Path) -> Plan:
         left_out=left_out,
         from_pools=tuple(sorted(sources.from_pools)),
         subsets=tuple(subsets(sources, (need.dataset for need in needs))),
+        unprobed=tuple(_unprobed(experiment)),
     )
 
 
@@ -103,6 +108,17 @@ def _collect(problems: list[str], step: Callable[[], object]) -> None:
         step()
     except HarnessError as error:
         problems.append(str(error))
+
+
+def _probe_problems(experiment: Experiment) -> list[str]:
+    asked = experiment.dissimilarity.method if experiment.dissimilarity else None
+    known = [method.name for method in experiment.methods]
+    if asked is None or asked in known:
+        return []
+    return [
+        f"Dissimilarity.method is {asked!r}, which is no method of this experiment.{did_you_mean(asked, known)} "
+        f"Methods: {named_choices(known)}."
+    ]
 
 
 def _name_problems(experiment: Experiment) -> list[str]:
@@ -120,6 +136,10 @@ def _name_problems(experiment: Experiment) -> list[str]:
         f"Two sources of different settings are both called {name!r}: {_renaming('source')}"
         for name, kinds in by_name.items()
         if len(kinds) > 1
+    ]
+    problems += [
+        f"Two probes are called {name!r}: {_renaming('probe')}"
+        for name in _repeated(str(probe.name) for probe in experiment.probes)
     ]
     seeds = _repeated(map(str, experiment.seed_list))
     problems += [f"Experiment.seeds lists {seed} twice: remove one." for seed in seeds]
@@ -150,7 +170,7 @@ def _fits_a_folder(name: object) -> bool:
 
 
 def _renaming(kind: str) -> str:
-    example = {"method": "MAML", "regime": "Regime", "source": "Omniglot"}[kind]
+    example = {"method": "MAML", "regime": "Regime", "source": "Omniglot", "probe": "Freeze"}[kind]
     return (
         f"give one a name with a scope, as in @other/{example}() and "
         f"other/{example}.name = 'other', or remove one."
@@ -207,6 +227,7 @@ def image_spec(experiment: Experiment) -> ImageSpec:
 
 def _runs(experiment: Experiment, sources: PlannedSources) -> Iterator[RunSpec]:
     network = plugins.describe(plugins.NETWORKS, experiment.network)
+    probes = tuple(plugins.describe(plugins.PROBES, probe) for probe in experiment.probes)
     evaluations = tuple(
         spec for evaluation in experiment.evaluations for spec in _evaluation_specs(evaluation, sources)
     )
@@ -227,9 +248,19 @@ def _runs(experiment: Experiment, sources: PlannedSources) -> Iterator[RunSpec]:
                     selection=regime.selection,
                     evaluations=evaluations,
                     seed=seed,
+                    probes=probes,
+                    compute=experiment.compute,
                 )
                 canonical(run)  # raises ConfigError here rather than in a worker
                 yield run
+
+
+def _unprobed(experiment: Experiment) -> Iterator[str]:
+    """One clause for each method that does not allow some of the probes."""
+    asked = [probe.name for probe in experiment.probes if probe.needs_adaptation]
+    for method in experiment.methods if asked else ():
+        if not can_adapt(method):
+            yield f"{method.name} adapts nothing to a task, so it has no rows of {named_choices(asked)}"
 
 
 def _train_spec(regime: Regime, sources: PlannedSources) -> TrainSpec:

@@ -1,4 +1,4 @@
-"""Entry points -> classes: methods, sources and networks by name, with the package each came from.
+"""Entry points -> classes: methods, sources, networks and probes by name, with the package each came from.
 
 A plugin is a frozen dataclass behind an entry point. `describe` turns an instance into plain data (a
 `Component`) that can be hashed, stored and sent to a worker; `build` turns it back. A parameter may itself be
@@ -16,7 +16,8 @@ from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
 from harness.parameters import fit
 
 METHODS, DATASETS, NETWORKS = "harness.methods", "harness.datasets", "harness.networks"
-WORDS = {METHODS: "method", DATASETS: "source", NETWORKS: "network"}
+PROBES = "harness.probes"
+WORDS = {METHODS: "method", DATASETS: "source", NETWORKS: "network", PROBES: "probe"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """A moment of one run. `done` of `total` are iterations while training, episodes while evaluating."""
+    """A moment of one run.
+
+    `done` of `total` are iterations while training, episodes while evaluating, and while probing episodes too, each
+    once for every probe.
+    """
 
     run_id: str
     state: str

@@ -16,6 +16,7 @@ from typing import Any
 import harness
 from harness.cost import duration
 from harness.demo import MARK
+from harness.distance_stage import distance_file, probe_runs
 from harness.errors import WorkspaceError
 from harness.files import write_json, write_text
 from harness.plan import Plan
@@ -34,6 +35,8 @@ def write_record(
     """
     experiment = planned.experiment
     runs = [run.run_id for run in planned.runs]
+    settings = experiment.dissimilarity
+    distances = [distance_file(run, settings) for run in probe_runs(planned)] if settings else []
     same = before.get("runs") == runs and any(workspace.folder(run).path.is_dir() for run in runs)
     value: dict[str, Any] = {
         "name": experiment.name,
@@ -56,6 +59,7 @@ def write_record(
             "margin_points": experiment.margin_points,
             "full_adaptation": experiment.full_adaptation,
         },
+        "distances": distances,
         "runs": runs,
     }
     if same:

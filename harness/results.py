@@ -18,6 +18,7 @@ EPISODE_COLUMNS: dict[str, str] = {
     "selection": "string",  # which checkpoint counts
     "adaptation_steps": "int64",
     "image_size": "int64",
+    "precision": "string",  # of convolutions
     "protocol": "string",  # how episodes are drawn: `fixed`, `meta_dataset`, ...
     "protocol_version": "int64",
     "fingerprint": "string",  # of the source's content, its limit of images a class included
@@ -25,36 +26,19 @@ EPISODE_COLUMNS: dict[str, str] = {
     "seconds": "float64",  # adaptation and prediction, wall clock
 }
 
-PROBE_COLUMNS: dict[str, str] = {
-    "run_id": "string",
-    "method": "string",
+DISTANCE_COLUMNS: dict[str, str] = {
     "trained_on": "string",
-    "network": "string",
+    "probe": "string",  # the run whose trained body is the probe network
     "source": "string",
     "split": "string",
-    "seed": "int64",
-    "probe": "string",  # what was measured: `freeze`, `similarity`, ...
-    "episode": "Int64",  # empty for what is pooled over episodes
-    "condition": "string",  # the probe's variant: which layers adapt, which read-out, which control
-    "layer": "string",  # empty where the whole network is meant
-    "step": "Int64",  # inner step; empty where there is none
-    "quantity": "string",
-    "value": "float64",  # NaN where it could not be measured
-    "n": "int64",  # data points behind the value
-    "n_way": "Int64",
-    "n_support": "Int64",
-    "n_query": "Int64",
-    "reason": "string",  # why the value is NaN, else empty
-    "batch_norm": "string",
-    "selection": "string",
-    "adaptation_steps": "int64",
-    "image_size": "int64",
-    "protocol": "string",
+    "measure": "string",  # `task2vec`, `frechet`, ... (see harness.distances); empty where nothing was measured
+    "task": "Int64",  # empty for the source as a whole
+    "value": "float64",
+    "images": "int64",
+    "reason": "string",  # why a value is missing
     "protocol_version": "int64",
-    "fingerprint": "string",
-    "max_images_per_class": "Int64",
+    "image_size": "int64",
 }
-"""Columns of probes.parquet: one row a value; those that episodes have too mean the same."""
 
 LEADERBOARD_KEYS = ("method", "trained_on", "source", "split", "n_way", "shots")
 """What makes a leaderboard row; the conditions below must agree within one. `n_way` and `shots` are empty where
@@ -65,11 +49,36 @@ CONDITIONS = (
     "selection",
     "adaptation_steps",
     "image_size",
+    "precision",
     "protocol",
     "protocol_version",
     "fingerprint",
     "max_images_per_class",
 )
+
+PROBE_COLUMNS: dict[str, str] = {
+    "run_id": "string",
+    "method": "string",
+    "trained_on": "string",
+    "network": "string",
+    "source": "string",
+    "split": "string",
+    "seed": "int64",
+    "probe": "string",  # the probe's name in this experiment
+    "episode": "Int64",  # as in EPISODE_COLUMNS; empty for a number over all the probe's episodes
+    "condition": "string",  # which variant, such as the layers that adapt: `head only`, `from conv3`, ...
+    "layer": "string",  # empty where the number is of no layer
+    "step": "Int64",  # of the inner loop, from 1; empty where the number is of none
+    "quantity": "string",  # what was measured; the probe's docstring defines it
+    "value": "float64",
+    "n": "int64",  # images behind the value
+    "n_way": "Int64",  # these three are empty where several episodes of varying size are behind the value
+    "n_support": "Int64",
+    "n_query": "Int64",
+    "reason": "string",  # why the value is NaN; empty for a number
+    **{column: EPISODE_COLUMNS[column] for column in CONDITIONS},
+}
+"""One row a number of a probe; one a source, with the reason, of a probe that the method does not allow."""
 
 LEADERBOARD_COLUMNS = (
     *LEADERBOARD_KEYS,
@@ -84,5 +93,5 @@ CURVE_KEYS = ("iteration", "loss", "valid_accuracy", "seconds")
 """Keys of a line of curve.jsonl: mean outer loss since the last line, accuracy on the fixed validation episodes
 (null where it was not measured), training seconds so far."""
 
-STATES = ("training", "evaluating", "done", "failed", "interrupted")
+STATES = ("training", "evaluating", "probing", "done", "failed", "interrupted")
 """`state` of status.json; a failed run also has `error` and `traceback`."""

@@ -6,13 +6,20 @@ from typing import Any
 
 from harness import plugins
 from harness.augmentation import Augmentation
+from harness.compute import Compute
+from harness.distance_settings import Dissimilarity
 from harness.episode import EpisodeShape, VariableShape
 from harness.errors import ConfigError
 from harness.experiment import Evaluation, Experiment, Images, Regime
 from harness.method import Method
 from harness.parameters import default_of
 
-EXAMPLES = {plugins.METHODS: "@MAML()", plugins.DATASETS: "@Omniglot()", plugins.NETWORKS: "@Conv4()"}
+EXAMPLES = {
+    plugins.METHODS: "@MAML()",
+    plugins.DATASETS: "@Omniglot()",
+    plugins.NETWORKS: "@Conv4()",
+    plugins.PROBES: "@Freeze()",
+}
 
 Role = str | type
 """A plugin group, or a class."""
@@ -21,10 +28,13 @@ PLACES: dict[Role, str] = {
     plugins.METHODS: "@{name}() to Experiment.methods",
     plugins.DATASETS: "@{name}() to Regime.sources or Evaluation.sources",
     plugins.NETWORKS: "`Experiment.network = @{name}()`",
+    plugins.PROBES: "@{name}() to Experiment.probes",
     EpisodeShape: "`Regime.shape = @{name}()` or `Evaluation.shape = @{name}()`",
     VariableShape: "`Regime.shape = @{name}()` or `Evaluation.shape = @{name}()`",
     Augmentation: "`Regime.augmentation = @{name}()`",
     Images: "`Experiment.images = @{name}()`",
+    Compute: "`Experiment.compute = @{name}()`",
+    Dissimilarity: "`Experiment.dissimilarity = @{name}()`",
     Regime: "`Experiment.regimes = [@{name}()]`",
     Evaluation: "`Experiment.evaluations = [@{name}()]`",
 }
@@ -47,6 +57,10 @@ def check_roles(experiment: Experiment) -> None:
         _check_trainer(method, experiment.methods)
     _check("Experiment.network", experiment.network, plugins.NETWORKS)
     _check("Experiment.images", experiment.images, Images)
+    _check_list("Experiment.probes", experiment.probes, plugins.PROBES)
+    _check("Experiment.compute", experiment.compute, Compute)
+    if experiment.dissimilarity is not None:
+        _check("Experiment.dissimilarity", experiment.dissimilarity, Dissimilarity)
     _check_list("Experiment.regimes", experiment.regimes, Regime)
     _check_list("Experiment.evaluations", experiment.evaluations, Evaluation)
     for regime in experiment.regimes:

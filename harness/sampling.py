@@ -42,6 +42,14 @@ class EpisodeRows:
     query_y: IntArray
 
 
+@dataclass(frozen=True, kw_only=True)
+class SpareRows:
+    """Images of an episode's classes that are not in it: pool rows [n], and their labels [n] as in the episode."""
+
+    rows: IntArray
+    labels: IntArray
+
+
 class Sampler(Protocol):
     """Anything that gives the rows of episode k for k = 0, 1, 2, ..."""
 
@@ -60,6 +68,30 @@ def choose_images(rng: np.random.Generator, class_size: int, n_images: int) -> I
     taking them in order puts copies on both sides of the support/query border.
     """
     return rng.choice(class_size, size=n_images, replace=False).astype(np.int64)
+
+
+def spare_rows(
+    rng: np.random.Generator, episode: EpisodeRows, class_sizes: IntArray, limit: int
+) -> SpareRows:
+    """Up to `limit` images of the episode's classes that are in neither its support nor its query set.
+
+    All of them where there are no more; otherwise as equal a number of each class as there can be. Classes in
+    label order, each class's images in random order. A smaller limit gives a subset of a larger one's images.
+    """
+    used = np.concatenate([episode.support, episode.query])
+    starts = np.cumsum(class_sizes) - class_sizes
+    free = [
+        rng.permutation(np.setdiff1d(np.arange(starts[c], starts[c] + class_sizes[c]), used))
+        for c in episode.classes
+    ]
+    # Round after round one image of each class that has any left, until the limit.
+    rounds = [(place, label) for label, rows in enumerate(free) for place in range(len(rows))]
+    taken = sorted(rounds)[:limit]
+    counts = np.bincount([label for _, label in taken], minlength=len(free)).astype(np.int64)
+    return SpareRows(
+        rows=np.concatenate([rows[:n] for rows, n in zip(free, counts, strict=True)]).astype(np.int64),
+        labels=np.repeat(np.arange(len(free), dtype=np.int64), counts),
+    )
 
 
 class FixedSampler:

@@ -36,4 +36,5 @@ def seed_torch(seed: int, stream: str) -> None:
 
     number = torch_seed(seed, stream)
     torch.default_generator.manual_seed(number)
-    torch.cuda.manual_seed_all(number)  # nothing where there is no GPU, and later where none is in use yet
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(number)

@@ -4,10 +4,11 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from harness.augmentation import Augmentation
+from harness.compute import Compute
 from harness.episode import Shape
 from harness.errors import ConfigError
 from harness.plugins import Component
@@ -52,7 +53,7 @@ class SourceSpec:
         """The name of this source's pool folder: readable first, then a hash of all that makes its pixels."""
         size = self.pool_size(images)
         identity = [canonical(self.component), self.fingerprint, split, size, self.pool_resize(images)]
-        return f"{self.name}-{split}-{size}px-{_digest(identity, 12)}"
+        return f"{self.name}-{split}-{size}px-{digest(identity, 12)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +86,10 @@ class EvaluationSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
-    """One (method, regime, network, seed): train, select a checkpoint, evaluate.
+    """One (method, regime, network, seed): train, select a checkpoint, evaluate, probe.
 
     `trainer` is the method whose outer loss trains the learner; it differs from `method` for methods that
-    only predict differently (NIL on an ANIL-trained network).
+    only predict differently (NIL on an ANIL-trained network). `probes` are measured on the evaluations' episodes.
     """
 
     method_name: str
@@ -103,24 +104,30 @@ class RunSpec:
     selection: str
     evaluations: tuple[EvaluationSpec, ...]
     seed: int
+    compute: Compute = field(default_factory=Compute)
     protocol_version: int = PROTOCOL_VERSION
+    probes: tuple[Component, ...] = ()
 
     @property
     def run_id(self) -> str:
         """Readable first, then the hash of the whole spec."""
-        return f"{self.method_name}-{self.trained_on}-s{self.seed}-{_digest(canonical(self), 10)}"
+        return f"{self.method_name}-{self.trained_on}-s{self.seed}-{digest(self._content(), 10)}"
 
     @property
     def training_id(self) -> str:
         """The hash of what training depends on: runs that share it share one trained learner."""
-        keys = ("trainer", "network", "max_way", "images", "train", "seed", "protocol_version")
-        return _digest({key: canonical(getattr(self, key)) for key in keys}, 16)
+        keys = ("trainer", "network", "max_way", "images", "train", "seed", "compute", "protocol_version")
+        return digest({key: canonical(getattr(self, key)) for key in keys}, 16)
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON data, as stored in spec.json."""
+        return {"run_id": self.run_id, "training_id": self.training_id, **self._content()}
+
+    def _content(self) -> dict[str, Any]:
+        """The spec as JSON data; without `probes` where there are none, so that such runs keep their names."""
         plain = canonical(self)
         assert isinstance(plain, dict)
-        return {"run_id": self.run_id, "training_id": self.training_id, **plain}
+        return plain if self.probes else {key: value for key, value in plain.items() if key != "probes"}
 
 
 def canonical(value: Any) -> Any:
@@ -142,6 +149,7 @@ def canonical(value: Any) -> Any:
     )
 
 
-def _digest(value: Any, length: int) -> str:
+def digest(value: Any, length: int) -> str:
+    """The first `length` hexadecimal digits of the hash of JSON data."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:length]

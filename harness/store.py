@@ -4,8 +4,9 @@
                   status.json      {"state": one of results.STATES, ...}
                   curve.jsonl      one line a validation
                   checkpoint.pt    the learner (current and best), the optimiser, the counters
-                  episodes.parquet one row an episode; there only when the run is done
-                  probes.parquet   one row a value that a probe measured; there only when probes were asked for
+                  episodes.parquet one row an episode; there only when the run has been evaluated
+                  probes.parquet   one row a number of a probe; there only when the run has probes and is done
+                  probes_<i>.parquet  those of evaluation i while the others are still measured
 
 One writer a file. Files are written aside and renamed; only curve.jsonl grows line by line, and a torn last
 line is left out when it is read.
@@ -57,6 +58,10 @@ class RunFolder:
         """probes.parquet, there or not."""
         return self.path / "probes.parquet"
 
+    def probe_part(self, place: int) -> Path:
+        """The file of the probes' rows of evaluation number `place`, there or not."""
+        return self.path / f"probes_{place}.parquet"
+
     @property
     def state(self) -> str | None:
         """The state in status.json; None for a run that never started or whose status cannot be read."""
@@ -64,8 +69,10 @@ class RunFolder:
 
     @property
     def is_done(self) -> bool:
-        """Whether the run is finished and its episodes are there."""
-        return self.state == "done" and self.episodes.exists()
+        """Whether the run is finished and its episodes, and the rows of its probes if it has any, are there."""
+        if self.state != "done" or not self.episodes.exists():
+            return False
+        return self.probes.exists() or not self.spec().get("probes")
 
     def status(self) -> dict[str, Any]:
         """status.json, or an empty dict when there is none or it is damaged."""
@@ -108,8 +115,22 @@ class RunFolder:
 
     def write_episodes(self, frame: pd.DataFrame) -> None:
         """Replace episodes.parquet; columns and types as in results.EPISODE_COLUMNS."""
-        typed = frame[list(EPISODE_COLUMNS)].astype(EPISODE_COLUMNS)
+        typed = _typed(frame, EPISODE_COLUMNS)
         write_aside(self.episodes, lambda aside: typed.to_parquet(aside, index=False))
+
+    def write_probe_part(self, place: int, frame: pd.DataFrame) -> None:
+        """Replace the probes' rows of evaluation number `place`; columns and types as in results.PROBE_COLUMNS."""
+        typed = _typed(frame, PROBE_COLUMNS)
+        write_aside(self.probe_part(place), lambda aside: typed.to_parquet(aside, index=False))
+
+    def join_probe_parts(self, n_parts: int) -> None:
+        """Make probes.parquet of the parts 0 .. n_parts - 1, and remove these."""
+        parts = [self.probe_part(place) for place in range(n_parts)]
+        frames = [_typed(pd.read_parquet(path), PROBE_COLUMNS) for path in parts]
+        whole = pd.concat(frames, ignore_index=True)
+        write_aside(self.probes, lambda aside: whole.to_parquet(aside, index=False))
+        for path in parts:
+            path.unlink()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,9 +152,24 @@ def run_folders(runs: Path) -> list[RunFolder]:
 
 def read_episodes(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]]:
     """All episodes of the finished runs, and the runs that are not in them with the reason."""
+    return _read_all([(folder, folder.episodes) for folder in folders], EPISODE_COLUMNS)
+
+
+def read_probes(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]]:
+    """All rows of the probes of the finished runs that have any, and the runs that are not in them with the reason.
+
+    Columns are results.PROBE_COLUMNS. Runs without probes are in neither.
+    """
+    probed = [folder for folder in folders if folder.probes.exists() or folder.spec().get("probes")]
+    return _read_all([(folder, folder.probes) for folder in probed], PROBE_COLUMNS)
+
+
+def _read_all(
+    files: list[tuple[RunFolder, Path]], columns: dict[str, str]
+) -> tuple[pd.DataFrame, list[LeftOut]]:
     frames: list[pd.DataFrame] = []
     left_out: list[LeftOut] = []
-    for folder in folders:
+    for folder, path in files:
         reason = None
         if folder.state != "done":
             status = folder.status()
@@ -142,33 +178,13 @@ def read_episodes(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]
             )
         else:
             try:
-                frames.append(_typed(pd.read_parquet(folder.episodes), EPISODE_COLUMNS))
+                frames.append(_typed(pd.read_parquet(path), columns))
             except Exception as error:  # pyarrow raises many kinds for a damaged file
-                reason = f"episodes.parquet cannot be read ({type(error).__name__}: {error})"
+                reason = f"{path.name} cannot be read ({type(error).__name__}: {error})"
         if reason is not None:
             left_out.append(LeftOut(run_id=folder.path.name, reason=reason))
-    return _joined(frames, EPISODE_COLUMNS), left_out
-
-
-def read_probes(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]]:
-    """All that the probes of `folders` measured, columns results.PROBE_COLUMNS, and the runs whose file is damaged.
-
-    A run without the file asked for no probes and is in neither. Empty texts are "", never missing.
-    """
-    frames: list[pd.DataFrame] = []
-    left_out: list[LeftOut] = []
-    for folder in folders:
-        if not folder.probes.exists():
-            continue
-        try:
-            found = _typed(pd.read_parquet(folder.probes), PROBE_COLUMNS)
-        except Exception as error:  # pyarrow raises many kinds for a damaged file
-            reason = f"probes.parquet cannot be read ({type(error).__name__}: {error})"
-            left_out.append(LeftOut(run_id=folder.path.name, reason=reason))
-            continue
-        texts = ["condition", "layer", "reason"]
-        frames.append(found.assign(**{text: found[text].fillna("") for text in texts}))
-    return _joined(frames, PROBE_COLUMNS), left_out
+    empty = _typed(pd.DataFrame({column: [] for column in columns}), columns)
+    return (pd.concat(frames, ignore_index=True) if frames else empty), left_out
 
 
 def read_curves(folders: list[RunFolder]) -> pd.DataFrame:
@@ -191,11 +207,6 @@ def read_curves(folders: list[RunFolder]) -> pd.DataFrame:
             )
     columns = ["run_id", "method", "trained_on", "seed", *CURVE_KEYS]
     return pd.DataFrame(rows, columns=pd.Index(columns))
-
-
-def _joined(frames: list[pd.DataFrame], columns: dict[str, str]) -> pd.DataFrame:
-    empty = _typed(pd.DataFrame({column: [] for column in columns}), columns)
-    return pd.concat(frames, ignore_index=True) if frames else empty
 
 
 def _typed(frame: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:

@@ -13,6 +13,9 @@ VALUES_AT_ONCE = 2**17
 """Pixel values of the tasks that are worked on side by side. Small tasks keep a processor busy only in company; large
 ones need none, and together they would not stay in its cache from layer to layer."""
 
+VALUES_ON_A_GPU = 2**23
+"""There the more the better, up to its memory: of grey images these make 2^29 values of a layer of 64 filters."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskBatch:
@@ -40,17 +43,23 @@ def stack(tasks: Sequence[Task]) -> TaskBatch:
 def equal_shapes(episodes: Sequence[Episode]) -> Iterator[tuple[TaskBatch, Tensor]]:
     """Batches of the episodes that share a shape, with their query labels [T, Q]; none is left out.
 
-    A batch has no more pixel values than VALUES_AT_ONCE, unless a single episode has.
+    A batch has no more pixel values than `values_at_once`, unless a single episode has.
     """
     groups: dict[tuple[int, int, int], list[Episode]] = {}
     for episode in episodes:
         task = episode.task
         groups.setdefault((task.n_way, len(task.support_y), len(episode.query_y)), []).append(episode)
     for group in groups.values():
-        together = max(1, VALUES_AT_ONCE // values(group[0].task))
+        first_task = group[0].task
+        together = max(1, values_at_once(first_task) // values(first_task))
         for first in range(0, len(group), together):
             part = group[first : first + together]
             yield stack([e.task for e in part]), torch.stack([e.query_y for e in part])
+
+
+def values_at_once(task: Task) -> int:
+    """How many pixel values may be worked on side by side where the task is."""
+    return VALUES_ON_A_GPU if task.support_x.is_cuda else VALUES_AT_ONCE
 
 
 def values(task: Task) -> int:

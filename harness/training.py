@@ -2,19 +2,22 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 
 from harness import checkpoint
 from harness.checkpoint import TrainingState
+from harness.episode import Episode
 from harness.episode_sequence import EpisodeSequence
 from harness.evaluation import mean_accuracy
 from harness.interruption import DeferredInterrupt
 from harness.learner import Learner
 from harness.method import Method
 from harness.progress import Progress, Report
+from harness.read_ahead import ReadAhead
 from harness.seeds import seed_torch
 from harness.spec import RunSpec, TrainSpec
 from harness.store import RunFolder
@@ -57,9 +60,10 @@ class Trainer:
         state = checkpoint.restore(content, self.learner, optimiser) if content else TrainingState()
         self.folder.cut_curve(state.iteration)
         clock = _Clock(state)
-        with DeferredInterrupt() as interrupt:
+        first, last = (i * train.meta_batch for i in (state.iteration, train.iterations))
+        with DeferredInterrupt() as interrupt, ReadAhead(self.episodes, range(first, last)) as episodes:
             while state.iteration < train.iterations:
-                self._iterate(optimiser, state)
+                self._iterate(optimiser, state, episodes)
                 state.seconds = clock.seconds()
                 validated = state.iteration % train.validate_every == 0 or state.iteration == train.iterations
                 if validated:
@@ -78,11 +82,14 @@ class Trainer:
     def _save(self, optimiser: torch.optim.Optimizer, state: TrainingState) -> None:
         checkpoint.save(self.folder.checkpoint, self.spec.training_id, self.learner, optimiser, state)
 
-    def _iterate(self, optimiser: torch.optim.Optimizer, state: TrainingState) -> None:
-        """One outer update. `state` changes only when the update is complete."""
+    def _iterate(
+        self, optimiser: torch.optim.Optimizer, state: TrainingState, episodes: Iterator[Episode]
+    ) -> None:
+        """One outer update on the next episodes."""
         train, i = self.spec.train, state.iteration
-        first = i * train.meta_batch
-        batch = [self.episodes[k] for k in range(first, first + train.meta_batch)]
+        began = time.perf_counter()
+        batch = list(islice(episodes, train.meta_batch))
+        state.waiting_seconds += time.perf_counter() - began
         seed_torch(self.spec.seed, f"train/{i}")
         self.learner.train()
         for group in optimiser.param_groups:
@@ -104,11 +111,10 @@ class Trainer:
 
     def _validate(self, state: TrainingState) -> None:
         """Accuracy on the fixed validation episodes; keep the learner if it is the best so far."""
-        n = self.spec.train.validation_episodes
-        accuracies = [
-            mean_accuracy(self.method, self.learner, (sequence[k] for k in range(n)), seed=self.spec.seed)
-            for sequence in self.validation
-        ]
+        accuracies = []
+        for sequence in self.validation:
+            with ReadAhead(sequence, range(self.spec.train.validation_episodes)) as episodes:
+                accuracies.append(mean_accuracy(self.method, self.learner, episodes, seed=self.spec.seed))
         accuracy = sum(accuracies) / len(accuracies) if accuracies else None
         if accuracy is not None and accuracy > state.best_valid:
             state.best_valid, state.best_iteration = accuracy, state.iteration

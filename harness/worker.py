@@ -16,10 +16,13 @@ from harness.learner import Learner
 from harness.method import Method
 from harness.networks import Network
 from harness.pools import Pool, open_pool
+from harness.probing import probe_all
 from harness.progress import Progress, Report
+from harness.read_ahead import ReadAhead
+from harness.row_columns import run_columns
 from harness.seeds import seed_torch
 from harness.selection import select
-from harness.spec import EvaluationSpec, RunSpec, SourceSpec
+from harness.spec import RunSpec, SourceSpec
 from harness.store import RunFolder, Workspace
 from harness.training import Trainer
 
@@ -28,7 +31,7 @@ THREADS = 1
 
 
 def execute(spec: RunSpec, workspace: Workspace, report: Report) -> None:
-    """Train, select a checkpoint, evaluate, and leave the results in runs/<run_id>/.
+    """Train, select a checkpoint, evaluate, probe, and leave the results in runs/<run_id>/.
 
     A finished run returns at once; an interrupted one resumes to the same numbers. On an error the run's
     status says `failed` with the traceback, and the error goes on up; on Ctrl-C a checkpoint is saved, the
@@ -64,16 +67,26 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
     chosen, iteration = select(spec.selection, learner, state)
     learner.load_state_dict(chosen)
 
-    folder.write_status("evaluating")
     began = time.perf_counter()
-    folder.write_episodes(_evaluate_all(spec, workspace, method, network.name, learner, report))
+    if spec.probes and folder.episodes.exists():  # an earlier launch was interrupted while probing
+        evaluation_seconds = float(pd.read_parquet(folder.episodes)["seconds"].sum())
+    else:
+        folder.write_status("evaluating")
+        folder.write_episodes(_evaluate_all(spec, workspace, method, network.name, learner, report))
+        evaluation_seconds = time.perf_counter() - began
+    began = time.perf_counter()
+    if spec.probes:
+        folder.write_status("probing")
+        probe_all(spec, workspace, folder, method, network.name, learner, report)
     folder.write_status(
         "done",
         iterations=state.iteration,
         selected_iteration=iteration,
         best_valid_accuracy=state.best_valid if state.best else None,
         training_seconds=round(state.seconds, 3),
-        evaluation_seconds=round(time.perf_counter() - began, 3),
+        waiting_seconds=round(state.waiting_seconds, 3),
+        evaluation_seconds=round(evaluation_seconds, 3),
+        probe_seconds=round(time.perf_counter() - began, 3),
         peak_memory_mb=peak_memory_mb(),
         environment=describe_environment(),
         process=os.getpid(),
@@ -83,27 +96,39 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
 def fresh_learner(spec: RunSpec, method: Method, network: Network) -> Learner:
     """The learner before its first update: pure in the spec."""
     seed_torch(spec.seed, "init")
-    return method.init(network.build(spec.images.channels, spec.images.size), spec.max_way)
+    return spec.compute.place(
+        method.init(network.build(spec.images.channels, spec.images.size), spec.max_way)
+    )
 
 
 def _trainer(
     spec: RunSpec, workspace: Workspace, folder: RunFolder, method: Method, learner: Learner, report: Report
 ) -> Trainer:
-    train, images = spec.train, spec.images
+    train, images, device = spec.train, spec.images, spec.compute.device
 
     def pool(source: SourceSpec, split: str) -> Pool:
         return open_pool(workspace.cache, source.pool_key(split, images))
 
     training = [
         SourceSequence(
-            pool(source, "train"), train.shape, images, seed=spec.seed, augmentation=train.augmentation
+            pool(source, "train"),
+            train.shape,
+            images,
+            seed=spec.seed,
+            augmentation=train.augmentation,
+            device=device,
         )
         for source in train.sources
     ]
     # A stream of its own: whoever tests on the valid split must not test on the episodes that chose.
     validation = [
         SourceSequence(
-            pool(source, "valid"), train.validation_shape, images, seed=spec.seed, stream="/selection"
+            pool(source, "valid"),
+            train.validation_shape,
+            images,
+            seed=spec.seed,
+            stream="/selection",
+            device=device,
         )
         for source in train.validation_sources
     ]
@@ -127,38 +152,20 @@ def _evaluate_all(
     rows: list[dict[str, object]] = []
     for evaluation in spec.evaluations:
         pool = open_pool(workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images))
-        sequence = SourceSequence(pool, evaluation.shape, spec.images, seed=spec.seed)
-        episodes = (sequence[k] for k in range(evaluation.n_episodes))
-        for score in evaluate(method, learner, episodes, seed=spec.seed):
-            rows.append({**_columns(spec, method, network, evaluation), **asdict(score)})
-            now = time.perf_counter()
-            if now - told > 0.5 or len(rows) == total:
-                told = now
-                rate = len(rows) / max(now - began, 1e-9)
-                report(
-                    Progress(
-                        run_id=spec.run_id, state="evaluating", done=len(rows), total=total, per_second=rate
+        sequence = SourceSequence(
+            pool, evaluation.shape, spec.images, seed=spec.seed, device=spec.compute.device
+        )
+        columns = run_columns(spec, method, network, evaluation)
+        with ReadAhead(sequence, range(evaluation.n_episodes)) as episodes:
+            for score in evaluate(method, learner, episodes, seed=spec.seed):
+                rows.append({**columns, **asdict(score)})
+                now = time.perf_counter()
+                if now - told > 0.5 or len(rows) == total:
+                    told, done = now, len(rows)
+                    rate = done / max(now - began, 1e-9)
+                    report(
+                        Progress(
+                            run_id=spec.run_id, state="evaluating", done=done, total=total, per_second=rate
+                        )
                     )
-                )
     return pd.DataFrame(rows)
-
-
-def _columns(spec: RunSpec, method: Method, network: str, evaluation: EvaluationSpec) -> dict[str, object]:
-    """The columns that are the same for all episodes of an evaluation."""
-    return {
-        "run_id": spec.run_id,
-        "method": method.name,
-        "trained_on": spec.trained_on,
-        "network": network,
-        "source": evaluation.source.name,
-        "split": evaluation.split,
-        "seed": spec.seed,
-        "batch_norm": spec.batch_norm,
-        "selection": spec.selection,
-        "adaptation_steps": method.adaptation_steps,
-        "image_size": spec.images.size,
-        "protocol": evaluation.shape.protocol,
-        "protocol_version": spec.protocol_version,
-        "fingerprint": evaluation.source.fingerprint,
-        "max_images_per_class": evaluation.source.component.params.get("max_images_per_class"),
-    }

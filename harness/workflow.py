@@ -19,6 +19,7 @@ from harness.cost import duration, estimate
 from harness.data_needs import check_data_dir
 from harness.demo import can_draw, demonstration, draw_stand_ins
 from harness.display import Display, say_what_is_unlike, showing
+from harness.distance_stage import measure_missing
 from harness.errors import WorkspaceError
 from harness.experiment import Experiment
 from harness.files import explained, make_folder, write_json
@@ -72,6 +73,8 @@ def run(request: Request, console: Console) -> int:
         request = replace(request, data_dir=_stand_ins(experiment, request.cache, console))
     with hinted(request.config, request.bindings, demo=any(map(can_draw, datasets_of(experiment)))):
         planned = plan(experiment, data_dir=request.data_dir, cache=request.cache)
+    if request.address is None:
+        experiment.compute.check_device()
     folder = request.out or Path("reports") / experiment.name
     workspace = Workspace(runs=folder / "runs", cache=request.cache)
     began = time.perf_counter()
@@ -95,6 +98,7 @@ def run(request: Request, console: Console) -> int:
                 on_progress=display.progress,
                 on_outcome=display.outcome,
             )
+            _measure_distances(planned, workspace, console)
         report(folder, console, even_empty=True)
     return _failures(outcomes, workspace)
 
@@ -172,6 +176,16 @@ def _prepare(planned: Plan, request: Request, display: Display) -> None:
             progress=display.pool,
         )
         note_use(request.cache, need.key, planned.experiment.name)
+
+
+def _measure_distances(planned: Plan, workspace: Workspace, console: Console) -> None:
+    """The distances between sources that the experiment asks for; says why some are missing."""
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    for reason in measure_missing(planned, workspace, lambda what: say(f"measuring distances, {what}")):
+        say(reason)
 
 
 def _remove(planned: Plan, workspace: Workspace) -> None:

@@ -17,14 +17,15 @@ FROZEN = ("nothing", "head only", "from conv4", "from conv3", "from conv2", "bod
 CONTROLS = tuple(
     f"{rate}{head}"
     for head in ("", ", head zeroed")
-    for rate in ("as trained", "equal relative steps", "body rates x10", "body rates x100")
+    for rate in ("body x1", "equal relative steps", "body x10", "body x100")
+)
+READ_OUTS = tuple(
+    f"{name}, {body} body"
+    for name in ("nil", "nearest centroid", "linear probe")
+    for body in ("unadapted", "adapted")
 )
 Columns = dict[str, Any]
 """Values by column, all of one length."""
-
-READ_OUTS = tuple(
-    f"{name}, {body} body" for name in ("cosine", "centroid", "linear") for body in ("unadapted", "adapted")
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +85,16 @@ def rows(probe: str, values: Any, **more: Any) -> Columns:
 
 
 def _refused() -> Iterator[Columns]:
+    """As of a method that has no inner loop: a row a probe that needs one, and read-outs of the body as it is."""
     for probe in ("freeze", "similarity", "movement", "gradient_flow"):
-        yield rows(probe, [np.nan], n=0, reason="nil has no inner loop, so it cannot adapt.", episode=None)
+        yield rows(
+            probe,
+            [np.nan],
+            n=0,
+            reason="nil has no inner loop, so it cannot adapt.",
+            episode=None,
+            quantity="",
+        )
     for name in READ_OUTS[::2]:
         yield rows("read_outs", np.full(5, 0.5), condition=name)
 
@@ -110,50 +119,65 @@ def _measured(
         values = _accuracies(mean + task[:few] + rng.normal(0, 0.03, few))
         yield rows("gradient_flow", values, condition=name)
         yield from _gradients(name, few, steps, rng)
-    yield from _similarities(truth.similarity.get(source, 0.97), few, rng)
-    yield from _movements(gain, few, steps, rng)
+    for condition in ("head only", "everything"):
+        yield from _similarities(condition, truth.similarity.get(source, 0.97), few, rng)
+        yield from _movements(condition, gain, few, steps, rng)
     yield from _distances(gain, few, rng)
 
 
 def _gradients(condition: str, few: int, steps: int, rng: np.random.Generator) -> Iterator[Columns]:
     for depth, layer in enumerate(LAYERS):
-        for step in range(steps):
+        for step in range(1, steps + 1):
             more: dict[str, Any] = {"condition": condition, "layer": layer, "step": step}
             norm = 0.05 * (depth + 1) * 0.7**step * np.exp(rng.normal(0, 0.2, few))
-            yield rows("gradient_flow", norm, quantity="gradient norm", **more)
-            yield rows("gradient_flow", norm / 4, quantity="relative gradient norm", **more)
-            if step:
+            factor = 1.0 if layer == "head" or "x" not in condition else float(condition.split(",")[0][6:])
+            yield rows("gradient_flow", norm * factor / 5, quantity="relative_step", **more)
+            if not condition.startswith("body x1,") and condition != "body x1":
+                continue
+            yield rows("gradient_flow", norm, quantity="gradient_norm", **more)
+            yield rows("gradient_flow", norm / 4, quantity="relative_gradient", **more)
+            if step > 1:
                 cosine = np.clip(0.8 + rng.normal(0, 0.1, few), -1, 1)
-                yield rows("gradient_flow", cosine, quantity="cosine of successive steps", **more)
+                yield rows("gradient_flow", cosine, quantity="step_cosine", **more)
+        alike = 0.99 - 0.02 * depth + rng.normal(0, 0.005, few)
+        yield rows("gradient_flow", alike, condition=condition, layer=layer, quantity="cka")
 
 
-def _similarities(body: float, few: int, rng: np.random.Generator) -> Iterator[Columns]:
-    for depth, layer in enumerate(LAYERS):
+def _similarities(condition: str, body: float, few: int, rng: np.random.Generator) -> Iterator[Columns]:
+    for depth, layer in enumerate(LAYERS if condition == "everything" else LAYERS[-1:]):
         height = 0.45 if layer == "head" else 1 - (1 - body) * (depth + 1) / 4
-        for quantity, less in (("cka", 0), ("svcca", 0.03), ("cca", 0.06), ("cosine", 0.01)):
+        more: dict[str, Any] = {"condition": condition, "layer": layer}
+        for quantity, less in (("cka", 0), ("svcca", 0.03), ("mean_cca", 0.06), ("cosine", 0.01)):
             values = np.clip(height - less + rng.normal(0, 0.01, few), 0, 1)
-            yield rows("similarity", values, layer=layer, quantity=quantity)
-            yield rows("similarity", [height - less], layer=layer, quantity=quantity, episode=None)
+            yield rows("similarity", values, quantity=quantity, **more)
+        yield rows("similarity", np.full(few, 0.1), quantity="hsic_xy", **more)
+        yield rows("similarity", [height], quantity="pooled_cka", episode=None, **more)
 
 
-def _movements(gain: float, few: int, steps: int, rng: np.random.Generator) -> Iterator[Columns]:
-    for depth, layer in enumerate(LAYERS):
+def _movements(
+    condition: str, gain: float, few: int, steps: int, rng: np.random.Generator
+) -> Iterator[Columns]:
+    for depth, layer in enumerate(LAYERS if condition == "everything" else LAYERS[-1:]):
         far = 0.8 if layer == "head" else (0.01 + abs(gain) / 2) * (depth + 1)
         for step in range(1, steps + 1):
             grown = far * (1 - 0.7**step) * np.exp(rng.normal(0, 0.1, few))
-            yield rows("movement", grown, layer=layer, step=step, quantity="relative weight change")
-            yield rows("movement", grown / 2, layer=layer, step=step, quantity="relative function change")
+            more: dict[str, Any] = {"condition": condition, "layer": layer, "step": step}
+            yield rows("movement", grown, quantity="weight_change", **more)
+            yield rows("movement", grown / 2, quantity="function_change", **more)
 
 
 def _distances(gain: float, few: int, rng: np.random.Generator) -> Iterator[Columns]:
-    for condition, moved in (("before", 0.0), ("after", gain)):
-        within = 1 + rng.normal(0, 0.05, few)
-        between = 2 * (1 + 3 * moved) + rng.normal(0, 0.05, few)
-        for quantity, values in (
-            ("within", within), ("between", between), ("spread", within / between),
-            ("separation", between / (between + 2 * within)),
-        ):  # fmt: skip
-            yield rows("specialisation", values, condition=condition, quantity=quantity)
+    for depth, layer in enumerate(LAYERS):
+        for condition, moved in (("nothing", 0.0), ("everything", gain)):
+            within = 1 + rng.normal(0, 0.05, few)
+            between = (1 + depth / 4) * (1 + 3 * moved) + rng.normal(0, 0.05, few)
+            more: dict[str, Any] = {"condition": condition, "layer": layer}
+            for quantity, values in (
+                ("within", within), ("between", between), ("separation", between / (between + 2 * within)),
+            ):  # fmt: skip
+                yield rows("specialisation", values, quantity=quantity, **more)
+            spread = [within.mean() / between.mean()]
+            yield rows("specialisation", spread, quantity="pooled_spread", episode=None, **more)
 
 
 def _accuracies(values: Any) -> Any:

@@ -24,6 +24,7 @@ def episode_rows(accuracies: Any, **values: Any) -> pd.DataFrame:
         "run_id": "r", "method": "maml", "trained_on": "glyphs", "network": "conv4", "source": "glyphs",
         "split": "test", "seed": 0, "n_way": 5, "n_support": 5, "n_query": 75, "loss": 0.5,
         "batch_norm": "transductive", "selection": "best_valid", "adaptation_steps": 10, "image_size": 28,
+        "precision": "float32",
         "protocol": "fixed", "protocol_version": 2, "fingerprint": "0" * 8, "max_images_per_class": None,
         "seconds": 0.01,
     }  # fmt: skip

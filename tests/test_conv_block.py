@@ -1,12 +1,15 @@
 """The fused block and both its derivatives, against plain PyTorch one task at a time, in float64."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness import conv_parts
-from harness.conv_block import Geometry, conv_block
+from harness import conv_parts, task_convolutions
+from harness.conv_block import conv_block
+from harness.task_convolutions import Geometry
 
 SIZES = {"tasks": 2, "images": 3, "inputs": 2, "filters": 3, "side": 5}
 CUTS = {"all together": 2**20, "a task at a time": 80, "parts of a task": 30}
@@ -62,14 +65,15 @@ def outcomes(block: object, given: tuple[Tensor, ...], shape: Geometry) -> list[
     return [z, *first, *second]
 
 
-@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("cut", [*CUTS, "tasks as groups"])
 @pytest.mark.parametrize("pool", [False, True])
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("scaled", [False, True])
 def test_output_and_both_derivatives_are_those_of_the_formulas(
     cut: str, pool: bool, own: bool, scaled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conv_parts, "PIECE", CUTS[cut])
+    monkeypatch.setattr(conv_parts, "PIECE", CUTS.get(cut, CUTS["all together"]))
+    monkeypatch.setattr(task_convolutions, "ALWAYS_GROUPED", cut == "tasks as groups")
     given, shape = inputs(own=own, scaled=scaled), geometry(pool=pool)
     found, expected = (outcomes(block, given, shape) for block in (conv_block, reference))
     for mine, theirs in zip(found, expected, strict=True):
@@ -105,6 +109,15 @@ def test_what_is_constant_gets_no_gradient_and_the_rest_keeps_its_own(constant: 
 
     for mine, theirs in zip(outcome(conv_block), outcome(reference), strict=True):
         assert torch.allclose(mine, theirs, atol=1e-9, rtol=1e-9)
+
+
+def test_bfloat16_moves_outcomes_by_its_rounding_and_no_further() -> None:
+    given = [t.detach().float().requires_grad_() for t in inputs(own=True, scaled=True) if t is not None]
+    exact = outcomes(conv_block, tuple(given), geometry(pool=True))
+    low = outcomes(conv_block, tuple(given), replace(geometry(pool=True), low=True))
+    for mine, theirs in zip(low, exact, strict=True):
+        assert mine.dtype == torch.float32
+        assert 0 < ((mine - theirs).norm() / theirs.norm()).item() < 0.1
 
 
 def test_weights_repeated_without_a_copy_are_each_tasks_own() -> None:

@@ -14,50 +14,10 @@ from harness.learner import HEAD, Learner
 from harness.task_batch import stack
 from harness_methods.anil import ANIL
 from harness_methods.maml import MAML
+from plain_inner_loop import Params, reference_adapted, reference_logits
 from tiny import tiny_episode, tiny_learner
 
 EPISODES = [tiny_episode(seed=1), tiny_episode(seed=2), tiny_episode(seed=3, n_way=2, n_query=3)]
-Params = dict[str, torch.Tensor]
-
-
-def reference_logits(
-    params: Params,
-    x: torch.Tensor,
-    n_way: int,
-    *,
-    statistics_of: torch.Tensor | None = None,
-    pooled: bool = False,
-) -> torch.Tensor:
-    """Both forms of Conv4 written out, with batch norm as its formula.
-
-    `statistics_of`: the images whose statistics normalise `x`; None for `x` itself.
-    """
-    of = x if statistics_of is None else statistics_of
-    for i in range(1, 5):
-        weight, bias = params[f"body.stages.conv{i}.conv.weight"], params[f"body.stages.conv{i}.norm.bias"]
-        x, of = (F.conv2d(v, weight, stride=1 if pooled else 2, padding=1) for v in (x, of))
-        mean = of.mean(dim=(0, 2, 3), keepdim=True)
-        variance = ((of - mean) ** 2).mean(dim=(0, 2, 3), keepdim=True)
-        x, of = (((v - mean) / (variance + 1e-3).sqrt() + bias[:, None, None]).clamp(min=0) for v in (x, of))
-        if pooled:
-            x, of = (v.unfold(2, 2, 2).unfold(3, 2, 2).amax(dim=(4, 5)) for v in (x, of))
-    x = x.flatten(1) if pooled else x.mean(dim=(2, 3))
-    return x @ params["head.weight"][:n_way].T + params["head.bias"][:n_way]
-
-
-def reference_adapted(
-    params: Params, task: Task, names: list[str], steps: int, rate: float, *, pooled: bool = False
-) -> Params:
-    """Inner steps with plain first derivatives; nothing is differentiated twice."""
-    now = {name: p.detach().clone() for name, p in params.items()}
-    for _ in range(steps):
-        leaves = {name: p.clone().requires_grad_(name in names) for name, p in now.items()}
-        logits = reference_logits(leaves, task.support_x, task.n_way, pooled=pooled)
-        loss = F.cross_entropy(logits, task.support_y)
-        grads = torch.autograd.grad(loss, [leaves[name] for name in names], allow_unused=True)
-        for name, grad in zip(names, grads, strict=True):
-            now[name] = now[name] - rate * (torch.zeros_like(now[name]) if grad is None else grad)
-    return now
 
 
 def reference_loss(
@@ -294,3 +254,17 @@ def test_unknown_layers_are_refused() -> None:
 def test_wrong_hyperparameters_are_named(field: str, value: object) -> None:
     with pytest.raises(ConfigError, match=rf"MAML\.{field} .*{value!r}"):
         MAML(**{field: value})  # type: ignore[arg-type]
+
+
+def test_layers_without_parameters_adapt_to_nothing() -> None:
+    method = MAML(test_inner_steps=3)
+    learner = tiny_learner(method)
+    learner.body.stages["flat"] = Flat()
+    assert method.adapt(learner, EPISODES[0].task, adapted=frozenset({"flat"})) == {}
+
+
+class Flat(torch.nn.Module):
+    """A stage that changes nothing."""
+
+    def forward(self, x: torch.Tensor, statistics: object) -> torch.Tensor:
+        return x

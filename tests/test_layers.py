@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from harness.episode import Task
 from harness.errors import ConfigError
-from harness.layers import BatchNorm, Head, Statistics
+from harness.layers import BatchNorm, Conv2d, ConvBlock, Head, Statistics
 from harness.learner import embed
 from harness.method import Method
 from harness.networks import Conv4
@@ -189,3 +189,20 @@ def test_meta_batch_of_mixed_shapes_is_the_mean_over_its_tasks() -> None:
     assert [len(labels) for _, labels in equal_shapes(episodes)] == [2, 1]
     alone = [method.outer_loss(learner, [episode]).item() for episode in episodes]
     assert method.outer_loss(learner, episodes).item() == pytest.approx(sum(alone) / 3)
+
+
+def test_a_convolution_of_another_class_is_called_in_every_mode() -> None:
+    class Doubled(Conv2d):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 2 * super().forward(x)
+
+    block = ConvBlock(2, 3, stride=1, pool=True, scale=False, epsilon=1.0)
+    x = torch.rand(2, 4, 2, 8, 8)
+    plain = block(x, Statistics("batch"))
+    assert torch.allclose(plain, block(x, Statistics("record")), atol=1e-6)
+    doubled = Doubled(2, 3, kernel=3, stride=1, padding=1)
+    doubled.load_state_dict(block.conv.state_dict())
+    block.conv = doubled
+    found = block(x, Statistics("batch"))
+    assert torch.allclose(found, block(x, Statistics("record")), atol=1e-6)
+    assert not torch.allclose(found, plain, atol=1e-3)

@@ -5,8 +5,9 @@ per class the reference gives the standard deviation. The shots of one episode d
 error is that of a ratio of sums over episodes, of which only ours are known one by one; where both samplers
 draw alike, one episode varies as much there as here.
 
-27 cells × 4 means are 108 comparisons, of which 84 vary at all (query per class is 10 in all but fungi): an
-exact sampler leaves 3 standard errors 0.2 times among them. The seed is 0, the first that was tried.
+27 cells × 4 means are 108 comparisons, of which 84 vary at all (query per class is 10 in all but fungi). The seed is
+0, the first that was tried. Its largest difference is 3.3 standard errors, of the support size in ilsvrc_2012/test;
+with 60,000 episodes of ours it is 2.3, what the reference's own 5,000 leave.
 """
 
 import json
@@ -36,7 +37,8 @@ STATISTICS = ("ways", "support", "query_per_class", "shots")
 LEVELS = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
 THEIRS = 5000
 
-# Over 27 × 4 × 7 quantiles, an exact sampler fails anywhere in at most 1 % of samples (Bonferroni).
+# Over 84 means, and over 27 × 4 × 7 quantiles, an exact sampler fails anywhere in at most 1 % of samples (Bonferroni).
+MEAN_LIMIT = float(norm.isf(0.01 / 2 / 84))
 QUANTILE_LIMIT = float(norm.isf(0.01 / 2 / (len(CELLS) * len(STATISTICS) * len(LEVELS))))
 
 Floats = npt.NDArray[np.float64]
@@ -149,7 +151,7 @@ def disagreements(drawn: dict[str, Drawn], theirs: dict[str, Any]) -> list[str]:
     found = []
     for name in STATISTICS:
         off = mean_difference(drawn[name], theirs[name], shots=name == "shots")
-        if off > 3:
+        if off > MEAN_LIMIT:
             found.append(f"mean of {name}: {off:.1f} standard errors off")
         for level, quantile in zip(LEVELS, theirs[name]["q"], strict=True):
             off = quantile_difference(drawn[name], level, quantile)
@@ -171,9 +173,9 @@ def test_episodes_are_distributed_as_meta_datasets_own(
     assert disagreements(drawn, reference[cell]) == []
 
 
-# One of each kind of source, and the cell whose 5,000 episodes came nearest to the limit (2.3).
+# One of each kind of source, and the cell whose 5,000 episodes came nearest to the limit.
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", ["ilsvrc_2012/train", "omniglot/test", "fungi/valid", "mscoco/test"])
+@pytest.mark.parametrize("cell", ["ilsvrc_2012/test", "omniglot/test", "fungi/valid", "mscoco/test"])
 def test_four_times_as_many_episodes_still_agree(
     cell: str, reference: dict[str, Any], spec_of: Callable[[str], MetaDatasetSpec]
 ) -> None:

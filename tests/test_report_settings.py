@@ -22,7 +22,7 @@ def test_conditions_have_a_row_for_each_protocol_and_name_the_seeds() -> None:
     frames = episode_rows([0.5, 0.6]), episode_rows([0.4], protocol="meta_dataset")
     found = settings.conditions([finished(0, *frames), finished(3, *frames)])
     assert found.columns[-3:] == ("Episodes", "Protocol version", "Seeds")
-    rest = ("maml", "glyphs", "transductive", "best_valid", "10", "28")
+    rest = ("maml", "glyphs", "transductive", "best_valid", "10", "28", "float32")
     assert found.rows == ((*rest, "fixed", "2", "0, 3"), (*rest, "meta_dataset", "2", "0, 3"))
 
 

@@ -22,9 +22,9 @@ from harness.sampling import (
 from harness.seeds import counter_rng, stream_id, torch_seed
 from harness.variable_sampling import make_sampler
 
-PINNED = ([70, 5, 39], [1410, 110, 781], [1414, 1419, 115, 103, 798, 792])
+PINNED = ([46, 64, 99], [937, 1285, 1992], [933, 920, 1282, 1294, 1985, 1990])
 PINNED_STREAM = 8349997501145161941
-PINNED_SEED = 4267074409758779350
+PINNED_SEED = 4546473859989747301
 
 
 def sampler(sizes: list[int], *, seed: int = 0, stream: str = "glyphs/test", **shape: int) -> FixedSampler:

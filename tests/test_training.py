@@ -62,17 +62,39 @@ def test_every_method_meets_the_same_episodes(
     met: dict[str, list[tuple[float, float]]] = {}
     for method in (MAML, ANIL, NIL):
 
-        def predict(self: Method, learner: Learner, task: Task) -> torch.Tensor:
-            found = (task.support_x.double().sum().item(), task.query_x.double().sum().item())
-            met.setdefault(self.name, []).append(found)
-            return torch.zeros(len(task.query_x), task.n_way)
+        def predict(self: Method, learner: Learner, tasks: list[Task]) -> torch.Tensor:
+            for task in tasks:
+                found = (task.support_x.double().sum().item(), task.query_x.double().sum().item())
+                met.setdefault(self.name, []).append(found)
+            return torch.zeros(len(tasks), len(tasks[0].query_x), tasks[0].n_way)
 
-        monkeypatch.setattr(method, "predict", predict)
+        monkeypatch.setattr(method, "predict_batch", predict)
     for spec in planned().values():
         execute(spec, workspace, silent)
     tests = [met[name][-3:] for name in ("maml", "anil", "nil")]
     assert tests[0] == tests[1] == tests[2]
     assert len(set(tests[0])) == 3
+
+
+def test_a_run_in_bfloat16_is_another_run_and_says_so(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace
+) -> None:
+    exact = planned()["maml"]
+    low = planned("Experiment.compute = @Compute()", "Compute.precision = 'bfloat16'")["maml"]
+    assert low.training_id != exact.training_id
+    for spec, precision in ((exact, "float32"), (low, "bfloat16")):
+        execute(spec, workspace, silent)
+        assert set(pd.read_parquet(workspace.folder(spec.run_id).episodes).precision) == {precision}
+    assert not numbers(low, workspace).loss.equals(numbers(exact, workspace).loss)
+
+
+def test_a_run_waits_for_its_episodes_no_longer_than_it_trains(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace
+) -> None:
+    spec = planned()["maml"]
+    execute(spec, workspace, silent)
+    status = workspace.folder(spec.run_id).status()
+    assert 0 < status["waiting_seconds"] < status["training_seconds"]
 
 
 def test_the_rows_say_what_was_measured(

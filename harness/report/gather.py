@@ -16,7 +16,14 @@ from harness.store import LeftOut, RunFolder, read_curves, read_episodes, read_p
 OWN = ("run_id", "training_id", "seed", "evaluations")
 """Keys of a spec in which two runs of one entry may differ."""
 
-RUN_CONDITIONS = ("batch_norm", "selection", "adaptation_steps", "image_size", "protocol_version")
+RUN_CONDITIONS = (
+    "batch_norm",
+    "selection",
+    "adaptation_steps",
+    "image_size",
+    "precision",
+    "protocol_version",
+)
 """Conditions that are the same for all episodes of a run."""
 
 SHARED = ("train", "network", "images", "max_way")
@@ -127,6 +134,8 @@ def _probes(
         else:
             frames.append(found)
     probes = pd.concat(frames, ignore_index=True) if frames else read_probes([])[0]
+    blank = {name: probes[name].fillna("") for name in ("condition", "layer", "reason")}
+    probes = probes.assign(**blank)
     texts = [name for name, kind in PROBE_COLUMNS.items() if kind == "string"]
     return probes.astype(dict.fromkeys(texts, "category")), tuple(without)
 

@@ -14,7 +14,16 @@ import pandas as pd
 from harness.episode import FIXED, FIXED_WAY, META_DATASET
 from harness.statistics import leaderboard, with_shots
 
-PANEL_KEYS = ("protocol_version", "protocol", "batch_norm", "image_size", "split", "n_way", "shots")
+PANEL_KEYS = (
+    "protocol_version",
+    "protocol",
+    "batch_norm",
+    "image_size",
+    "precision",
+    "split",
+    "n_way",
+    "shots",
+)
 """What all rows of a panel share."""
 
 ENTRY_CONDITIONS = ("selection", "adaptation_steps")
@@ -111,6 +120,7 @@ def heading(values: Mapping[Any, Any], varying: Sequence[str]) -> str:
     extra = {
         "batch_norm": f"{values['batch_norm']} batch norm",
         "image_size": f"{values['image_size']} px",
+        "precision": f"{values['precision']} convolutions",
         "protocol_version": f"protocol version {values['protocol_version']}",
     }
     parts = [

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from harness.equivalence import FAILS, HOLDS, INCONCLUSIVE
-from harness.report import reuse_probes
 from harness.report.album import Album
 from harness.report.blocks import Block, Said, Section
 from harness.report.forest_figure import BAD, GOOD, OPEN, Claim, ForestPart, Interval, draw_forest
 from harness.report.gather import Gathered
+from harness.report.probed import Probed
 from harness.report.reuse_numbers import (
     AS_TRAINED,
     PROBES,
@@ -23,6 +23,7 @@ from harness.report.reuse_numbers import (
     unmeasured,
     with_places,
 )
+from harness.report.reuse_probes import probe_sections
 from harness.report.reuse_tables import verdict_table
 from harness.report.reuse_text import listed, pair_name, refused_said, unmeasured_said, verdict_said
 from harness.report.reuse_verdicts import HEAD_ONLY, OF_METHODS, Refusal, Verdicts, freezing, reference
@@ -62,7 +63,7 @@ def reuse_sections(
         table, refused = fractions(with_places(freezing(probes), titles))
         refusals += refused
         of_place = dict(list(frame.groupby("place", sort=False)))
-        shown = reuse_probes.Probed(
+        shown = Probed(
             frames={place: of_place[place] for place in titles.values() if place in of_place},
             layers=layers_of(frame),
             fractions=table,
@@ -72,8 +73,8 @@ def reuse_sections(
             near=places.near,
             looks=looks,
         )
-        sections += reuse_probes.probe_sections(shown, album)
-    sections.append(_not_run(gathered, verdicts, frame, refusals))
+        sections += probe_sections(shown, album)
+    sections.append(_not_run(gathered, verdicts, refusals))
     return tuple(section for section in sections if section.blocks)
 
 
@@ -230,9 +231,10 @@ def _nothing_judged(gathered: Gathered, verdicts: Verdicts) -> str:
     return "There is no verdict: the experiment has no other method to judge, and no freeze probe."
 
 
-def _not_run(gathered: Gathered, verdicts: Verdicts, frame: pd.DataFrame, refusals: list[Refusal]) -> Section:
+def _not_run(gathered: Gathered, verdicts: Verdicts, refusals: list[Refusal]) -> Section:
     said = refused_said([*verdicts.refusals, *refusals])
-    there = set(frame["probe"].unique())
+    probes = gathered.probes
+    there = set(probes["probe"].unique())
     absent = [name for name in PROBES if name not in there]
     if len(absent) == len(PROBES):
         said.append(
@@ -240,9 +242,11 @@ def _not_run(gathered: Gathered, verdicts: Verdicts, frame: pd.DataFrame, refusa
         )
     elif absent:
         said.append(Said("Probes", f"{listed(absent)} {'was' if len(absent) == 1 else 'were'} not run."))
-    if not (verdicts.rows["comparison"] == OF_METHODS).any() and len(frame):
+    if not (verdicts.rows["comparison"] == OF_METHODS).any() and len(probes):
         said.append(Said("Pairs of methods", "none was judged."))
+    if others := sorted(there - set(PROBES)):
+        said.append(Said(listed(others), "measured, and not shown here: this report knows no such probes."))
     said += [Said(f"Probes of {run.run_id}", f"{run.reason}.") for run in gathered.without_probes]
-    said += unmeasured_said(unmeasured(frame))
+    said += unmeasured_said(unmeasured(probes))
     blocks = (Block(said=tuple(said)),) if said else ()
     return Section(title="What was not compared or not measured", note="", blocks=blocks)

@@ -20,8 +20,14 @@ PROBES = ("freeze", "read_outs", "similarity", "movement", "gradient_flow", "spe
 MOST_REASONS = 3
 """Of one probe and learner that are told apart."""
 
-NOTHING, BODY_ONLY, AS_TRAINED = "nothing", "body only", "as trained"
-BEFORE, AFTER = "before", "after"
+NOTHING, BODY_ONLY = "nothing", "body only"
+"""Conditions of the probes besides those of `reuse_verdicts`, as `harness.masks` names them."""
+
+AS_TRAINED = "body x1"
+"""The inner loop as it is, among the conditions of the probe `gradient_flow`."""
+
+POOLED = "pooled_"
+"""How the quantities begin that are of all episodes together."""
 
 HEAD = "head"
 """The last layer, as `harness.learner` calls it, which would load torch."""
@@ -60,13 +66,8 @@ def with_places(frame: pd.DataFrame, titles: dict[tuple[object, ...], str]) -> p
 
 
 def prepared(probes: pd.DataFrame) -> pd.DataFrame:
-    """`probes` with `shots` and labels; what was pooled over episodes stands with the episodes of its run."""
-    run = ["run_id", "source", "split"]
-    if probes["n_way"].isna().any():
-        shapes = ["n_way", "n_support", "n_query"]
-        known = probes.groupby(run)[shapes].transform("first")
-        probes = probes.assign(**{name: probes[name].fillna(known[name]) for name in shapes})
-    frame = with_shots(probes)
+    """The `probes` that have a value, with `shots` and labels."""
+    frame = with_shots(probes[probes["value"].notna()])
     groups, first = _groups(frame, ["method", "trained_on", *PANEL_KEYS, *ENTRY_CONDITIONS])
     names = labelled(first)["method"].tolist()
     return frame.assign(method=_category(names, groups, frame.index))
@@ -97,9 +98,17 @@ def means(
 
 
 def pooled(frame: pd.DataFrame, probe: str, keys: Sequence[str]) -> pd.DataFrame:
-    """The same of what was estimated from all episodes at once: means over seeds."""
+    """The same of what was estimated from all episodes together, over seeds; quantities lose POOLED."""
     rows = frame[(frame["probe"] == probe) & frame["episode"].isna()]
-    return cell_means(rows, [*PLACE, *keys])
+    found = cell_means(rows, [*PLACE, *keys])
+    return found.assign(quantity=found["quantity"].str.removeprefix(POOLED))
+
+
+def over_steps(frame: pd.DataFrame, probe: str, quantity: str, keys: Sequence[str]) -> pd.DataFrame:
+    """`means` of one quantity, which in each episode is averaged over the inner steps first."""
+    rows = frame[(frame["probe"] == probe) & (frame["quantity"] == quantity)]
+    each = [*PLACE, *keys, "seed", "episode"]
+    return cell_means(rows.groupby(each, observed=True)["value"].mean().reset_index(), [*PLACE, *keys])
 
 
 def fractions(freeze: pd.DataFrame) -> tuple[pd.DataFrame, list[Refusal]]:
@@ -149,12 +158,14 @@ def differences(frame: pd.DataFrame, probe: str, base: str) -> pd.DataFrame:
 
 
 def changes(frame: pd.DataFrame) -> pd.DataFrame:
-    """Specialisation after less before adaptation on the same episodes: PLACE, quantity, MEAN_COLUMNS."""
-    keys = [*PLACE, "quantity", "seed", "episode"]
-    rows = frame[(frame["probe"] == "specialisation") & frame["episode"].notna() & frame["value"].notna()]
-    sides = [rows.loc[rows["condition"] == side, [*keys, "value"]] for side in (BEFORE, AFTER)]
-    both = sides[0].merge(sides[1], on=keys, suffixes=("_before", "_after"))
-    return cell_means(both.assign(value=both["value_after"] - both["value_before"]), [*PLACE, "quantity"])
+    """Specialisation less that with nothing adapted, on the same episodes: PLACE, condition, layer, quantity, means."""
+    on = ["run_id", *PLACE, "split", "layer", "quantity", "seed", "episode"]
+    rows = frame[(frame["probe"] == "specialisation") & frame["episode"].notna()]
+    before = rows.loc[rows["condition"] == NOTHING, [*on, "value"]]
+    after = rows.loc[rows["condition"] != NOTHING, [*on, "condition", "value"]]
+    both = after.merge(before, on=on, suffixes=("", "_before"), validate="many_to_one")
+    moved = both.assign(value=both["value"] - both["value_before"])
+    return cell_means(moved, [*PLACE, "condition", "layer", "quantity"])
 
 
 def layers_of(frame: pd.DataFrame) -> tuple[str, ...]:
@@ -171,18 +182,18 @@ def freeze_order(conditions: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in path if name in conditions)
 
 
-def unmeasured(frame: pd.DataFrame) -> pd.DataFrame:
+def unmeasured(probes: pd.DataFrame) -> pd.DataFrame:
     """What a probe could not measure: probe, method, trained_on, extent and reason; of many reasons the commonest.
 
     extent: `not measured`, or how many of the probe's values are missing for that reason.
     """
     keys = ["probe", "method", "trained_on"]
-    missing = frame[frame["value"].isna() & (frame["reason"] != "")]
-    totals = frame.groupby(keys).size().to_dict()
-    counts = missing.groupby([*keys, "reason"]).size().reset_index(name="count")
+    missing = probes[probes["value"].isna() & (probes["reason"] != "")]
+    totals = probes.groupby(keys, observed=True).size().to_dict()
+    counts = missing.groupby([*keys, "reason"], observed=True).size().reset_index(name="count")
     counts = counts.sort_values([*keys, "count", "reason"], ascending=[True, True, True, False, True])
     rows: list[dict[Hashable, Any]] = []
-    for key, group in counts.groupby(keys, sort=True):
+    for key, group in counts.groupby(keys, sort=True, observed=True):
         total = totals[key]
         for row in group.head(MOST_REASONS).to_dict("records"):
             part = f"{row['count']} of {total} values are missing"

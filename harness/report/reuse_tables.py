@@ -6,8 +6,12 @@ from typing import Any
 import pandas as pd
 
 from harness.report.markdown import bold
+from harness.report.reuse_numbers import NOTHING
 from harness.report.reuse_text import signed
+from harness.report.reuse_verdicts import EVERYTHING
 from harness.report.settings import DASH, Table
+
+DISTANCES = ("within", "between", "spread", "separation")
 
 
 def verdict_table(rows: pd.DataFrame) -> Table:
@@ -73,30 +77,25 @@ def by_source(rows: pd.DataFrame, sources: Sequence[str], *, difference: bool, n
     )
 
 
-def specialisation_table(sides: pd.DataFrame, changed: pd.DataFrame, quantities: Sequence[str]) -> Table:
-    """Each quantity before and after adaptation, and the paired change of the separation with its interval."""
-    index = ["source", "method", "quantity", "condition"]
-    values = sides.set_index(index)["mean"].to_dict()
-    change = {
-        (row["source"], row["method"]): f"{row['mean']:+.3f} ± {row['ci95']:.3f}"
-        for row in changed[changed["quantity"] == "separation"].to_dict("records")
-    }
+def specialisation_table(sides: pd.DataFrame, changed: pd.DataFrame) -> Table:
+    """Of one learner and layer: each quantity before and after everything adapts, and the change of the separation.
+
+    sides: rows of `means` and `pooled`, of both conditions; changed: those of `changes`, of the separation.
+    """
+    values = sides.set_index(["source", "quantity", "condition"])["mean"].to_dict()
+    quantities = [name for name in DISTANCES if name in set(sides["quantity"])]
     cells = [
         (
-            source,
-            method,
+            row["source"],
             *(
-                f"{_value(values, source, method, q, 'before')} → {_value(values, source, method, q, 'after')}"
-                for q in quantities
+                f"{_value(values, row['source'], name, NOTHING)} → {_value(values, row['source'], name, EVERYTHING)}"
+                for name in quantities
             ),
-            change.get((source, method), DASH),
+            f"{row['mean']:+.3f} ± {row['ci95']:.3f}",
         )
-        for source, method in sides[["source", "method"]].drop_duplicates().itertuples(index=False)
+        for row in changed.to_dict("records")
     ]
-    return Table(
-        columns=("Source", "Learner", *quantities, "Change of the separation"),
-        rows=tuple(cells),
-    )
+    return Table(columns=("Source", *quantities, "Change of the separation"), rows=tuple(cells))
 
 
 def _value(values: Mapping[Any, float], *key: str) -> str:

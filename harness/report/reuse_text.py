@@ -77,10 +77,9 @@ def fraction_said(method: str, rows: pd.DataFrame) -> Said:
     return Said(method, "; ".join(parts) + ".")
 
 
-def similarity_said(rows: pd.DataFrame, quantity: str) -> Said | None:
-    """The least similarity of the body's layers, and the range of the head's; rows of `means` of one learner."""
-    own = rows[(rows["quantity"] == quantity) & rows["mean"].notna()]
-    body = own[own["layer"] != HEAD]
+def similarity_said(lead: str, rows: pd.DataFrame) -> Said | None:
+    """The least similarity of the body's layers, and its range in the head; rows of `means` of one learner."""
+    body = rows[rows["layer"] != HEAD]
     if body.empty:
         return None
     low = _least(body, "mean")
@@ -88,21 +87,21 @@ def similarity_said(rows: pd.DataFrame, quantity: str) -> Said | None:
         f"the body keeps at least {below(low['mean'])} in every layer on every source measured (the least: "
         f"{low['layer']} on {low['source']})"
     )
-    return Said(shown_name(quantity), said + _of_the_head(own))
+    return Said(lead, said + _of_the_head(rows))
 
 
-def movement_said(rows: pd.DataFrame, quantity: str) -> Said | None:
+def movement_said(lead: str, rows: pd.DataFrame) -> Said | None:
     """How far the layers have moved after the last step; rows of `means` of one learner and quantity."""
-    last = rows[(rows["step"] == rows["step"].max()) & rows["mean"].notna()]
+    last = rows[rows["step"] == rows["step"].max()]
     body = last[last["layer"] != HEAD]
     if body.empty:
         return None
     most = _most(body, "mean")
     said = (
-        f"at inner step {most['step']}, at most {above(most['mean'])} in every layer of the body on every source "
+        f"after inner step {most['step']}, at most {above(most['mean'])} in every layer of the body on every source "
         f"measured (the most: {most['layer']} on {most['source']})"
     )
-    return Said(quantity, said + _of_the_head(last))
+    return Said(lead, said + _of_the_head(last))
 
 
 def _of_the_head(rows: pd.DataFrame) -> str:
@@ -112,7 +111,7 @@ def _of_the_head(rows: pd.DataFrame) -> str:
 
 def gradient_said(rows: pd.DataFrame, lowest: str) -> Said | None:
     """The relative gradient of the layer `lowest` beside the head's, at the first step; rows of `means`."""
-    first = rows[(rows["step"] == rows["step"].min()) & rows["mean"].notna()]
+    first = rows[rows["step"] == rows["step"].min()]
     both = first[first["layer"] == lowest].merge(
         first[(first["layer"] == HEAD) & (first["mean"] > 0)], on=["source"], suffixes=("", "_head")
     )
@@ -120,9 +119,9 @@ def gradient_said(rows: pd.DataFrame, lowest: str) -> Said | None:
         return None
     ratio = both["mean"] / both["mean_head"]
     return Said(
-        "relative gradient norm",
-        f"at inner step {first['step'].iloc[0]}, as trained, that of {lowest} is {below(ratio.min())} to "
-        f"{above(ratio.max())} times that of the head, from source to source.",
+        "Relative gradient norm",
+        f"at inner step {first['step'].iloc[0]}, that of {lowest} is {below(ratio.min())} to {above(ratio.max())} "
+        "times that of the head, from source to source.",
     )
 
 
@@ -155,8 +154,8 @@ def read_outs_said(method: str, rows: pd.DataFrame) -> Said:
     return Said(method, f"the highest mean is that of {'; of '.join(parts)}.")
 
 
-def specialisation_said(method: str, rows: pd.DataFrame) -> Said:
-    """Where adaptation clearly moves classes apart, or together; rows of `changes` of the separation."""
+def specialisation_said(lead: str, rows: pd.DataFrame) -> Said:
+    """Where adaptation clearly moves classes apart, or together; rows of `changes` of one layer's separation."""
     up = list(rows.loc[rows["mean"] - rows["ci95"] > 0, "source"])
     down = list(rows.loc[rows["mean"] + rows["ci95"] < 0, "source"])
     parts = [f"raises the separation of classes clearly on {_share(up, len(rows))}"] if up else []
@@ -164,7 +163,7 @@ def specialisation_said(method: str, rows: pd.DataFrame) -> Said:
         what = "lowers it" if up else "lowers the separation of classes"
         parts.append(f"{what} clearly on {_share(down, len(rows))}")
     return Said(
-        method, f"adaptation {' and '.join(parts) or 'changes the separation of classes clearly nowhere'}."
+        lead, f"adaptation {' and '.join(parts) or 'changes the separation of classes clearly nowhere'}."
     )
 
 
@@ -195,11 +194,6 @@ def unmeasured_said(rows: pd.DataFrame) -> list[Said]:
             lead = f"{what} of {method}, trained on {listed(names)}"
             found.append(Said(lead, f"{extent}. {reason}"))
     return found
-
-
-def shown_name(quantity: str) -> str:
-    """`CKA` for cka, `cosine similarity` for cosine."""
-    return quantity.upper() if quantity in ("cka", "cca", "svcca") else f"{quantity} similarity"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -37,7 +37,7 @@ FREEZING = Comparison(
 )
 """How the conditions of a probe are compared: within one learner."""
 
-ALIKE = ("protocol_version", "protocol", "batch_norm", "image_size")
+ALIKE = ("protocol_version", "protocol", "batch_norm", "image_size", "precision")
 """Conditions that make rows comparable; with the split and the shape of episodes, those of a panel."""
 
 REUSE_COLUMNS = ("comparison", "method", "a", "b", *DIFFERENCE_KEYS, "in_training", *ALIKE, *MEASURED_COLUMNS)

@@ -18,6 +18,7 @@ OF_A_RUN = {
     "selection": "Checkpoint",
     "adaptation_steps": "Adaptation steps at test",
     "image_size": "Image size",
+    "precision": "Convolutions in",
     "protocol": "Episodes",
     "protocol_version": "Protocol version",
 }
@@ -92,6 +93,7 @@ def costs(runs: Sequence[FinishedRun]) -> Table:
         "Trained on",
         "Training, s",
         "Training episodes/s",
+        "Waiting for episodes, %",
         "Evaluation, s",
         "Test episodes/s",
         "Peak memory, MB",
@@ -207,12 +209,14 @@ def _said(value: Any) -> str:
 def _cost(group: list[FinishedRun]) -> tuple[str, ...]:
     training = _mean(run.status.get("training_seconds") for run in group)
     drawn = _mean(_episodes_drawn(run) for run in group)
+    waiting = _mean(run.status.get("waiting_seconds") for run in group)
     measured = _mean(float(run.episodes["seconds"].sum()) for run in group)
     tested = _mean(float(len(run.episodes)) for run in group)
     selected = sorted({run.status.get("selected_iteration") for run in group} - {None}, key=str)
     return (
         _rounded(training),
         _rounded(drawn / training if drawn and training else None),
+        DASH if waiting is None or not training else f"{100 * waiting / training:.1f}",
         _rounded(_mean(run.status.get("evaluation_seconds") for run in group)),
         _rounded(tested / measured if tested and measured else None),
         _rounded(_mean(run.status.get("peak_memory_mb") for run in group)),

@@ -75,17 +75,17 @@ class _Subject:
 
     @cached_property
     def pools(self) -> dict[str, Pool]:
-        glyphs: Dataset = plugins.build(
-            plugins.DATASETS, Component(plugin="glyphs", params={"n_classes": 100, "images_per_class": 8})
-        )
-        return {split: _pool(glyphs, split) for split in ("train", "test")}
+        return {split: glyph_pool(split) for split in ("train", "test")}
 
     def loss(self, learner: Learner, n_episodes: int = 3) -> Tensor:
         return self.method.outer_loss(learner, [self.episode(k) for k in range(n_episodes)])
 
 
-def _pool(dataset: Dataset, split: str) -> Pool:
-    """A pool in memory."""
+def glyph_pool(split: str) -> Pool:
+    """Drawn glyphs, 8 of a class, in memory."""
+    dataset: Dataset = plugins.build(
+        plugins.DATASETS, Component(plugin="glyphs", params={"n_classes": 100, "images_per_class": 8})
+    )
     names = list(dataset.class_sizes(split, None))
     classes = [
         (name, resize_pixels(images, IMAGES.size, IMAGES.resize))

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from harness.episode import Episode, Task
@@ -12,6 +11,7 @@ from harness.learner import Learner, embed
 from harness.method import Method
 from harness.networks import Body
 from harness.parameters import check_fields
+from harness.read_outs import cosine_weighted
 from harness.task_batch import stack
 from harness_methods.anil import ANIL
 
@@ -52,5 +52,4 @@ class NIL:
         """The same of tasks of one shape, [T, n_query, n_way]."""
         batch = stack(tasks)
         support, query = embed(learner, {}, batch, training=False)
-        similarity = F.normalize(query, dim=2) @ F.normalize(support, dim=2).mT
-        return similarity @ F.one_hot(batch.support_y, batch.n_way).to(similarity.dtype)
+        return cosine_weighted(support, batch.support_y, query, batch.n_way)

@@ -1,0 +1,1 @@
+"""Probes that come with harness: one a file, registered under `harness.probes`."""

@@ -1,0 +1,26 @@
+"""The columns that are the same in every row of one run and evaluation, whatever was measured."""
+
+from harness.method import Method
+from harness.spec import EvaluationSpec, RunSpec
+
+
+def run_columns(spec: RunSpec, method: Method, network: str, evaluation: EvaluationSpec) -> dict[str, object]:
+    """Column -> value: what ran, on what, and results.CONDITIONS."""
+    return {
+        "run_id": spec.run_id,
+        "method": method.name,
+        "trained_on": spec.trained_on,
+        "network": network,
+        "source": evaluation.source.name,
+        "split": evaluation.split,
+        "seed": spec.seed,
+        "batch_norm": spec.batch_norm,
+        "selection": spec.selection,
+        "adaptation_steps": method.adaptation_steps,
+        "image_size": spec.images.size,
+        "precision": spec.compute.precision,
+        "protocol": evaluation.shape.protocol,
+        "protocol_version": spec.protocol_version,
+        "fingerprint": evaluation.source.fingerprint,
+        "max_images_per_class": evaluation.source.component.params.get("max_images_per_class"),
+    }

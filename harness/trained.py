@@ -1,0 +1,30 @@
+"""The learner of a finished run, as its evaluation had it."""
+
+from harness import checkpoint, plugins
+from harness.checkpoint import TrainingState
+from harness.errors import WorkspaceError
+from harness.learner import Learner
+from harness.selection import select
+from harness.spec import RunSpec
+from harness.store import Workspace
+from harness.worker import fresh_learner
+
+
+def trained_learner(spec: RunSpec, workspace: Workspace) -> Learner:
+    """The selected checkpoint's learner, in evaluation mode.
+
+    Raises WorkspaceError where the run's checkpoint is not there or is damaged.
+    """
+    path = workspace.folder(spec.run_id).checkpoint
+    content = checkpoint.load(path, spec.training_id)
+    if content is None:
+        raise WorkspaceError(
+            f"The checkpoint {path} is missing or damaged. Run the same command again with --fresh."
+        )
+    learner = fresh_learner(
+        spec, plugins.build(plugins.METHODS, spec.trainer), plugins.build(plugins.NETWORKS, spec.network)
+    )
+    learner.load_state_dict(content["learner"])
+    chosen, _ = select(spec.selection, learner, TrainingState(**content["state"]))
+    learner.load_state_dict(chosen)
+    return learner.eval()
