@@ -1,5 +1,6 @@
 """The sections on what happens layer by layer: similarity, movement and gradient flow with its controls."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,9 @@ FLOWS = {
 }
 """Quantities of the probes, and what they are called here."""
 
+SHARE, LENGTH = (0.0, 1.0), (0.0, math.inf)
+"""What the means of similarities, and of lengths and their ratios, can be."""
+
 ZEROED = ", head zeroed"
 """How the conditions of `gradient_flow` end that begin from a head of zeros."""
 
@@ -32,22 +36,23 @@ GAINS = (
     Claim(label="neither", colour=OPEN[0], marker=OPEN[1], filled=False),
 )
 
+_CUT = "Intervals that reach beyond what the measure can be are cut there."
 _DAGGER = "†: a source of the training."
 SIMILARITY = (
     "How alike the features of a layer are before and after adaptation: 1 is unchanged up to what the measure "
     "ignores. By episode: means over episodes with 95 % intervals, which the sentences are about; pooled: one "
-    f"estimate from all episodes together. {_DAGGER}"
+    f"estimate from all episodes together. {_CUT} {_DAGGER}"
 )
 MOVEMENT = (
     "How far each layer has moved after each inner step, relative to where it began: its weights, and what it computes "
-    f"for the same images. Means over episodes, with 95 % intervals. {_DAGGER}"
+    f"for the same images. Means over episodes, with 95 % intervals. {_CUT} {_DAGGER}"
 )
 GRADIENTS = (
     "Could the body stay put only because its gradients vanish? First the gradients of the inner loop as trained "
     f"({AS_TRAINED}), with everything adapted; relative: divided by the norm of the weights. Then controls that move "
     "the body more: the steps they take, how alike the features stay, and their accuracy less that as trained on the "
     "same episodes. Where features stay put and accuracy does not gain although the body takes larger steps, "
-    f"vanishing gradients are not the reason. *: the 95 % interval leaves out 0; not corrected. {_DAGGER}"
+    f"vanishing gradients are not the reason. {_CUT} *: the 95 % interval leaves out 0; not corrected. {_DAGGER}"
 )
 
 
@@ -73,7 +78,10 @@ def similarity(probed: Probed, place: str, album: Album) -> Iterator[Block]:
             continue
         blocks = [
             GridBlock(
-                label=label, rows=points(part, "series", part["layer"].map(layers.index)), categories=layers
+                label=label,
+                rows=points(part, "series", part["layer"].map(layers.index)),
+                categories=layers,
+                bounds=SHARE,
             )
             for label, part in parts
         ]
@@ -105,7 +113,11 @@ def movement(probed: Probed, place: str, album: Album) -> Iterator[Block]:
         figure = grid_figure(
             probed, place, album, f"movement-{method}-{condition}-{place}",
             f"Movement of layers by inner step, {title}",
-            [GridBlock(label=name, rows=points(part, "layer", part["step"])) for name, part in parts if len(part)],
+            [
+                GridBlock(label=name, rows=points(part, "layer", part["step"]), bounds=LENGTH)
+                for name, part in parts
+                if len(part)
+            ],
             layers, label="inner step",
         )  # fmt: skip
         yield Block(title=title, said=said, figure=figure)
@@ -145,7 +157,10 @@ def _flow(probed: Probed, place: str, album: Album, method: str, rows: pd.DataFr
     figure = grid_figure(
         probed, place, album, f"gradients-{method}-{place}", f"Gradients of layers by inner step, {title}",
         [
-            GridBlock(label=name, rows=points(part, "layer", part["step"]), log=key != "step_cosine")
+            GridBlock(
+                label=name, rows=points(part, "layer", part["step"]), log=key != "step_cosine",
+                bounds=(-1, 1) if key == "step_cosine" else LENGTH,
+            )
             for key, name, part in parts
             if len(part)
         ],
@@ -171,7 +186,8 @@ def _control_features(
         f"Steps and similarity by layer under controls, {method} trained on {place}",
         [
             GridBlock(
-                label=label, rows=points(part, "condition", part["layer"].map(layers.index)), categories=layers, log=log
+                label=label, rows=points(part, "condition", part["layer"].map(layers.index)), categories=layers,
+                log=log, bounds=LENGTH if log else SHARE,
             )
             for label, part, log in kept
             if len(part)

@@ -81,6 +81,7 @@ def _by_condition(label: str, rows: pd.DataFrame, order: Sequence[str], *, zero:
         categories=order,
         apart=float(order.index(BODY_ONLY)) if BODY_ONLY in order else None,
         zero=zero,
+        bounds=(-100, 100) if zero else (0, 100),
     )
 
 
@@ -109,6 +110,7 @@ def _specialisation(probed: Probed, place: str, album: Album) -> Iterator[Block]
             label="separation of classes",
             rows=points(lines, "series", lines["layer"].map(layers.index)),
             categories=layers,
+            bounds=(0, 1),
         )
         figure = grid_figure(
             probed, place, album, f"specialisation-{method}-{place}",

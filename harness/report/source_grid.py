@@ -3,6 +3,7 @@
 Parts are placed by inches rather than by a layout engine, which takes a second for the tens of parts of a figure.
 """
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class GridBlock:
 
     categories: names of x = 0, 1, ...; None for numbers. log: a logarithmic axis where the values span enough for
     one; values of 0 and below are left out. zero: whether a line stands at 0. apart: an x that the lines
-    leave out.
+    leave out. bounds: what a mean can be; intervals that reach beyond, as those of two seeds do, are cut there.
     """
 
     label: str
@@ -49,6 +50,7 @@ class GridBlock:
     log: bool = False
     zero: bool = False
     apart: float | None = None
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
 
 def series_looks(names: Sequence[str]) -> dict[str, Style]:
@@ -149,7 +151,8 @@ def _limits(block: GridBlock) -> tuple[tuple[float, float], tuple[float, float]]
     x = (float(rows["x"].min()) - 0.4, float(rows["x"].max()) + 0.4)
     y: Floats = rows["y"].to_numpy(dtype=np.float64)
     reach: Floats = np.nan_to_num(rows["ci"].to_numpy(dtype=np.float64))
-    low, high = float(np.min(y - reach)), float(np.max(y + reach))
+    low = min(float(np.min(y)), max(float(np.min(y - reach)), block.bounds[0]))
+    high = max(float(np.max(y)), min(float(np.max(y + reach)), block.bounds[1]))
     if block.log:
         low = float(np.min(np.where(y > reach, y - reach, y)))
         return x, (low / 1.3, high * 1.3)
