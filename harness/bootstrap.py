@@ -28,6 +28,12 @@ from harness.seeds import counter_rng
 DRAWS = 4000
 """Draws of an interval: its ends then move by about a fiftieth of its width from stream to stream."""
 
+FEW_REPEATS = 8
+"""Values that repeat less often than this are drawn one by one."""
+
+AT_ONCE = 4_000_000
+"""Values that are drawn at once: 32 MB."""
+
 
 def bootstrap_interval(
     values: Floats, seeds: Ints, *, level: float = 0.95, draws: int = DRAWS
@@ -71,6 +77,18 @@ def hierarchical_means(values: Floats, seeds: Ints, picks: Ints, rng: np.random.
     return found
 
 
+def _means_by_index(values: Floats, draws: int, rng: np.random.Generator) -> Floats:
+    """The same for values that hardly repeat, some draws at a time to save memory."""
+    count = len(values)
+    kind = np.uint16 if count <= 2**16 else np.int64  # small numbers are drawn several times as fast
+    found = np.empty(draws)
+    step = max(AT_ONCE // count, 1)
+    for start in range(0, draws, step):
+        picks = rng.integers(count, size=(min(step, draws - start), count), dtype=kind)
+        found[start : start + step] = values[picks].mean(axis=1)
+    return found
+
+
 def _kept(means: Floats, seed_variance: float) -> float:
     """The factor on the seeds' deviations that leaves τ̂² of their variance, and draws all of that."""
     count = len(means)
@@ -82,9 +100,12 @@ def _kept(means: Floats, seed_variance: float) -> float:
 def _resampled_means(values: Floats, draws: int, rng: np.random.Generator) -> Floats:
     """Means [draws] of as many of `values`, drawn with replacement.
 
-    Accuracies come in steps, so it is far cheaper to draw how often each distinct value occurs.
+    Accuracies come in steps where all episodes are of one size: it is then cheaper to draw how often each distinct
+    value occurs than to draw the values.
     """
     distinct, counts = np.unique(values, return_counts=True)
+    if FEW_REPEATS * len(distinct) > len(values):
+        return _means_by_index(np.repeat(distinct, counts), draws, rng)
     often = rng.multinomial(len(values), counts / len(values), size=draws)
     found: Floats = often @ distinct / len(values)
     return found

@@ -141,7 +141,10 @@ class Experiment:
     missing_sources: what to do where a source's raw data is not there, or a split of it has no classes:
     `error`, or `skip` to go on without, which the report says. probes: measured on every trained learner after its
     evaluation, on the same episodes (see `harness.probe`). dissimilarity: None, or how to measure how far each test
-    source is from the training sources.
+    source is from the training sources. margin_points: the largest difference in accuracy, in percentage points,
+    that does not matter to a verdict on reuse. full_adaptation: the name of the method that adapts everything,
+    which the others are judged against; None for the one called `maml`, else the only one of that plugin, where
+    there is one. Verdicts change no run.
     """
 
     name: str
@@ -156,6 +159,8 @@ class Experiment:
     missing_sources: str = "error"
     probes: Sequence[Probe] = ()
     dissimilarity: Dissimilarity | None = None
+    margin_points: float = 1.0
+    full_adaptation: str | None = None
     title: str = ""
     claim: str = ""
 
@@ -166,6 +171,12 @@ class Experiment:
                 raise ConfigError(f"Experiment.{what} is empty: name at least one.")
         _check_seeds(self.seeds)
         check_choice("Experiment.missing_sources", self.missing_sources, MISSING)
+        if not 0 < self.margin_points <= 100:
+            raise ConfigError(
+                "Experiment.margin_points must be a number of percentage points above 0 and at most 100; got "
+                f"{self.margin_points!r}. Declare the largest difference in accuracy that does not matter, such "
+                "as 1.0."
+            )
         if self.max_way is not None:
             check_whole("Experiment.max_way", self.max_way, low=2)
         if (

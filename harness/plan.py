@@ -124,7 +124,8 @@ def _probe_problems(experiment: Experiment) -> list[str]:
 def _name_problems(experiment: Experiment) -> list[str]:
     methods = [method.name for method in experiment.methods]
     regimes = [regime.label for regime in experiment.regimes]
-    problems = [
+    problems = _reference_problems(experiment.full_adaptation, list(map(str, methods)))
+    problems += [
         f"Two methods are called {name!r}: {_renaming('method')}" for name in _repeated(map(str, methods))
     ]
     problems += [f"Two regimes are called {name!r}: {_renaming('regime')}" for name in _repeated(regimes)]
@@ -151,6 +152,15 @@ def _name_problems(experiment: Experiment) -> list[str]:
             if not _fits_a_folder(name)
         ]
     return problems
+
+
+def _reference_problems(full_adaptation: str | None, methods: list[str]) -> list[str]:
+    if full_adaptation is None or full_adaptation in methods:
+        return []
+    return [
+        f"Experiment.full_adaptation must be the name of a method of the experiment ({named_choices(methods)}) or "
+        f"None; got {full_adaptation!r}.{did_you_mean(full_adaptation, methods)}"
+    ]
 
 
 def _fits_a_folder(name: object) -> bool:

@@ -55,6 +55,10 @@ def write_record(
             {"source": left.source, "where": left.where, "reason": left.reason} for left in planned.left_out
         ],
         "subsets": list(planned.subsets),
+        "verdicts": {
+            "margin_points": experiment.margin_points,
+            "full_adaptation": experiment.full_adaptation,
+        },
         "distances": distances,
         "runs": runs,
     }

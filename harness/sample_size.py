@@ -112,12 +112,11 @@ def _said(seeds: int, episodes: int | None, more: int | None, *, here: int, towa
         else f"About {episodes - here:,} more episodes a seed would settle it ({toward})"
     )
     by_seeds = (
-        f"nor would {MOST_SEEDS} seeds of {here:,} episodes"
+        f"even {MOST_SEEDS} seeds of {here:,} episodes would not"
         if more is None
         else f"about {more - seeds:,} more seeds would" + (f" ({toward})" if episodes is None else "")
     )
-    joint = ", " if more is None else "; "
-    return f"{by_episodes}{joint}{by_seeds}."
+    return f"{by_episodes}; {by_seeds}."
 
 
 def _first(holds: Callable[[int], bool], low: int, high: int) -> int | None:

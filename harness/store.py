@@ -160,7 +160,7 @@ def read_probes(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]]:
 
     Columns are results.PROBE_COLUMNS. Runs without probes are in neither.
     """
-    probed = [folder for folder in folders if folder.spec().get("probes")]
+    probed = [folder for folder in folders if folder.probes.exists() or folder.spec().get("probes")]
     return _read_all([(folder, folder.probes) for folder in probed], PROBE_COLUMNS)
 
 

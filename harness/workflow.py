@@ -110,6 +110,7 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
     `even_empty`, none has finished.
     """
     from harness.report.build import build_report
+    from harness.report.reuse_verdicts import Judging
     from harness.report.terminal import leaderboard_table
 
     record, config = read_record(folder), folder / "runs" / CONFIG
@@ -125,6 +126,7 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
             f"{left['source']}, {left['where']}: {left['reason']}" for left in record.get("left_out", ())
         ],
         subsets=record.get("subsets", ()),
+        judging=Judging(**(record.get("verdicts") or {})),
         config=config if config.is_file() else None,
         runs=runs or None,
         even_empty=even_empty,

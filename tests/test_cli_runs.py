@@ -30,6 +30,8 @@ def test_run_then_run_again_then_report(home: Path, capsys: pytest.CaptureFixtur
     record = json.loads((folder / "experiment.json").read_text())
     assert record["command"] == "harness run tiny.gin --set Evaluation.n_episodes=4"
     assert len(record["runs"]) == 3
+    assert record["verdicts"] == {"margin_points": 1.0, "full_adaptation": None}
+    assert "## Reuse" in (folder / "report.md").read_text()
     assert "Evaluation.n_episodes = 4" in (folder / "config.gin").read_text()
     before = {path: path.stat().st_mtime_ns for path in (folder / "runs").glob("*/*.*") if path.is_file()}
 

@@ -126,6 +126,10 @@ def test_all_problems_are_listed_at_once(tmp_path: Path) -> None:
     ("changes", "said"),
     [
         ({"methods": [MAML(), MAML()]}, "Two methods are called 'maml': give one a name with a scope"),
+        (
+            {"full_adaptation": "mamll"},
+            "Experiment.full_adaptation must be the name of a method of the experiment",
+        ),
         ({"methods": [MAML(name="../x")]}, "becomes part of a folder's name"),
         ({"methods": [MAML(name="")]}, "becomes part of a folder's name"),
         ({"methods": [_Unregistered(name=None)]}, "The method name None becomes part of a folder's name"),

@@ -60,7 +60,7 @@ def test_a_report_says_what_was_found_and_how(tmp_path):
         assert phrase in text
     for picture in re.findall(r"!\[.*?\]\((.*?)\)", text):
         assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
-    assert text.count("![") == 2
+    assert text.count("![") == 3
     board = pd.read_csv(tmp_path / "leaderboard.csv")
     assert tuple(board.columns) == LEADERBOARD_COLUMNS
     assert len(board) == 6

@@ -1,4 +1,4 @@
-"""From run folders to a report on disk: report.md, leaderboard.csv and figures/."""
+"""From run folders to a report on disk: report.md, leaderboard.csv, reuse.csv and figures/."""
 
 import re
 from collections.abc import Sequence
@@ -11,10 +11,14 @@ from harness.errors import WorkspaceError
 from harness.files import explained, make_folder, write_text
 from harness.report import settings
 from harness.report.accuracy_figure import draw_accuracy
+from harness.report.album import Album
+from harness.report.blocks import Figure, Section
 from harness.report.curve_figure import draw_curves
 from harness.report.gather import Gathered, gather
-from harness.report.markdown import Figure, PanelView, ReportView, board_table, gap_table, render
+from harness.report.markdown import PanelView, ReportView, board_table, gap_table, render
 from harness.report.panels import Panel, panels
+from harness.report.reuse import reuse_sections
+from harness.report.reuse_verdicts import Judging, Verdicts, reuse_verdicts
 from harness.report.style import Style, styles
 from harness.report.summary import summarise
 from harness.statistics import leaderboard
@@ -39,6 +43,7 @@ def build_report(
     raw_data: Sequence[str] = (),
     without: Sequence[str] = (),
     subsets: Sequence[str] = (),
+    judging: Judging | None = None,
     config: Path | None = None,
     runs: list[RunFolder] | None = None,
     even_empty: bool = True,
@@ -49,12 +54,14 @@ def build_report(
     at the top. command: the exact command that made the runs. took: how long that was, in words. raw_data:
     the sources whose raw data the command needs. without: one clause for each source that was left out.
     subsets: one clause for each source of which less was there than was published.
+    judging: how verdicts on reuse are given; None for the defaults.
     config: the experiment's file, shown and copied to `folder`/config.gin; None for what is there. even_empty:
     whether to write a report that says that no run has finished. The same runs and words give the same bytes.
 
     Raises WorkspaceError when there is no folder of runs, when nothing has finished and `even_empty` is
     false, when finished runs of two configurations share a name, or when `folder` cannot be written;
-    ConfigError when an episode was measured twice. Mistakes are found before anything is written.
+    ConfigError when an episode was measured twice, or the margin of `judging` is no positive number. Mistakes
+    are found before anything is written.
     """
     folders = run_folders(folder / "runs") if runs is None else runs
     gathered = gather(folders)
@@ -62,6 +69,7 @@ def build_report(
         raise WorkspaceError(_nothing(folders, gathered, command))
     gin = _gin_text(config or folder / "config.gin")
     board = leaderboard(gathered.episodes)
+    verdicts = reuse_verdicts(gathered, judging or Judging())
     words = _Words(
         title=title or folder.name,
         claim=claim,
@@ -72,10 +80,9 @@ def build_report(
         subsets=tuple(subsets),
         gin=gin,
     )
-    view = _draw(gathered, words, make_folder(folder / "figures"))
-    write_text(
-        folder / "leaderboard.csv", board.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    )
+    view = _draw(gathered, verdicts, words, make_folder(folder / "figures"))
+    _write_csv(board, folder / "leaderboard.csv")
+    _write_csv(verdicts.rows if view.reuse else None, folder / "reuse.csv")
     report = folder / "report.md"
     write_text(report, render(view))
     if config is not None and gin is not None:
@@ -97,16 +104,27 @@ class _Words:
     gin: str | None
 
 
-def _draw(gathered: Gathered, words: _Words, figures: Path) -> ReportView:
+def _write_csv(frame: pd.DataFrame | None, path: Path) -> None:
+    """Write `frame`; without one, remove what an earlier report wrote there."""
+    if frame is None:
+        with explained(path):
+            path.unlink(missing_ok=True)
+    else:
+        write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def _draw(gathered: Gathered, verdicts: Verdicts, words: _Words, figures: Path) -> ReportView:
     """Draw all figures and remove those of an earlier report; returns what the report shows."""
     shown = panels(gathered.episodes) if gathered.runs else []
     looks = styles(
         (run.method for run in gathered.runs), (e.method for panel in shown for e in panel.entries)
     )
-    views = tuple(_panel_view(panel, gathered, looks, figures) for panel in shown)
-    curves = _draw_all_curves(gathered, looks, figures)
-    _remove_others(figures, {*(view.figure.path for view in views), *(figure.path for figure in curves)})
-    return _view(gathered, views, curves, words)
+    album = Album(folder=figures)
+    views = tuple(_panel_view(panel, gathered, looks, album) for panel in shown)
+    curves = _draw_all_curves(gathered, looks, album)
+    reuse = reuse_sections(gathered, verdicts, looks, album) if gathered.runs else ()
+    album.remove_others()
+    return _view(gathered, views, reuse, curves, words)
 
 
 def _nothing(folders: list[RunFolder], gathered: Gathered, command: str) -> str:
@@ -119,7 +137,11 @@ def _nothing(folders: list[RunFolder], gathered: Gathered, command: str) -> str:
 
 
 def _view(
-    gathered: Gathered, views: tuple[PanelView, ...], curves: tuple[Figure, ...], words: _Words
+    gathered: Gathered,
+    views: tuple[PanelView, ...],
+    reuse: tuple[Section, ...],
+    curves: tuple[Figure, ...],
+    words: _Words,
 ) -> ReportView:
     runs = gathered.runs
     paragraphs = re.split(r"\n\s*\n", words.claim.strip()) if words.claim.strip() else []
@@ -133,6 +155,7 @@ def _view(
         subsets=words.subsets,
         gin=words.gin,
         panels=views,
+        reuse=reuse,
         curves=curves,
         several_seeds=len({run.seed for run in runs}) > 1,
         n_runs=len(runs),
@@ -148,10 +171,8 @@ def _view(
     )
 
 
-def _panel_view(panel: Panel, gathered: Gathered, looks: dict[str, Style], figures: Path) -> PanelView:
+def _panel_view(panel: Panel, gathered: Gathered, looks: dict[str, Style], album: Album) -> PanelView:
     near = gathered.in_training
-    path = figures / f"accuracy-{slug(panel.heading)}.png"
-    draw_accuracy(panel, near, looks, path)
     summaries = tuple(summarise(panel, near))
     caption = f"Accuracy per source with 95 % intervals, {panel.heading}"
     return PanelView(
@@ -160,34 +181,30 @@ def _panel_view(panel: Panel, gathered: Gathered, looks: dict[str, Style], figur
         regimes=summaries,
         board=board_table(panel, near),
         gaps=tuple((s.trained_on, gap_table(s)) for s in summaries if len(s.methods) > 1),
-        figure=Figure(path=f"figures/{path.name}", caption=caption),
+        figure=album.add(
+            "accuracy", panel.heading, caption, lambda path: draw_accuracy(panel, near, looks, path)
+        ),
     )
 
 
-def _draw_all_curves(gathered: Gathered, looks: dict[str, Style], figures: Path) -> tuple[Figure, ...]:
-    """One figure a regime; a number keeps apart regimes whose names make the same file name."""
+def _draw_all_curves(gathered: Gathered, looks: dict[str, Style], album: Album) -> tuple[Figure, ...]:
+    """One figure a regime."""
     selected = {
         run.run_id: run.status["selected_iteration"]
         for run in gathered.runs
         if isinstance(run.status.get("selected_iteration"), int)
     }
-    drawn: list[Figure] = []
-    for regime, curves in gathered.curves.groupby("trained_on", sort=True):
-        path, number = figures / f"curves-{slug(str(regime))}.png", 2
-        while any(figure.path == f"figures/{path.name}" for figure in drawn):
-            path, number = figures / f"curves-{slug(str(regime))}-{number}.png", number + 1
-        draw_curves(str(regime), pd.DataFrame(curves), selected, looks, path)
-        drawn.append(Figure(path=f"figures/{path.name}", caption=f"Learning curves, trained on {regime}"))
-    return tuple(drawn)
-
-
-def _remove_others(figures: Path, wanted: set[str]) -> None:
-    """Delete figures that an earlier report left here; only names that this module gives."""
-    for pattern in ("accuracy-*.png", "curves-*.png"):
-        for path in figures.glob(pattern):
-            if f"figures/{path.name}" not in wanted:
-                with explained(path):
-                    path.unlink(missing_ok=True)
+    return tuple(
+        album.add(
+            "curves",
+            str(regime),
+            f"Learning curves, trained on {regime}",
+            lambda path, regime=regime, curves=curves: draw_curves(  # type: ignore[misc]
+                str(regime), pd.DataFrame(curves), selected, looks, path
+            ),
+        )
+        for regime, curves in gathered.curves.groupby("trained_on", sort=True)
+    )
 
 
 def _gin_text(path: Path) -> str | None:
@@ -197,8 +214,3 @@ def _gin_text(path: Path) -> str | None:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise WorkspaceError(f"Cannot read {path}: {error}. Mend or remove it and report again.") from error
-
-
-def slug(text: str) -> str:
-    """`text` as part of a file name: lower-case letters, digits and hyphens, at most 80."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:80] or "unnamed"

@@ -9,8 +9,9 @@ import pandas as pd
 
 from harness.errors import WorkspaceError
 from harness.report.panels import PANEL_KEYS, natural
+from harness.results import PROBE_COLUMNS
 from harness.statistics import with_shots
-from harness.store import LeftOut, RunFolder, read_curves, read_episodes
+from harness.store import LeftOut, RunFolder, read_curves, read_episodes, read_probes
 
 OWN = ("run_id", "training_id", "seed", "evaluations")
 """Keys of a spec in which two runs of one entry may differ."""
@@ -62,11 +63,17 @@ class FinishedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Gathered:
-    """The finished runs sorted by (trained_on, method, seed), their curves, and the runs that are missing."""
+    """The finished runs sorted by (trained_on, method, seed), their curves, and the runs that are missing.
+
+    probes: what their probes measured, columns as in results.PROBE_COLUMNS with texts as categories, since the
+    rows are millions and the texts few; without_probes: finished runs whose probes cannot be used.
+    """
 
     runs: tuple[FinishedRun, ...]
     curves: pd.DataFrame
     left_out: tuple[LeftOut, ...]
+    probes: pd.DataFrame
+    without_probes: tuple[LeftOut, ...]
 
     @property
     def episodes(self) -> pd.DataFrame:
@@ -94,11 +101,43 @@ def gather(folders: list[RunFolder]) -> Gathered:
         left_out += missing
     runs.sort(key=lambda run: (natural(run.trained_on), natural(run.method), run.seed, run.run_id))
     _refuse_mixtures(runs)
+    by_id = {folder.path.name: folder for folder in folders}
+    probes, without = _probes(runs, by_id)
     kept = {run.run_id for run in runs}
-    curves = read_curves([folder for folder in folders if folder.path.name in kept])
     return Gathered(
-        runs=tuple(runs), curves=curves, left_out=tuple(sorted(left_out, key=lambda run: run.run_id))
+        runs=tuple(runs),
+        curves=read_curves([folder for folder in folders if folder.path.name in kept]),
+        left_out=tuple(sorted(left_out, key=lambda run: run.run_id)),
+        probes=probes,
+        without_probes=without,
     )
+
+
+def _probes(
+    runs: list[FinishedRun], folders: dict[str, RunFolder]
+) -> tuple[pd.DataFrame, tuple[LeftOut, ...]]:
+    """The probes of `runs`, in their order, and the runs whose probes are damaged or another run's."""
+    frames: list[pd.DataFrame] = []
+    without: list[LeftOut] = []
+    for run in runs:
+        found, unread = read_probes([folders[run.run_id]])
+        without += [
+            LeftOut(run_id=one.run_id, reason=_plain(one.reason, folders[one.run_id].path)) for one in unread
+        ]
+        if found.empty:
+            continue
+        own = {"run_id": run.run_id, "method": run.method, "trained_on": run.trained_on, "seed": run.seed}
+        wrong = [column for column, value in own.items() if set(found[column].unique()) != {value}]
+        if wrong:
+            reason = f"probes.parquet and spec.json disagree about {', '.join(wrong)}"
+            without.append(LeftOut(run_id=run.run_id, reason=reason))
+        else:
+            frames.append(found)
+    probes = pd.concat(frames, ignore_index=True) if frames else read_probes([])[0]
+    blank = {name: probes[name].fillna("") for name in ("condition", "layer", "reason")}
+    probes = probes.assign(**blank)
+    texts = [name for name, kind in PROBE_COLUMNS.items() if kind == "string"]
+    return probes.astype(dict.fromkeys(texts, "category")), tuple(without)
 
 
 def _read(folder: RunFolder) -> tuple[FinishedRun | None, list[LeftOut]]:

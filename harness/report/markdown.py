@@ -7,12 +7,13 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from harness.report.blocks import Figure, Section
 from harness.report.panels import Panel
 from harness.report.settings import Table
 from harness.report.summary import RegimeSummary
 from harness.store import LeftOut
 
-NUMBER = r"-?[\d.,\s]+( ± [\d.]+)?|\N{EN DASH}|leads|nan ± nan"
+NUMBER = r"[+-]?[\d.,\s]+( ± [\d.]+)?( to [+-]?[\d.]+)?|\N{EN DASH}|leads|nan ± nan"
 """What a column of numbers holds."""
 
 
@@ -20,14 +21,6 @@ class Markup(str):
     """Text that is Markdown already and must not be escaped."""
 
     __slots__ = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """A picture in the report: its path relative to the report, and what it shows."""
-
-    path: str
-    caption: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +48,7 @@ class ReportView:
     subsets: tuple[str, ...]
     gin: str | None
     panels: tuple[PanelView, ...]
+    reuse: tuple[Section, ...]
     curves: tuple[Figure, ...]
     several_seeds: bool
     n_runs: int

@@ -66,13 +66,17 @@ def styles(methods: Iterable[str], labels: Iterable[str] = ()) -> dict[str, Styl
 
 
 @contextmanager
-def figure_of(width: float, height: float) -> Iterator[Figure]:
-    """A figure of `width` by `height` inches, drawn with this module's settings whatever the user's are."""
+def figure_of(width: float, height: float, *, constrained: bool = True) -> Iterator[Figure]:
+    """A figure of `width` by `height` inches, drawn with this module's settings whatever the user's are.
+
+    constrained: whether matplotlib lays it out; else all that is drawn says where it stands.
+    """
     with mpl.rc_context():
         mpl.rcParams.update({**mpl.rcParamsDefault, "backend": "agg"})
         mpl.rcParams.update(SETTINGS)
-        figure = Figure(figsize=(width, height), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr, call-arg]
+        figure = Figure(figsize=(width, height), layout="constrained" if constrained else None)
+        if constrained:
+            figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr, call-arg]
         FigureCanvasAgg(figure)
         yield figure
 

@@ -1,0 +1,218 @@
+"""Verdicts on reuse for a report: which pairs are judged, on what, and what is refused with the reason.
+
+Two kinds of pairs, each (a, b) with a adapting less than b:
+
+- *methods*: each method against the one that adapts everything, on the test episodes;
+- *freezing*: `head only` against `everything` of the freeze probe, on each learner that can adapt everything.
+
+A pair is judged where both sides were measured alike; a source for which they were not is refused, with the
+columns that differ, and the others are judged.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from harness.equivalence import DEFAULT_MARGIN_POINTS
+from harness.errors import ConfigError
+from harness.pairing import Comparison, paired_cells
+from harness.report.gather import FinishedRun, Gathered
+from harness.report.panels import labelled, natural
+from harness.results import PROBE_COLUMNS
+from harness.statistics import DIFFERENCE_KEYS, with_shots
+from harness.verdicts import MEASURED_COLUMNS, METHODS, judge
+
+FULL_PLUGIN = "maml"
+"""The plugin, and the method's name, that adapt everything where the experiment does not say which does."""
+
+HEAD_ONLY, EVERYTHING = "head only", "everything"
+OF_METHODS, OF_FREEZING = "methods", "freezing"
+
+FREEZING = Comparison(
+    condition="condition",
+    keys=("method", *DIFFERENCE_KEYS),
+    must_agree=METHODS.must_agree,
+    steady=METHODS.steady,
+)
+"""How the conditions of a probe are compared: within one learner."""
+
+ALIKE = ("protocol_version", "protocol", "batch_norm", "image_size", "precision")
+"""Conditions that make rows comparable; with the split and the shape of episodes, those of a panel."""
+
+REUSE_COLUMNS = ("comparison", "method", "a", "b", *DIFFERENCE_KEYS, "in_training", *ALIKE, *MEASURED_COLUMNS)
+"""Columns of reuse.csv. comparison: OF_METHODS or OF_FREEZING. method: the learner of the latter, else empty."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judging:
+    """How an experiment wants its verdicts; see `Experiment.margin_points` and `.full_adaptation`."""
+
+    margin_points: float = DEFAULT_MARGIN_POINTS
+    full_adaptation: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A comparison that was not made: on which source, and why, in a sentence. method: as in REUSE_COLUMNS."""
+
+    method: str
+    a: str
+    b: str
+    trained_on: str
+    source: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdicts:
+    """The verdicts (columns REUSE_COLUMNS), and what was not judged."""
+
+    rows: pd.DataFrame
+    refusals: tuple[Refusal, ...]
+    judging: Judging
+
+
+def reuse_verdicts(gathered: Gathered, judging: Judging) -> Verdicts:
+    """All verdicts of the runs and their freeze probes, in the order of the regimes, the pairs and the sources.
+
+    Raises ConfigError for a margin that is not a positive number of points, and for nothing else: what cannot
+    be compared is in `refusals`.
+    """
+    tables: list[pd.DataFrame] = []
+    refusals: list[Refusal] = []
+    episodes = with_shots(gathered.episodes)
+    for a, b in pairs(gathered.runs, judging):
+        table, refused = judged(episodes, a, b, METHODS, judging.margin_points)
+        tables.append(table.assign(comparison=OF_METHODS, method=""))
+        refusals += refused
+    table, refused = judged(freezing(gathered.probes), HEAD_ONLY, EVERYTHING, FREEZING, judging.margin_points)
+    tables.append(table.assign(comparison=OF_FREEZING))
+    rows = pd.concat([table for table in tables if len(table)] or [tables[-1]], ignore_index=True)
+    near = gathered.in_training
+    inside = [
+        source in near.get(regime, ())
+        for regime, source in zip(rows["trained_on"], rows["source"], strict=True)
+    ]
+    rows = rows.assign(in_training=pd.Series(inside, dtype="bool", index=rows.index))[list(REUSE_COLUMNS)]
+    return Verdicts(rows=rows, refusals=(*refusals, *_missing(gathered, judging)), judging=judging)
+
+
+def reference(runs: Sequence[FinishedRun], judging: Judging) -> str | None:
+    """The name of the method that adapts everything; None where there is none."""
+    if judging.full_adaptation is not None:
+        return judging.full_adaptation
+    of_plugin = {run.method for run in runs if _plugin(run) == FULL_PLUGIN}
+    if FULL_PLUGIN in {run.method for run in runs}:
+        return FULL_PLUGIN
+    return of_plugin.pop() if len(of_plugin) == 1 else None
+
+
+def pairs(runs: Sequence[FinishedRun], judging: Judging) -> list[tuple[str, str]]:
+    """(method, reference) for every method that is not the reference, nor of its plugin."""
+    full = reference(runs, judging)
+    plugins = {_plugin(run) for run in runs if run.method == full} - {None}
+    others = {run.method for run in runs if run.method != full and _plugin(run) not in plugins}
+    return [(name, full) for name in sorted(others, key=natural)] if full is not None else []
+
+
+def freezing(probes: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the freeze probe that have a value, as episodes with `shots`; one learner has one `method`."""
+    rows = probes[(probes["probe"] == "freeze") & (probes["quantity"] == "accuracy")]
+    return as_episodes(rows[rows["value"].notna()])
+
+
+def as_episodes(probes: pd.DataFrame) -> pd.DataFrame:
+    """Accuracies that a probe measured, as episodes: `accuracy`, `shots`, texts, and a label for each learner."""
+    rows = probes[probes["episode"].notna()].rename(columns={"value": "accuracy"})
+    texts = [name for name, kind in PROBE_COLUMNS.items() if kind == "string"]
+    return labelled(with_shots(rows.astype({"episode": "int64", **dict.fromkeys(texts, "string")})))
+
+
+def judged(
+    frame: pd.DataFrame, a: str, b: str, comparison: Comparison, margin_points: float
+) -> tuple[pd.DataFrame, list[Refusal]]:
+    """`verdicts.judge` for one pair wherever both sides were measured alike, with the columns ALIKE, and the rest."""
+    families: dict[tuple[object, ...], list[pd.DataFrame]] = {}
+    refusals: list[Refusal] = []
+    for part in comparable(frame, a, b, comparison):
+        if isinstance(part, Refusal):
+            refusals.append(part)
+        else:
+            families.setdefault(tuple(part[list(ALIKE)].iloc[0]), []).append(part)
+    tables = []
+    for alike, parts in families.items():
+        table = judge(pd.concat(parts), [(a, b)], comparison, margin_points=margin_points)
+        same = {name: pd.Series(value, index=table.index) for name, value in zip(ALIKE, alike, strict=True)}
+        tables.append(table.assign(**same))
+    nothing = judge(frame[:0], [], comparison, margin_points=margin_points)
+    empty = nothing.assign(**{name: frame[name][:0] for name in ALIKE})
+    return (pd.concat(tables, ignore_index=True) if tables else empty), refusals
+
+
+def comparable(
+    frame: pd.DataFrame, a: str, b: str, comparison: Comparison
+) -> Iterator[pd.DataFrame | Refusal]:
+    """The rows that may be compared, in one frame or by cells, and a refusal for each cell that has none.
+
+    A cell that only one of the two has is passed over where the other has none in its regime at all.
+    """
+    condition = comparison.condition
+    own = frame[frame[condition].isin([a, b])]
+    learners = [key for key in comparison.keys if key in ("method", "trained_on")]
+    both = own.groupby(learners, dropna=False)[condition].transform("nunique") == 2
+    own = own[both]
+    if _all_comparable(own, a, b, comparison):
+        yield own
+        return
+    for values, cell in own.groupby(list(comparison.keys), sort=True, dropna=False):
+        key = dict(zip(comparison.keys, values, strict=True))
+        parts = [part for _, part in cell.groupby(list(ALIKE)) if part[condition].nunique() == 2]
+        for part in parts or [cell]:
+            reason = _why_not(part, a, b, comparison)
+            if not reason:
+                yield part
+                continue
+            where = {name: str(key[name]) for name in ("trained_on", "source")}
+            yield Refusal(method=str(key.get("method", "")), a=a, b=b, reason=reason, **where)
+
+
+def _all_comparable(own: pd.DataFrame, a: str, b: str, comparison: Comparison) -> bool:
+    """Whether every cell can be compared as it stands: one pass in the place of one a cell."""
+    keys = list(comparison.keys)
+    if own.empty or (own[list(ALIKE)].nunique() > 1).any():
+        return False
+    try:
+        found = sum(1 for _ in paired_cells(own, a, b, comparison))
+    except ConfigError:
+        return False
+    return found == len(own[keys].drop_duplicates())
+
+
+def _why_not(cell: pd.DataFrame, a: str, b: str, comparison: Comparison) -> str:
+    there = set(cell[comparison.condition])
+    if missing := [name for name in (a, b) if name not in there]:
+        return f"Nothing was measured of {missing[0]}."
+    try:
+        found = list(paired_cells(cell, a, b, comparison))
+    except ConfigError as error:
+        return str(error)
+    return "" if found else "They have no episode in common."
+
+
+def _missing(gathered: Gathered, judging: Judging) -> Iterator[Refusal]:
+    """Pairs of which one side has no finished run in a regime."""
+    trained = {(run.trained_on, run.method) for run in gathered.runs}
+    full = reference(gathered.runs, judging)
+    wanted = pairs(gathered.runs, judging)
+    for regime in sorted({regime for regime, _ in trained}, key=natural):
+        for a, b in wanted:
+            absent = [name for name in (a, b) if (regime, name) not in trained]
+            if absent and full is not None:
+                reason = f"There is no finished run of {' and '.join(absent)}."
+                yield Refusal(method="", a=a, b=b, trained_on=regime, source="", reason=reason)
+
+
+def _plugin(run: FinishedRun) -> str | None:
+    found = run.spec.get("method", {}).get("plugin")
+    return None if found is None else str(found)

@@ -1,0 +1,209 @@
+"""Small multiples: a part per source, in it a line per series; blocks of parts one below the other.
+
+Parts are placed by inches rather than by a layout engine, which takes a second for the tens of parts of a figure.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from harness.nested import Floats
+from harness.report.style import BAND, COLOURS, GREY, LINES, MARKERS, Style, figure_of, grid, save
+
+WIDTH, HEIGHT = 1.9, 1.35
+"""Inches: a part."""
+
+LEFT, RIGHT, TOP, BOTTOM, BETWEEN, TITLE, BLOCK = 0.95, 0.25, 0.45, 0.45, 0.22, 0.42, 0.15
+"""Inches: what stands left, right, above and below of all parts, and between columns, rows and blocks."""
+
+LETTER = 0.095
+"""Inches that a letter of a turned tick label takes."""
+
+FEWFOLD = 9
+"""A logarithmic axis that spans less would have hardly any ticks."""
+
+APART = 0.05
+"""How far the series of one x stand apart, so that their intervals do not cover each other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridBlock:
+    """One quantity: its axis label, and a frame of source, series, x, y and ci (half an interval, may be NaN).
+
+    categories: names of x = 0, 1, ...; None for numbers. log: a logarithmic axis where the values span enough for
+    one; values of 0 and below are left out. zero: whether a line stands at 0. apart: an x that the lines
+    leave out.
+    """
+
+    label: str
+    rows: pd.DataFrame
+    categories: Sequence[str] | None = None
+    log: bool = False
+    zero: bool = False
+    apart: float | None = None
+
+
+def series_looks(names: Sequence[str]) -> dict[str, Style]:
+    """A look for each series that also differs in grey: marker and line change with the colour."""
+    return {
+        name: Style(
+            colour=COLOURS[index % len(COLOURS)],
+            marker=MARKERS[index % len(MARKERS)],
+            line=LINES[index % len(LINES)],
+        )
+        for index, name in enumerate(names)
+    }
+
+
+def draw_grid(
+    blocks: Sequence[GridBlock],
+    sources: Sequence[str],
+    near: frozenset[str],
+    looks: Mapping[str, Style],
+    path: Path,
+    *,
+    label: str,
+) -> None:
+    """Write the figure to `path`. near: sources of the training. label: of the x axis."""
+    columns = columns_for(len(sources))
+    lines = -(-len(sources) // columns)
+    block_height = lines * (HEIGHT + TITLE) + max(map(_below, blocks)) + BLOCK
+    width = LEFT + columns * WIDTH + (columns - 1) * BETWEEN + RIGHT
+    height = TOP + len(blocks) * block_height + BOTTOM - BLOCK
+    with figure_of(width, height, constrained=False) as figure:
+        for index, block in enumerate(blocks):
+            top = height - TOP - index * block_height
+            parts = _places(figure, len(sources), columns, top)
+            _draw_block(parts, block, sources, near, looks)
+            middle = top - lines * (HEIGHT + TITLE) / 2
+            words = textwrap.fill(block.label, int(lines * (HEIGHT + TITLE) / LETTER))
+            figure.text(
+                0.1 / width, middle / height, words, rotation=90, va="center", ha="left",
+                multialignment="center", fontsize=12,
+            )  # fmt: skip
+        figure.text(0.5, 0.1 / height, label, ha="center", va="bottom", fontsize=12)
+        _legend(figure, looks)
+        save(figure, path)
+
+
+def _below(block: GridBlock) -> float:
+    """Inches that the tick labels of a block's x axis take."""
+    return LETTER * max(map(len, block.categories)) + 0.1 if block.categories else 0.25
+
+
+def columns_for(count: int) -> int:
+    """How many parts stand side by side."""
+    return count if count <= 4 else 3 if count <= 6 else 4 if count <= 8 else 5
+
+
+def _places(figure: Figure, count: int, columns: int, top: float) -> list[Axes]:
+    """Axes for `count` parts, row by row, the first row's titles at `top` inches."""
+    width, height = figure.get_size_inches()
+    found = []
+    for index in range(count):
+        line, column = divmod(index, columns)
+        left = LEFT + column * (WIDTH + BETWEEN)
+        bottom = top - (line + 1) * (HEIGHT + TITLE)
+        found.append(figure.add_axes((left / width, bottom / height, WIDTH / width, HEIGHT / height)))
+    return found
+
+
+def _draw_block(
+    parts: Sequence[Axes],
+    block: GridBlock,
+    sources: Sequence[str],
+    near: frozenset[str],
+    looks: Mapping[str, Style],
+) -> None:
+    columns = columns_for(len(sources))
+    limits = _limits(block)
+    log = block.log and limits[1][1] > FEWFOLD * limits[1][0]
+    for index, (axes, source) in enumerate(zip(parts, sources, strict=True)):
+        _draw_part(axes, block, source, source in near, looks, log=log)
+        low, high = limits[0] if block.categories is None else (-0.4, len(block.categories) - 0.6)
+        axes.set_xlim(low, high)
+        axes.set_ylim(*limits[1])
+        if index + columns < len(sources):  # ticks take most of the time
+            axes.set_xticks([])
+        elif block.categories is not None:
+            axes.set_xticks(range(len(block.categories)), block.categories, rotation=90)
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.tick_params(axis="x", labelsize=10)
+        axes.tick_params(axis="y", labelleft=index % columns == 0, labelsize=10)
+
+
+def _limits(block: GridBlock) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The x and the y axis that hold everything in the block."""
+    rows = block.rows[block.rows["y"].notna() & ((block.rows["y"] > 0) | (not block.log))]
+    if rows.empty:
+        return (-0.5, 0.5), (0.1, 1)
+    x = (float(rows["x"].min()) - 0.4, float(rows["x"].max()) + 0.4)
+    y: Floats = rows["y"].to_numpy(dtype=np.float64)
+    reach: Floats = np.nan_to_num(rows["ci"].to_numpy(dtype=np.float64))
+    low, high = float(np.min(y - reach)), float(np.max(y + reach))
+    if block.log:
+        low = float(np.min(np.where(y > reach, y - reach, y)))
+        return x, (low / 1.3, high * 1.3)
+    room = max(0.06 * (high - low), 1e-3 * max(abs(low), abs(high)), 1e-9)
+    return x, (low - room, high + room)
+
+
+def _draw_part(
+    axes: Axes, block: GridBlock, source: str, inside: bool, looks: Mapping[str, Style], *, log: bool
+) -> None:
+    axes.set_title(
+        f"{source} †" if inside else source, fontsize=11, fontweight="bold" if inside else "normal", pad=4
+    )
+    if inside:
+        axes.set_facecolor(BAND)
+    if log:
+        axes.set_yscale("log", nonpositive="mask")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0), numticks=7))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    if block.zero:
+        axes.axhline(0, color=GREY, linewidth=1, zorder=1)
+    for place, (name, look) in enumerate(looks.items()):
+        rows = _of(block, source, name)
+        shift = APART * (place - (len(looks) - 1) / 2)
+        for piece in (rows[rows["x"] != block.apart], rows[rows["x"] == block.apart]):
+            if len(piece):
+                _draw_line(axes, piece.assign(x=piece["x"] + shift), look)
+    grid(axes, "y")
+
+
+def _draw_line(axes: Axes, rows: pd.DataFrame, look: Style) -> None:
+    """A line through the means, with their intervals; without marks where these would cover each other."""
+    many = len(rows) > 12
+    reach = np.nan_to_num(rows["ci"].to_numpy(dtype=np.float64))
+    axes.errorbar(
+        rows["x"], rows["y"], yerr=reach, color=look.colour, linestyle=look.line, linewidth=1.6,
+        marker="" if many else look.marker, markersize=4.5, elinewidth=1.2, zorder=3,
+    )  # fmt: skip
+
+
+def _of(block: GridBlock, source: str, series: str) -> pd.DataFrame:
+    frame = block.rows
+    rows = frame[(frame["source"] == source) & (frame["series"] == series) & frame["y"].notna()]
+    return (rows[rows["y"] > 0] if block.log else rows).sort_values("x")
+
+
+def _legend(figure: Figure, looks: Mapping[str, Style]) -> None:
+    handles = [
+        Line2D([], [], color=look.colour, ls=look.line, marker=look.marker, linewidth=1.8, markersize=6)
+        for look in looks.values()
+    ]
+    figure.legend(
+        handles, list(looks), loc="upper left", ncols=6, frameon=False, fontsize=11, handlelength=2.6
+    )
