@@ -87,7 +87,7 @@ def draw_forest(
 def _draw_part(
     axes: Axes, part: ForestPart, sources: Sequence[str], near: frozenset[str], margin: float | None
 ) -> None:
-    axes.set_title(textwrap.fill(part.title, 36), fontsize=11)
+    axes.set_title(textwrap.fill(part.title, 28), fontsize=11)
     if margin is not None:
         axes.axvspan(-margin, margin, color="#e4e4e4", zorder=0, linewidth=0)
     axes.axvline(0, color=GREY, linewidth=1, zorder=1)

@@ -195,7 +195,7 @@ def _meaning(verdicts: Verdicts) -> str:
         "less that of b on the very same episodes, d is Cohen's, of the pairs. Reuse holds: a is not worse than b by "
         f"{points} or more (p < 0.05; being better counts). Reuse fails: b is better by more than {points} (p < 0.05, "
         "corrected for the number of sources). All else is inconclusive: it cannot be told. "
-        "All numbers are in reuse.csv, beside this report. †: a source of the training."
+        "All numbers are in reuse.csv. †: a source of the training."
     )
 
 

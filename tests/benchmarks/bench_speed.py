@@ -189,8 +189,8 @@ def explanation() -> Sequence[str]:
         "program would be that did nothing but this.",
         "",
         "What limits the ratio: where images are small (28 pixels), the usual implementation spends most of its time "
-        "in convolutions that are as fast as ours, and batch norm and the ReLU are a dozen short passes for either. Tasks "
-        "with weights of their own are convolved one after another: grouped convolutions, and matrix products of "
+        "in convolutions that are as fast as ours, and batch norm and the ReLU are a dozen short passes for either. "
+        "Tasks with weights of their own are convolved one after another: grouped convolutions, and matrix products of "
         "patches, were slower on this processor.",
         "",
         "No GPU has been timed: there was none. What runs there (tasks as groups of one convolution, pools kept on the "
