@@ -1,6 +1,7 @@
 """Training and the worker, on small real runs of drawn sources."""
 
 import dataclasses
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 from harness import training
 from harness.checkpoint import TrainingState
-from harness.episode import Task
+from harness.episode import Episode, Task
 from harness.episode_sequence import MixedSequence, SourceSequence
 from harness.errors import ConfigError
 from harness.experiment import SELECTIONS
@@ -88,13 +89,21 @@ def test_a_run_in_bfloat16_is_another_run_and_says_so(
     assert not numbers(low, workspace).loss.equals(numbers(exact, workspace).loss)
 
 
-def test_a_run_waits_for_its_episodes_no_longer_than_it_trains(
-    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace
+def test_the_time_spent_waiting_for_training_episodes_is_told(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    read = SourceSequence.__getitem__
+
+    def slowly(self: SourceSequence, k: int) -> Episode:
+        time.sleep(0.05)
+        return read(self, k)
+
+    monkeypatch.setattr(SourceSequence, "__getitem__", slowly)
     spec = planned()["maml"]
     execute(spec, workspace, silent)
     status = workspace.folder(spec.run_id).status()
-    assert 0 < status["waiting_seconds"] < status["training_seconds"]
+    # Before the first update there is nothing to do but wait for its two episodes.
+    assert 0.1 <= status["waiting_seconds"] < status["training_seconds"]
 
 
 def test_the_rows_say_what_was_measured(
