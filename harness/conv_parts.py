@@ -125,7 +125,8 @@ class Gathered:
     @property
     def whole(self) -> Tensor:
         """The gradient, of the weights' shape; zero where nothing was added."""
-        sums = [torch.zeros_like(self._like[0]) if each is None else each for each in self._sums]
+        one = self._like if self._like.ndim == 4 else self._like[0]
+        sums = [torch.zeros_like(one) if each is None else each for each in self._sums]
         if self._like.ndim == 4:
-            return torch.zeros_like(self._like) if self._sums[0] is None else sums[0]
+            return sums[0]
         return sums[0].unsqueeze(0) if len(sums) == 1 else torch.stack(sums)

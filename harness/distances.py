@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from harness.dissimilarity import excess, from_training, task2vec_distances
+from harness.dissimilarity import by_source, excess, from_training, task2vec_distances
 from harness.distance_settings import Dissimilarity
 from harness.episode import EpisodeShape
 from harness.episode_sequence import SourceSequence
@@ -63,7 +63,10 @@ def measure_distances(
             sample = Sample(
                 source=sample.source, split=sample.split, reason="no training source has such tasks"
             )
-        found = probe.rows(sample) if probe and sample.tasks else [_undefined(sample.reason)]
+        try:
+            found = list(probe.rows(sample)) if probe and sample.tasks else [_undefined(sample.reason)]
+        except ValueError as error:  # a network that sees nothing there: no head can be fitted
+            found = [_undefined(str(error))]
         shared = {
             "trained_on": spec.trained_on,
             "probe": spec.run_id,
@@ -103,8 +106,9 @@ class _Probe:
         for k, (mean, nearest) in enumerate(zip(far.mean, far.nearest_source, strict=True)):
             yield _row("task2vec", float(mean), len(sample.tasks[k][0]), task=k)
             yield _row("task2vec nearest", float(nearest), len(sample.tasks[k][0]), task=k)
-        yield _row("task2vec", float(far.mean.mean()), n)
-        yield _row("task2vec nearest", float(far.nearest_source.mean()), n)
+        (whole,) = by_source(far, [sample.source] * len(embedded)).values()
+        yield _row("task2vec", whole.mean, n)
+        yield _row("task2vec nearest", whole.nearest_source, n)
         own, training = (task2vec_distances(e, e) for e in (embedded, self._embedded))
         yield _row("task2vec excess", excess(across, own, training), n)
         features = self._features_of(sample)
@@ -129,7 +133,9 @@ def _sample(
     pool = open_pool(workspace.cache, source.pool_key(split, spec.images))
     shape = EpisodeShape(n_way=settings.n_way, n_shot=settings.n_images - 1, n_query=1)
     try:
-        sequence = SourceSequence(pool, shape, spec.images, seed=spec.seed, stream="/dissimilarity")
+        sequence = SourceSequence(
+            pool, shape, spec.images, seed=spec.seed, stream="/dissimilarity", device=spec.compute.device
+        )
     except DataError as error:
         return Sample(source=source.name, split=split, reason=str(error))
     episodes = (sequence[k] for k in range(settings.n_tasks))

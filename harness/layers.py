@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.conv_block import conv_block
-from harness.task_convolutions import Geometry
+from harness.conv_parts import Block
+from harness.task_convolutions import Geometry, convolve
 
 Mode = Literal["batch", "track", "record", "replay", "running"]
 
@@ -100,15 +101,10 @@ class Conv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve `x` [T, N, C, H, W] with weights for all tasks, or one set a task, [T, O, C, k, k]."""
-        weight = self.weight.bfloat16() if self.low else self.weight
-        images = x.bfloat16() if self.low else x
-        if weight.ndim == 4:
-            y = F.conv2d(images.flatten(0, 1), weight, None, self.stride, self.padding)
-            y = y.view(*x.shape[:2], *y.shape[1:])
-        else:
-            each = zip(images, weight, strict=True)
-            y = torch.stack([F.conv2d(own, w, None, self.stride, self.padding) for own, w in each])
-        return y.to(x.dtype)
+        every = Block(0, len(x), (slice(0, x.shape[1]),))
+        geometry = Geometry(stride=self.stride, padding=self.padding, low=self.low)
+        y = convolve(x, self.weight, every, every.images[0], geometry)
+        return y.view(*x.shape[:2], *y.shape[1:])
 
 
 class ConvBlock(nn.Module):

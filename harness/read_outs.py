@@ -8,11 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.logistic_regression import fitted
+
 PENALTY = 1.0
 """Of a linear probe: half of it times the squared weights joins the sum of the losses."""
-
-_ITERATIONS = 200
-"""More than L-BFGS takes to the minimum of a convex function in as many variables as there are support images."""
 
 
 def cosine_weighted(support: Tensor, labels: Tensor, query: Tensor, n_way: int) -> Tensor:
@@ -48,23 +47,5 @@ def _fitted(support: Tensor, labels: Tensor, query: Tensor, n_way: int) -> Tenso
     """
     basis = torch.linalg.qr(F.normalize(support, dim=1).mT).Q
     known, asked = (F.normalize(x, dim=1) @ basis for x in (support, query))
-    weight = known.new_zeros(n_way, known.shape[1], requires_grad=True)
-    bias = known.new_zeros(n_way, requires_grad=True)
-    optimiser = torch.optim.LBFGS(
-        [weight, bias],
-        max_iter=_ITERATIONS,
-        tolerance_grad=1e-9,
-        tolerance_change=1e-12,
-        line_search_fn="strong_wolfe",
-    )
-
-    def objective() -> Tensor:
-        optimiser.zero_grad()
-        loss = F.cross_entropy(F.linear(known, weight, bias), labels, reduction="sum")
-        total: Tensor = loss + PENALTY / 2 * weight.square().sum()
-        total.backward()  # type: ignore[no-untyped-call]
-        return total
-
-    with torch.enable_grad():
-        optimiser.step(objective)  # type: ignore[no-untyped-call]
-    return F.linear(asked, weight, bias).detach()
+    weight, bias, _ = fitted(known, labels, n_way, PENALTY / len(known))
+    return F.linear(asked, weight, bias)

@@ -22,7 +22,7 @@ the classes, as they do with few images.
 Embeddings of more images are less noisy, and noise looks like distance: compare tasks of equal size.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -31,6 +31,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.layers import Conv2d, Statistics
+from harness.logistic_regression import GRADIENT, fitted
 from harness.networks import Body
 
 PENALTY = 1e-3
@@ -38,9 +39,6 @@ PENALTY = 1e-3
 
 _IMAGES = 8
 """Images whose gradients are held at a time."""
-
-_GRADIENT = 1e-6
-"""The largest derivative of the head's loss that counts as its minimum."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,15 +114,12 @@ def fit_head(features: Tensor, labels: Tensor, n_way: int, *, penalty: float = P
     if not scale > 0 or not torch.isfinite(scale):
         raise ValueError("A head cannot be fitted: the features are the same for every image, or not finite.")
     points, labels = (exact - mean) / scale, labels.to(exact.device)
-    weight = exact.new_zeros(n_way, exact.shape[1], requires_grad=True)
-    bias = exact.new_zeros(n_way, requires_grad=True)
-
-    def loss() -> Tensor:
-        return F.cross_entropy(F.linear(points, weight, bias), labels) + penalty / 2 * weight.square().sum()
-
-    _minimise(loss, [weight, bias])
-    fitted = weight.detach() / scale
-    return LinearHead(weight=fitted, bias=bias.detach() - fitted @ mean)
+    weight, bias, steepest = fitted(points, labels, n_way, penalty)
+    if not steepest < GRADIENT:
+        raise ValueError(
+            f"The head did not converge: a derivative of {steepest:.1e} is left. Raise the penalty."
+        )
+    return LinearHead(weight=weight / scale, bias=bias - weight @ mean / scale)
 
 
 def filter_fisher(body: Body, x: Tensor, head: LinearHead, statistics: Statistics) -> Tensor:
@@ -220,32 +215,6 @@ def _convolutions(body: Body) -> list[Conv2d | nn.Conv2d]:
             + (f"got {odd[0]}." if odd else "this one has none.")
         )
     return found
-
-
-def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
-    """L-BFGS to a gradient below _GRADIENT. Raises ValueError where it is not reached."""
-    optimiser = torch.optim.LBFGS(
-        parameters,
-        max_iter=2000,
-        tolerance_grad=_GRADIENT / 10,
-        tolerance_change=0,
-        line_search_fn="strong_wolfe",
-    )
-
-    def closure() -> float:
-        optimiser.zero_grad()
-        value = loss()
-        value.backward()  # type: ignore[no-untyped-call]
-        return float(value.detach())
-
-    with torch.enable_grad():
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
-        slopes = torch.autograd.grad(loss(), parameters)
-    steepest = max(float(slope.abs().max()) for slope in slopes)
-    if not steepest < _GRADIENT:
-        raise ValueError(
-            f"The head did not converge: a derivative of {steepest:.1e} is left. Raise the penalty."
-        )
 
 
 def _check(features: Tensor, labels: Tensor, n_way: int, penalty: float) -> None:

@@ -19,14 +19,14 @@ ALWAYS_GROUPED = False
 
 @dataclass(frozen=True, kw_only=True)
 class Geometry:
-    """stride, padding: of the convolution. low: convolve in bfloat16. pool: whether 2x2 maxima follow. epsilon:
-    added to the variance."""
+    """stride, padding: of the convolution. low: convolve in bfloat16. Of a block: pool: whether 2x2 maxima follow;
+    epsilon: added to the variance."""
 
     stride: int
     padding: int
-    pool: bool
-    epsilon: float
     low: bool = False
+    pool: bool = False
+    epsilon: float = 0.0
 
 
 def is_shared(weight: Tensor) -> bool:

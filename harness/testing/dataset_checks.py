@@ -13,7 +13,7 @@ import numpy as np
 
 from harness.dataset import GROUP_KINDS, SPLITS, ClassImages, Dataset, class_groups, native_size
 from harness.errors import DataError
-from harness.testing.checks import BrokenError, Check, frozen_dataclass, require, run_check
+from harness.testing.checks import BrokenError, Check, frozen_dataclass, require, run_checks
 
 
 def check_dataset(dataset: Any, data_dir: Path | None) -> list[Check]:
@@ -36,8 +36,7 @@ def check_dataset(dataset: Any, data_dir: Path | None) -> list[Check]:
         "reading twice gives the same bytes": _repeats,
         "splits share no image": _no_shared_images,
     }
-    subject = _Subject(dataset, data_dir)
-    return [run_check(name, lambda check=check: check(subject)) for name, check in checks.items()]  # type: ignore[misc]
+    return run_checks(checks, _Subject(dataset, data_dir))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from harness.plugins import Component
 from harness.pools import Pool
 from harness.resizing import resize_pixels
 from harness.spec import ImageSpec
-from harness.testing.checks import Check, frozen_dataclass, require, run_check
+from harness.testing.checks import Check, frozen_dataclass, require, run_checks
 
 MAX_WAY = 20
 IMAGES = ImageSpec(size=28, channels=1, scaling="unit", resize="antialias")
@@ -50,13 +50,7 @@ def check_method(method: Any) -> list[Check]:
         "learner survives saving and loading": _state,
         "learns: above chance after a few updates": _learns,
     }
-    subject = _Subject(method)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return [run_check(name, lambda check=check: check(subject)) for name, check in checks.items()]  # type: ignore[misc]
-    finally:
-        torch.set_num_threads(threads)
+    return run_checks(checks, _Subject(method))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from harness.parameters import check_name
 from harness.plugins import Component
 from harness.probe import Probe, ProbeRow, can_pool
 from harness.probing import measure
-from harness.testing.checks import Check, frozen_dataclass, require, run_check
+from harness.testing.checks import Check, frozen_dataclass, require, run_checks
 from harness.testing.method_checks import IMAGES, MAX_WAY, glyph_pool
 
 SHAPE = EpisodeShape(n_way=5, n_shot=1, n_query=3)
@@ -39,13 +39,7 @@ def check_probe(probe: Any) -> list[Check]:
         "episodes without spare images have rows": _no_spare,
         "any method is measured that it says it can": _without_adaptation,
     }
-    subject = _Subject(probe)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return [run_check(name, lambda check=check: check(subject)) for name, check in checks.items()]  # type: ignore[misc]
-    finally:
-        torch.set_num_threads(threads)
+    return run_checks(checks, _Subject(probe))
 
 
 @dataclass(frozen=True)
