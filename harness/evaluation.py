@@ -12,7 +12,6 @@ from harness.episode import Episode
 from harness.learner import Learner
 from harness.method import Method, predicts_batches
 from harness.seeds import seed_torch
-from harness.task_batch import values, values_at_once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +45,7 @@ def predictions(
     that an episode is in changes nothing but the order of floating-point sums.
     """
     learner.eval()
-    for group in _groups(episodes, batched=predicts_batches(method)):
+    for group in _groups(learner, episodes, batched=predicts_batches(method)):
         first = group[0]
         seed_torch(seed, f"predict/{first.source}/{first.index}")
         began = time.perf_counter()
@@ -62,11 +61,11 @@ def predictions(
             yield episode, own, seconds
 
 
-def _groups(episodes: Iterable[Episode], *, batched: bool) -> Iterator[list[Episode]]:
+def _groups(learner: Learner, episodes: Iterable[Episode], *, batched: bool) -> Iterator[list[Episode]]:
     """Runs of consecutive episodes of one shape, as long as allowed; single episodes unless `batched`."""
     group: list[Episode] = []
     for episode in episodes:
-        if group and not (batched and _fits(group, episode)):
+        if group and not (batched and _fits(learner, group, episode)):
             yield group
             group = []
         group.append(episode)
@@ -74,11 +73,11 @@ def _groups(episodes: Iterable[Episode], *, batched: bool) -> Iterator[list[Epis
         yield group
 
 
-def _fits(group: list[Episode], episode: Episode) -> bool:
+def _fits(learner: Learner, group: list[Episode], episode: Episode) -> bool:
     """Whether the episode is of the group's shape and there is room for it."""
     task, other = episode.task, group[0].task
     shapes = [(t.n_way, t.support_x.shape, t.query_x.shape) for t in (task, other)]
-    return shapes[0] == shapes[1] and (len(group) + 1) * values(task) <= values_at_once(task)
+    return shapes[0] == shapes[1] and len(group) < learner.tasks_at_once(task)
 
 
 def _score(episode: Episode, logits: Tensor, seconds: float) -> Score:

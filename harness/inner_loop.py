@@ -222,7 +222,7 @@ class InnerLoopMethod:
     def outer_loss(self, learner: Learner, episodes: Sequence[Episode]) -> Tensor:
         """Mean over tasks of the query loss after adaptation (Finn et al. 2017, eq. 2)."""
         losses = []
-        for batch, query_y in equal_shapes(episodes):
+        for batch, query_y in equal_shapes(episodes, learner.tasks_at_once):
             weights = adapt(
                 learner,
                 batch,

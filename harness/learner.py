@@ -5,9 +5,10 @@ from collections.abc import Collection, Mapping
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from harness.episode import Task
 from harness.layers import BatchNorm, Head, Mode, Statistics
 from harness.networks import Body
-from harness.task_batch import TaskBatch
+from harness.task_batch import TaskBatch, tasks_at_once
 
 LayerMask = frozenset[str]
 """The layers that the inner loop may change: names of body stages, and "head"."""
@@ -51,6 +52,10 @@ class Learner(nn.Module):
     def first_adapted(self, mask: Collection[str]) -> int:
         """The number of body stages below every layer in `mask`: they run once however many steps follow."""
         return next((i for i, name in enumerate(self.body.layers) if name in mask), len(self.body.layers))
+
+    def tasks_at_once(self, task: Task) -> int:
+        """How many tasks of this one's shape to work on side by side: as many as keep the processor busy."""
+        return tasks_at_once(task, self.body.largest_layer(task.support_x[0]))
 
     def features(
         self, weights: Weights, x: Tensor, statistics: Statistics, start: int = 0, stop: int | None = None

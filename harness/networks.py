@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from harness.errors import ConfigError
@@ -44,6 +45,7 @@ class Body(nn.Module):
         self.stages = nn.ModuleDict(stages)
         self.readout = readout
         self.out_features, self.batch_norm = out_features, batch_norm
+        self._largest: dict[tuple[int, ...], int] = {}
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -58,6 +60,22 @@ class Body(nn.Module):
         for stage in list(self.stages.values())[start:stop]:
             x = stage(x, statistics)
         return x if stop is not None else self.readout(x)
+
+    def largest_layer(self, image: Tensor) -> int:
+        """The values of the largest stage's output for one image [C, H, W], or of the image if that is larger.
+
+        Found once for each shape by running the body; that changes neither its buffers nor the random numbers.
+        """
+        shape = tuple(image.shape)
+        if shape not in self._largest:
+            x = torch.zeros_like(image)[None, None]
+            sizes = [x.numel()]
+            with torch.no_grad(), torch.random.fork_rng():
+                for stage in self.stages.values():
+                    x = stage(x, Statistics("batch"))
+                    sizes.append(x.numel())
+            self._largest[shape] = max(sizes)
+        return self._largest[shape]
 
 
 @runtime_checkable

@@ -1,6 +1,6 @@
 """Tasks of equal shape, side by side, so that one call works on all of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,12 +9,12 @@ from torch import Tensor
 from harness.conv_parts import joined
 from harness.episode import Episode, Task
 
-VALUES_AT_ONCE = 2**17
-"""Pixel values of the tasks that are worked on side by side. Small tasks keep a processor busy only in company; large
-ones need none, and together they would not stay in its cache from layer to layer."""
+VALUES_AT_ONCE = 2**22
+"""Values of the largest layer of the tasks that are worked on side by side, 16 MiB. Small tasks keep a processor busy
+only in company; large ones need none, and together they would not stay in its cache from layer to layer."""
 
-VALUES_ON_A_GPU = 2**23
-"""There the more the better, up to its memory: of grey images these make 2^29 values of a layer of 64 filters."""
+VALUES_ON_A_GPU = 2**27
+"""There the more the better, up to its memory: 512 MiB a layer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,26 +40,31 @@ def stack(tasks: Sequence[Task]) -> TaskBatch:
     )
 
 
-def equal_shapes(episodes: Sequence[Episode]) -> Iterator[tuple[TaskBatch, Tensor]]:
+def equal_shapes(
+    episodes: Sequence[Episode], at_once: Callable[[Task], int]
+) -> Iterator[tuple[TaskBatch, Tensor]]:
     """Batches of the episodes that share a shape, with their query labels [T, Q]; none is left out.
 
-    A batch has no more pixel values than `values_at_once`, unless a single episode has.
+    A batch has no more episodes than `at_once` says for such a task.
     """
     groups: dict[tuple[int, int, int], list[Episode]] = {}
     for episode in episodes:
         task = episode.task
         groups.setdefault((task.n_way, len(task.support_y), len(episode.query_y)), []).append(episode)
     for group in groups.values():
-        first_task = group[0].task
-        together = max(1, values_at_once(first_task) // values(first_task))
+        together = at_once(group[0].task)
         for first in range(0, len(group), together):
             part = group[first : first + together]
             yield stack([e.task for e in part]), torch.stack([e.query_y for e in part])
 
 
-def values_at_once(task: Task) -> int:
-    """How many pixel values may be worked on side by side where the task is."""
-    return VALUES_ON_A_GPU if task.support_x.is_cuda else VALUES_AT_ONCE
+def tasks_at_once(task: Task, image_values: int) -> int:
+    """How many such tasks to work on side by side where the task is, at least 1.
+
+    `image_values`: of the largest layer's output for one image.
+    """
+    allowed = VALUES_ON_A_GPU if task.support_x.is_cuda else VALUES_AT_ONCE
+    return max(1, allowed // (image_values * (len(task.support_x) + len(task.query_x))))
 
 
 def values(task: Task) -> int:

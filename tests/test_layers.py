@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from harness import task_batch
 from harness.episode import Task
 from harness.errors import ConfigError
 from harness.layers import BatchNorm, Conv2d, ConvBlock, Head, Statistics
@@ -186,7 +187,7 @@ def test_meta_batch_of_mixed_shapes_is_the_mean_over_its_tasks() -> None:
     method = MAML(inner_lr=0.3, inner_steps=1)
     learner = tiny_learner(method)
     episodes = [tiny_episode(seed=1), tiny_episode(seed=2, n_way=2), tiny_episode(seed=3)]
-    assert [len(labels) for _, labels in equal_shapes(episodes)] == [2, 1]
+    assert [len(labels) for _, labels in equal_shapes(episodes, lambda _: 4)] == [2, 1]
     alone = [method.outer_loss(learner, [episode]).item() for episode in episodes]
     assert method.outer_loss(learner, episodes).item() == pytest.approx(sum(alone) / 3)
 
@@ -206,3 +207,23 @@ def test_a_convolution_of_another_class_is_called_in_every_mode() -> None:
     found = block(x, Statistics("batch"))
     assert torch.allclose(found, block(x, Statistics("record")), atol=1e-6)
     assert not torch.allclose(found, plain, atol=1e-3)
+
+
+def test_as_many_tasks_go_together_as_their_largest_layer_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pixels say little: a strided network makes few values of an image, a pooled one many."""
+    image = torch.zeros(3, 16, 16)
+    strided = Conv4(filters=8).build(3, 16)
+    pooled = Conv4(filters=8, downsample="max_pool", batch_norm="running").build(3, 16)
+    before = {name: value.clone() for name, value in pooled.state_dict().items()}
+    random = torch.random.get_rng_state()
+    assert strided.largest_layer(image) == 3 * 16 * 16  # more than 8 * 8 * 8
+    assert pooled.largest_layer(image) == 8 * 8 * 8
+    assert Conv4(filters=16).build(3, 16).largest_layer(image) == 16 * 8 * 8
+    assert torch.equal(random, torch.random.get_rng_state())
+    assert all(torch.equal(value, before[name]) for name, value in pooled.state_dict().items())
+    task = tiny_episode(seed=1).task
+    learner = tiny_learner(MAML())
+    size = learner.body.largest_layer(task.support_x[0]) * (len(task.support_x) + len(task.query_x))
+    for room, together in ((1, 1), (size, 1), (3 * size, 3), (4 * size - 1, 3)):
+        monkeypatch.setattr(task_batch, "VALUES_AT_ONCE", room)
+        assert learner.tasks_at_once(task) == together

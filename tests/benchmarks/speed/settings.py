@@ -76,7 +76,7 @@ class Case:
         return self.method != "first-order MAML"
 
 
-EPISODES = 4
+EPISODES = 8
 """How many test episodes one call predicts: evaluation has a long row of them."""
 
 OMNIGLOT = Setting(
