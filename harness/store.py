@@ -13,6 +13,7 @@ line is left out when it is read.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import pandas as pd
 
 from harness.errors import WorkspaceError
 from harness.files import explained, make_folder, write_aside, write_json, write_text
-from harness.results import CURVE_KEYS, EPISODE_COLUMNS, PROBE_COLUMNS
+from harness.results import CURVE_KEYS, DISTANCE_COLUMNS, EPISODE_COLUMNS, PROBE_COLUMNS
 from harness.spec import RunSpec
 
 
@@ -162,6 +163,28 @@ def read_probes(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]]:
     """
     probed = [folder for folder in folders if folder.probes.exists() or folder.spec().get("probes")]
     return _read_all([(folder, folder.probes) for folder in probed], PROBE_COLUMNS)
+
+
+def read_distances(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[LeftOut]]:
+    """All rows of files of distances, each in the folder of the run that measured them, and those that cannot be read.
+
+    Columns are results.DISTANCE_COLUMNS.
+    """
+    frames, left_out = [no_distances()], []
+    for path in paths:
+        try:
+            frames.append(_typed(pd.read_parquet(path), DISTANCE_COLUMNS))
+        except FileNotFoundError:
+            left_out.append(LeftOut(run_id=path.parent.name, reason="they were not measured"))
+        except Exception as error:  # pyarrow raises many kinds for a damaged file
+            reason = f"{path.name} cannot be read ({type(error).__name__})"
+            left_out.append(LeftOut(run_id=path.parent.name, reason=reason))
+    return pd.concat(frames, ignore_index=True), left_out
+
+
+def no_distances() -> pd.DataFrame:
+    """A frame of results.DISTANCE_COLUMNS without rows."""
+    return _typed(pd.DataFrame({column: [] for column in DISTANCE_COLUMNS}), DISTANCE_COLUMNS)
 
 
 def _read_all(

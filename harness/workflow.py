@@ -129,6 +129,7 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
         judging=Judging(**(record.get("verdicts") or {})),
         config=config if config.is_file() else None,
         runs=runs or None,
+        distances=record.get("distances", ()),
         even_empty=even_empty,
     )
     if record:

@@ -1,4 +1,4 @@
-"""From run folders to a report on disk: report.md, leaderboard.csv, reuse.csv and figures/."""
+"""From run folders to a report on disk: report.md, leaderboard.csv, reuse.csv, trends.csv, distances.csv, figures/."""
 
 import re
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ from harness.report.gather import Gathered, gather
 from harness.report.markdown import PanelView, ReportView, board_table, gap_table, render
 from harness.report.panels import Panel, panels
 from harness.report.reuse import reuse_sections
+from harness.report.reuse_trends import trend_rows
 from harness.report.reuse_verdicts import Judging, Verdicts, reuse_verdicts
 from harness.report.style import Style, styles
 from harness.report.summary import summarise
@@ -46,6 +47,7 @@ def build_report(
     judging: Judging | None = None,
     config: Path | None = None,
     runs: list[RunFolder] | None = None,
+    distances: Sequence[str] = (),
     even_empty: bool = True,
 ) -> BuiltReport:
     """Write the report on `runs` into `folder`.
@@ -55,6 +57,7 @@ def build_report(
     the sources whose raw data the command needs. without: one clause for each source that was left out.
     subsets: one clause for each source of which less was there than was published.
     judging: how verdicts on reuse are given; None for the defaults.
+    distances: the files of distances between sources, relative to `folder`/runs.
     config: the experiment's file, shown and copied to `folder`/config.gin; None for what is there. even_empty:
     whether to write a report that says that no run has finished. The same runs and words give the same bytes.
 
@@ -64,7 +67,7 @@ def build_report(
     are found before anything is written.
     """
     folders = run_folders(folder / "runs") if runs is None else runs
-    gathered = gather(folders)
+    gathered = gather(folders, [folder / "runs" / name for name in distances])
     if not gathered.runs and not even_empty:
         raise WorkspaceError(_nothing(folders, gathered, command))
     gin = _gin_text(config or folder / "config.gin")
@@ -80,9 +83,11 @@ def build_report(
         subsets=tuple(subsets),
         gin=gin,
     )
-    view = _draw(gathered, verdicts, words, make_folder(folder / "figures"))
+    view, trends = _draw(gathered, verdicts, words, make_folder(folder / "figures"))
     _write_csv(board, folder / "leaderboard.csv")
     _write_csv(verdicts.rows if view.reuse else None, folder / "reuse.csv")
+    _write_csv(trends if len(trends) else None, folder / "trends.csv")
+    _write_csv(gathered.distances if len(gathered.distances) else None, folder / "distances.csv")
     report = folder / "report.md"
     write_text(report, render(view))
     if config is not None and gin is not None:
@@ -113,8 +118,10 @@ def _write_csv(frame: pd.DataFrame | None, path: Path) -> None:
         write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
-def _draw(gathered: Gathered, verdicts: Verdicts, words: _Words, figures: Path) -> ReportView:
-    """Draw all figures and remove those of an earlier report; returns what the report shows."""
+def _draw(
+    gathered: Gathered, verdicts: Verdicts, words: _Words, figures: Path
+) -> tuple[ReportView, pd.DataFrame]:
+    """Draw all figures and remove those of an earlier report; returns what the report shows, and its trends."""
     shown = panels(gathered.episodes) if gathered.runs else []
     looks = styles(
         (run.method for run in gathered.runs), (e.method for panel in shown for e in panel.entries)
@@ -122,9 +129,9 @@ def _draw(gathered: Gathered, verdicts: Verdicts, words: _Words, figures: Path) 
     album = Album(folder=figures)
     views = tuple(_panel_view(panel, gathered, looks, album) for panel in shown)
     curves = _draw_all_curves(gathered, looks, album)
-    reuse = reuse_sections(gathered, verdicts, looks, album) if gathered.runs else ()
+    reuse, found = reuse_sections(gathered, verdicts, looks, album) if gathered.runs else ((), [])
     album.remove_others()
-    return _view(gathered, views, reuse, curves, words)
+    return _view(gathered, views, reuse, curves, words), trend_rows(found)
 
 
 def _nothing(folders: list[RunFolder], gathered: Gathered, command: str) -> str:

@@ -1,7 +1,7 @@
 """Everything a report needs from the run folders, and a refusal where runs do not belong together."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,15 @@ from harness.errors import WorkspaceError
 from harness.report.panels import PANEL_KEYS, natural
 from harness.results import PROBE_COLUMNS
 from harness.statistics import with_shots
-from harness.store import LeftOut, RunFolder, read_curves, read_episodes, read_probes
+from harness.store import (
+    LeftOut,
+    RunFolder,
+    no_distances,
+    read_curves,
+    read_distances,
+    read_episodes,
+    read_probes,
+)
 
 OWN = ("run_id", "training_id", "seed", "evaluations")
 """Keys of a spec in which two runs of one entry may differ."""
@@ -66,7 +74,9 @@ class Gathered:
     """The finished runs sorted by (trained_on, method, seed), their curves, and the runs that are missing.
 
     probes: what their probes measured, columns as in results.PROBE_COLUMNS with texts as categories, since the
-    rows are millions and the texts few; without_probes: finished runs whose probes cannot be used.
+    rows are millions and the texts few; without_probes: finished runs whose probes cannot be used. distances: of the
+    sources from those of the training, columns as in results.DISTANCE_COLUMNS; without_distances: runs whose
+    trained body should have measured them and whose file is not there or damaged.
     """
 
     runs: tuple[FinishedRun, ...]
@@ -74,6 +84,8 @@ class Gathered:
     left_out: tuple[LeftOut, ...]
     probes: pd.DataFrame
     without_probes: tuple[LeftOut, ...]
+    distances: pd.DataFrame = field(default_factory=no_distances)
+    without_distances: tuple[LeftOut, ...] = ()
 
     @property
     def episodes(self) -> pd.DataFrame:
@@ -88,9 +100,10 @@ class Gathered:
         return {run.trained_on: frozenset(run.training_sources) for run in self.runs}
 
 
-def gather(folders: list[RunFolder]) -> Gathered:
+def gather(folders: list[RunFolder], distance_files: Sequence[Path] = ()) -> Gathered:
     """Read `folders`, leaving out, with the reason, what is unfinished, damaged or not what its name says.
 
+    `distance_files` lie in the folders of the runs that measured them; those of other runs are passed over.
     Raises WorkspaceError when finished runs disagree: two configurations under one name.
     """
     runs: list[FinishedRun] = []
@@ -104,12 +117,17 @@ def gather(folders: list[RunFolder]) -> Gathered:
     by_id = {folder.path.name: folder for folder in folders}
     probes, without = _probes(runs, by_id)
     kept = {run.run_id for run in runs}
+    distances, missing_distances = read_distances(
+        [path for path in distance_files if path.parent.name in kept]
+    )
     return Gathered(
         runs=tuple(runs),
         curves=read_curves([folder for folder in folders if folder.path.name in kept]),
         left_out=tuple(sorted(left_out, key=lambda run: run.run_id)),
         probes=probes,
         without_probes=without,
+        distances=distances,
+        without_distances=tuple(missing_distances),
     )
 
 

@@ -12,6 +12,8 @@ from harness.report.blocks import Block, Said, Section
 from harness.report.forest_figure import BAD, GOOD, OPEN, Claim, ForestPart, Interval, draw_forest
 from harness.report.gather import Gathered
 from harness.report.probed import Probed
+from harness.report.reuse_axes import unmeasured as unmeasured_distances
+from harness.report.reuse_distance import distance_section
 from harness.report.reuse_numbers import (
     AS_TRAINED,
     PROBES,
@@ -25,7 +27,15 @@ from harness.report.reuse_numbers import (
 )
 from harness.report.reuse_probes import probe_sections
 from harness.report.reuse_tables import verdict_table
-from harness.report.reuse_text import listed, pair_name, refused_said, unmeasured_said, verdict_said
+from harness.report.reuse_text import (
+    distances_said,
+    listed,
+    pair_name,
+    refused_said,
+    unmeasured_said,
+    verdict_said,
+)
+from harness.report.reuse_trends import PlaceTrends, trends
 from harness.report.reuse_verdicts import HEAD_ONLY, OF_METHODS, Refusal, Verdicts, freezing, reference
 from harness.report.style import Style
 from harness.statistics import with_shots
@@ -48,11 +58,14 @@ class _Places:
 
 def reuse_sections(
     gathered: Gathered, verdicts: Verdicts, looks: Mapping[str, Style], album: Album
-) -> tuple[Section, ...]:
-    """Draw the figures and say what they show; nothing where there is neither a pair to judge nor a probe."""
+) -> tuple[tuple[Section, ...], list[PlaceTrends]]:
+    """Draw the figures and say what they show; nothing where there is neither a pair to judge nor a probe.
+
+    With the trends that the section on dissimilarity shows.
+    """
     probes = gathered.probes
     if verdicts.rows.empty and not verdicts.refusals and probes.empty:
-        return ()
+        return (), []
     episodes, frame = with_shots(gathered.episodes), prepared(probes)
     titles = place_titles(episodes, frame)
     episodes, frame = with_places(episodes, titles), with_places(frame, titles)
@@ -74,8 +87,10 @@ def reuse_sections(
             looks=looks,
         )
         sections += probe_sections(shown, album)
+    found = trends(gathered, verdicts.judging, frame, titles)
+    sections.append(distance_section(found, places.sources, places.near, album))
     sections.append(_not_run(gathered, verdicts, refusals))
-    return tuple(section for section in sections if section.blocks)
+    return tuple(section for section in sections if section.blocks), found
 
 
 _SHOWN = ["place", "trained_on", "source"]
@@ -248,5 +263,7 @@ def _not_run(gathered: Gathered, verdicts: Verdicts, refusals: list[Refusal]) ->
         said.append(Said(listed(others), "measured, and not shown here: this report knows no such probes."))
     said += [Said(f"Probes of {run.run_id}", f"{run.reason}.") for run in gathered.without_probes]
     said += unmeasured_said(unmeasured(probes))
+    said += [Said(f"Distances by {run.run_id}", f"{run.reason}.") for run in gathered.without_distances]
+    said += distances_said(unmeasured_distances(gathered.distances))
     blocks = (Block(said=tuple(said)),) if said else ()
     return Section(title="What was not compared or not measured", note="", blocks=blocks)

@@ -196,6 +196,17 @@ def unmeasured_said(rows: pd.DataFrame) -> list[Said]:
     return found
 
 
+def distances_said(missing: Sequence[tuple[str, str, str]]) -> list[Said]:
+    """(regime, source, reason) of the distances that were not measured, said once a reason and regime."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for regime, source, reason in missing:
+        groups.setdefault((regime, reason), []).append(source)
+    return [
+        Said(f"Distances from {regime}", f"not measured{_on(sources)}. {reason}")
+        for (regime, reason), sources in groups.items()
+    ]
+
+
 def listed(names: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""

@@ -1,0 +1,93 @@
+"""How far sources are from the training: the axes against which a report sets its measures of reuse.
+
+Two kinds: distances as a trained network sees them (`harness.distances`), and the dial of sources that were made from
+another one by a known cause, from that one itself at 0.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from harness.report.gather import Gathered
+
+MEASURES = {"task2vec nearest": "Task2Vec distance", "frechet nearest": "Fréchet distance"}
+"""Measures of `harness.distances` that become axes: of the nearest training source, where there are several."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """A dissimilarity: its name, and the value of each source that has one; a dial says so."""
+
+    name: str
+    x: Mapping[str, float]
+    dial: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dial:
+    """What a source was made from, by what, and how much of it, 0..1."""
+
+    origin: str
+    kind: str
+    amount: float
+
+
+def axes_of(
+    regime: str, split: str, image_size: int, protocol_version: int, gathered: Gathered
+) -> list[Axis]:
+    """The axes of the sources tested in `split`, for networks trained on `regime`; those without a source are left out.
+
+    Distances are of the same split, image size and protocol version.
+    """
+    rows = gathered.distances
+    own = rows[
+        (rows["trained_on"] == regime)
+        & (rows["split"] == split)
+        & (rows["image_size"] == image_size)
+        & (rows["protocol_version"] == protocol_version)
+        & rows["task"].isna()
+        & rows["value"].notna()
+    ]
+    found = [
+        Axis(name=name, x=dict(zip(part["source"], part["value"], strict=True)))
+        for measure, name in MEASURES.items()
+        if len(part := own[own["measure"] == measure])
+    ]
+    return [*found, *_dial_axes(dials(gathered, regime))]
+
+
+def dials(gathered: Gathered, regime: str) -> dict[str, Dial]:
+    """The sources tested by runs of `regime` that were made from another one."""
+    return dict(
+        found
+        for run in gathered.runs
+        if run.trained_on == regime
+        for evaluation in run.spec.get("evaluations", ())
+        if (found := _dial(evaluation.get("source", {}))) is not None
+    )
+
+
+def _dial(source: Mapping[str, Any]) -> tuple[str, Dial] | None:
+    """A source is made from another one if its parameters name that `source`, a `kind` of change and its `amount`."""
+    params = source.get("component", {}).get("params", {})
+    origin = params.get("source")
+    if not isinstance(origin, Mapping) or not {"kind", "amount"} <= set(params):
+        return None
+    name = str(origin.get("params", {}).get("name", ""))
+    return str(source["name"]), Dial(origin=name, kind=str(params["kind"]), amount=float(params["amount"]))
+
+
+def _dial_axes(found: Mapping[str, Dial]) -> Iterator[Axis]:
+    families = sorted({(dial.origin, dial.kind) for dial in found.values()})
+    for origin, kind in families:
+        x = {name: dial.amount for name, dial in found.items() if (dial.origin, dial.kind) == (origin, kind)}
+        yield Axis(name=f"{kind} of {origin}", x={origin: 0.0, **x}, dial=True)
+
+
+def unmeasured(distances: pd.DataFrame) -> list[tuple[str, str, str]]:
+    """(regime, source, reason) of the sources without a distance, or with one measure missing."""
+    missing = distances[distances["task"].isna() & distances["value"].isna() & (distances["reason"] != "")]
+    rows = missing[["trained_on", "source", "reason"]].drop_duplicates()
+    return [(str(regime), str(source), str(reason)) for regime, source, reason in rows.to_numpy()]

@@ -1,0 +1,189 @@
+"""The report's section on dissimilarity: known trends are found, and what is missing is said."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fake_probes import Truth, write_probes
+from fake_runs import run_spec, source_spec, write_run
+from harness.plugins import Component
+from harness.report import build_report
+from harness.report.reuse_trends import TREND_COLUMNS
+from harness.report.trend_figure import source_looks
+from harness.results import DISTANCE_COLUMNS
+from harness.spec import RunSpec
+
+FAR = {"glyphs": 0.1, "letters": 0.2, "digits": 0.35, "sketches": 0.5, "textures": 0.7, "shapes": 0.9}
+TURNED = {"glyphs-rotation-030": 0.3, "glyphs-rotation-060": 0.6, "glyphs-rotation-100": 1.0}
+SLOPE = -0.2
+"""Of the difference between ANIL and MAML by a unit of distance."""
+
+
+def shifted(name: str, amount: float) -> object:
+    params = {
+        "kind": "rotation",
+        "amount": amount,
+        "source": {"plugin": "glyphs", "params": {"name": "glyphs"}},
+    }
+    return replace(source_spec(name), component=Component(plugin="controlled_shift", params=params))
+
+
+def spec_of(method: str, seed: int) -> RunSpec:
+    spec = run_spec(method, evaluated_on=(*FAR, *TURNED), seed=seed)
+    placed = tuple(
+        replace(each, source=shifted(each.source.name, TURNED[each.source.name]))
+        if each.source.name in TURNED
+        else each
+        for each in spec.evaluations
+    )
+    return replace(spec, evaluations=placed)
+
+
+def study(folder: Path, *, seeds: int = 1, probes: bool = False, **changes: object) -> list[str]:
+    """Runs in which ANIL loses to MAML by the distance, and nothing by the dial; returns the file of distances."""
+    near = dict(zip(TURNED, (0.03, 0.01, 0.02), strict=True))
+    gain = {**{source: -SLOPE * x for source, x in FAR.items()}, **near}
+    for seed in range(seeds):
+        for method in ("maml", "anil"):
+            spec = spec_of(method, seed)
+            levels = {source: 0.5 + (gain[source] if method == "maml" else 0) for source in gain}
+            run = write_run(folder / "runs", spec, levels, n_episodes=300)
+            alike = {source: 0.99 - 0.5 * FAR.get(source, 0.1) for source in gain}
+            if probes:
+                alike = {source: 0.99 - 0.5 * FAR.get(source, 0.1) for source in gain}
+                truth = Truth(body_gain=gain, similarity=alike, level=0.5)
+                write_probes(run, spec, truth, n_episodes=30, few=10)
+                rows = pd.read_parquet(run.probes)
+                rows[rows["probe"].isin(["freeze", "similarity"])].to_parquet(run.probes, index=False)
+    return [write_distances(folder, spec_of("maml", 0), **changes)]
+
+
+def write_distances(folder: Path, spec: RunSpec, **changes: object) -> str:
+    rows = []
+    for source, x in {**FAR, **dict.fromkeys(TURNED, 0.4)}.items():
+        for measure, value in (("task2vec nearest", x), ("frechet nearest", 10 * x**2), ("task2vec", 5.0)):
+            for task in (0, None):
+                row = {"trained_on": spec.trained_on, "probe": spec.run_id, "source": source, "split": "test"}
+                same = {"images": 100, "reason": "", "protocol_version": 2, "image_size": 28}
+                rows.append({**row, **same, "measure": measure, "task": task, "value": value, **changes})
+    name = f"{spec.run_id}/distances-0.parquet"
+    frame = pd.DataFrame(rows)[list(DISTANCE_COLUMNS)].astype(DISTANCE_COLUMNS)
+    frame.to_parquet(folder / "runs" / name, index=False)
+    return name
+
+
+def report(folder: Path, distances: list[str]) -> str:
+    built = build_report(folder, title="T", claim="", command="harness run x.gin", distances=distances)
+    return built.path.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("studied")
+    report(folder, study(folder, seeds=2, probes=True))
+    return folder
+
+
+def row_of(folder: Path, measure: str, axis: str) -> pd.Series:
+    table = pd.read_csv(folder / "trends.csv")
+    assert tuple(table.columns) == TREND_COLUMNS
+    found = table[(table["measure"] == measure) & (table["axis"] == axis)]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_the_slope_that_is_there_is_found(studied: Path) -> None:
+    for measure in ("anil less maml", "head only less everything in maml"):
+        row = row_of(studied, measure, "Task2Vec distance")
+        assert row["slope_low"] <= SLOPE <= row["slope_high"] < 0
+        assert row["slope"] == pytest.approx(SLOPE, abs=0.05)
+        assert row["spearman"] < -0.9
+        assert (row["n_sources"], row["n_seeds"], row["x_low"], row["x_high"]) == (6, 2, 0.1, 0.9)
+    alike = row_of(studied, "CKA of conv4 in maml, before and after", "Task2Vec distance")
+    assert alike["slope"] == pytest.approx(-0.5, abs=0.05)
+    frechet = row_of(studied, "anil less maml", "Fréchet distance")
+    assert (frechet["n_sources"], frechet["x_high"]) == (6, pytest.approx(8.1))
+
+
+def test_what_a_source_was_made_into_counts_on_its_dial_only(studied: Path) -> None:
+    """The rotated glyphs are at distance 0.4 with hardly a difference: they would bend the line."""
+    dial = row_of(studied, "anil less maml", "rotation of glyphs")
+    assert (dial["n_sources"], dial["x_low"], dial["x_high"]) == (4, 0.0, 1.0)
+    assert dial["slope_low"] < 0 < dial["slope_high"]
+
+
+def test_the_section_says_what_the_numbers_say(studied: Path) -> None:
+    text = (studied / "report.md").read_text(encoding="utf-8")
+    section = text.partition("### Dissimilarity")[2].partition("###")[0]
+    (said,) = [line for line in section.splitlines() if line.startswith("- **anil less maml:**")]
+    assert "clearly falls with Task2Vec distance (" in said
+    assert "from the nearest to the farthest of 6 sources" in said
+    assert "shows no clear trend with rotation of glyphs" in said
+    reach = float(said.split("Task2Vec distance (")[1].split(" points")[0])
+    row = row_of(studied, "anil less maml", "Task2Vec distance")
+    assert reach == pytest.approx(100 * row["slope"] * (row["x_high"] - row["x_low"]), abs=0.06)
+    assert (studied / "figures" / "reuse-dissimilarity-glyphs.png").read_bytes().startswith(b"\x89PNG")
+    distances = pd.read_csv(studied / "distances.csv")
+    assert len(distances) == 3 * 2 * (len(FAR) + len(TURNED))
+
+
+def test_rebuilt_from_the_same_runs_it_is_the_same(studied: Path) -> None:
+    names = ("report.md", "trends.csv", "distances.csv", "figures/reuse-dissimilarity-glyphs.png")
+    before = [(studied / name).read_bytes() for name in names]
+    report(studied, [f"{spec_of('maml', 0).run_id}/distances-0.parquet"])
+    assert [(studied / name).read_bytes() for name in names] == before
+
+
+def test_without_distances_the_dial_remains(tmp_path: Path) -> None:
+    study(tmp_path)
+    text = report(tmp_path, [])
+    table = pd.read_csv(tmp_path / "trends.csv")
+    assert set(table["axis"]) == {"rotation of glyphs"}
+    assert not (tmp_path / "distances.csv").exists()
+    assert "### Dissimilarity" in text
+
+
+@pytest.mark.parametrize("change", [{"image_size": 84}, {"protocol_version": 1}, {"split": "valid"}])
+def test_distances_of_other_conditions_are_not_used(tmp_path: Path, change: dict[str, object]) -> None:
+    report(tmp_path, study(tmp_path, **change))
+    assert set(pd.read_csv(tmp_path / "trends.csv")["axis"]) == {"rotation of glyphs"}
+
+
+def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
+    (file,) = study(tmp_path)
+    (tmp_path / "runs" / file).write_bytes(b"PAR1 no more")
+    run = file.split("/")[0]
+    text = report(tmp_path, [file, f"{run}/distances-1.parquet", "gone-run/distances-0.parquet"])
+    assert f"**Distances by {run}:** distances-0.parquet cannot be read (" in text
+    assert f"**Distances by {run}:** they were not measured." in text
+    assert "gone-run" not in text
+
+
+def test_a_source_without_a_distance_is_named_with_the_reason(tmp_path: Path) -> None:
+    (file,) = study(tmp_path)
+    frame = pd.read_parquet(tmp_path / "runs" / file)
+    lost = frame["source"] == "shapes"
+    frame.loc[lost, "value"] = np.nan
+    frame.loc[lost, "reason"] = "Too few images."
+    frame.to_parquet(tmp_path / "runs" / file, index=False)
+    text = report(tmp_path, [file])
+    assert "**Distances from glyphs:** not measured on shapes. Too few images." in text
+    assert row_of(tmp_path, "anil less maml", "Task2Vec distance")["n_sources"] == 5
+
+
+def test_too_few_sources_have_no_trend_and_the_reason(tmp_path: Path) -> None:
+    (file,) = study(tmp_path)
+    frame = pd.read_parquet(tmp_path / "runs" / file)
+    frame[frame["source"].isin(["glyphs", "digits", "shapes"])].to_parquet(
+        tmp_path / "runs" / file, index=False
+    )
+    text = report(tmp_path, [file])
+    assert "has no trend to be told of (Task2Vec distance: 3 sources; a trend needs at least 4" in text
+
+
+def test_forty_sources_are_told_apart() -> None:
+    looks = source_looks([f"s{i}" for i in range(49)])
+    assert len(set(looks.values())) == 49
