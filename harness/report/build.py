@@ -83,16 +83,23 @@ def build_report(
         subsets=tuple(subsets),
         gin=gin,
     )
+    path = _write(folder, gathered, verdicts, board, words)
+    if config is not None and gin is not None:
+        write_text(folder / "config.gin", gin)
+    return BuiltReport(path=path, board=board)
+
+
+def _write(
+    folder: Path, gathered: Gathered, verdicts: Verdicts, board: pd.DataFrame, words: "_Words"
+) -> Path:
+    """Write figures, tables and report.md, whose path is returned."""
     view, trends = _draw(gathered, verdicts, words, make_folder(folder / "figures"))
     _write_csv(board, folder / "leaderboard.csv")
     _write_csv(verdicts.rows if view.reuse else None, folder / "reuse.csv")
-    _write_csv(trends if len(trends) else None, folder / "trends.csv")
-    _write_csv(gathered.distances if len(gathered.distances) else None, folder / "distances.csv")
-    report = folder / "report.md"
-    write_text(report, render(view))
-    if config is not None and gin is not None:
-        write_text(folder / "config.gin", gin)
-    return BuiltReport(path=report, board=board)
+    for name, frame in (("trends", trends), ("distances", gathered.distances)):
+        _write_csv(frame if len(frame) else None, folder / f"{name}.csv")
+    write_text(folder / "report.md", render(view))
+    return folder / "report.md"
 
 
 @dataclass(frozen=True, kw_only=True)
