@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_growth.py [--quick] --out DIR        writes DIR/growth.csv and DIR/growth.png
 
 Training iterations of both implementations, in turns, as `bench_speed` times them: tasks a core-second. The workers'
-panel is by the clock, all processes together: there is nothing to see of a crowded machine in core-seconds. It takes
-about eight minutes.
+panel is by the clock, all processes together: there is nothing to see of a crowded machine in core-seconds. The pool's
+panel is of ours alone, and with the reading of episodes, which elsewhere are at hand. It takes about ten minutes.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from pathlib import Path
 from bench_speed import Effort, time_case
 from speed.contestants import CONTESTANTS, Contestant
 from speed.growth_figure import draw_growth
+from speed.pool_growth import pool_rates
 from speed.processes import Process
 from speed.settings import OMNIGLOT, Case, MethodName
 from speed.table import Measured
@@ -41,6 +42,9 @@ AXES = {
 """What grows, by its name in `Setting`, and its values."""
 
 WORKERS = "workers"
+
+POOL, POOL_SIZES = "pool_images", (1_000, 10_000, 100_000, 1_000_000)
+"""Images of the pool that episodes are read from; the largest takes 0.8 GB of disk."""
 
 FULL = Effort(settings=(), seconds=0.3, least=3, most=3, budget=0.0, rate_seconds=0)
 QUICK = replace(FULL, seconds=0.05, least=1, most=1)
@@ -110,6 +114,14 @@ def crowd(effort: Effort) -> Iterator[Point]:
                 yield point(WORKERS, number, case, who, found, peaks[who])
 
 
+def pools(effort: Effort, longest: int | None) -> Iterator[Point]:
+    """Pools of growing size; ours alone."""
+    sizes = POOL_SIZES[:longest]
+    for size, method, rates in pool_rates(BASE, METHODS, sizes, seconds=effort.seconds, rounds=effort.least):
+        case = Case(setting=BASE, method=method, phase="training")
+        yield point(POOL, size, case, "ours", rates, None)
+
+
 def write(points: list[Point], path: Path) -> None:
     """The points as CSV."""
     with path.open("w", newline="", encoding="utf-8") as file:
@@ -128,7 +140,8 @@ def main() -> None:
     options = parser.parse_args()
     effort = QUICK if options.quick else FULL
     points = []
-    for each in (*grow(effort, 2 if options.quick else None), *crowd(effort)):
+    longest = 2 if options.quick else None
+    for each in (*grow(effort, longest), *crowd(effort), *pools(effort, longest)):
         points.append(each)
     options.out.mkdir(parents=True, exist_ok=True)
     write(points, options.out / "growth.csv")

@@ -20,9 +20,10 @@ TITLES = {
     "inner_steps": "Inner steps",
     "image_size": "Image size, pixels",
     "workers": "Workers, by the clock",
+    "pool_images": "Images in the pool, with reading",
 }
 LINES = {"ours": "-", "usual": ":"}
-COLUMNS, WIDTH, HEIGHT = 3, 14.0, 8.4
+COLUMNS, WIDTH, HEIGHT = 3, 14.0, 12.0
 
 
 class Point(Protocol):
@@ -68,6 +69,8 @@ def _draw(axes: Axes, points: Sequence[Point], looks: dict[str, Style]) -> None:
     for method, look in looks.items():
         for implementation, line in LINES.items():
             own = [p for p in points if (p.method, p.implementation) == (method, implementation)]
+            if not own:
+                continue
             x = [p.value for p in own]
             axes.plot(x, [p.rate_median for p in own], line, color=look.colour, marker=look.marker)
             low, high = [p.rate_min for p in own], [p.rate_max for p in own]
