@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from harness import plugins
+from harness.across_settings import AcrossTrainings
 from harness.augmentation import Augmentation
 from harness.compute import Compute
 from harness.distance_settings import Dissimilarity
@@ -21,6 +22,7 @@ OWN_CLASSES: tuple[type, ...] = (
     Compute,
     Augmentation,
     Dissimilarity,
+    AcrossTrainings,
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.across_settings import AcrossTrainings
 from harness.augmentation import Augmentation
 from harness.compute import Compute
 from harness.dataset import SPLITS
@@ -141,7 +142,8 @@ class Experiment:
     missing_sources: what to do where a source's raw data is not there, or a split of it has no classes:
     `error`, or `skip` to go on without, which the report says. probes: measured on every trained learner after its
     evaluation, on the same episodes (see `harness.probe`). dissimilarity: None, or how to measure how far each test
-    source is from the training sources. margin_points: the largest difference in accuracy, in percentage points,
+    source is from the training sources. across: None, or how to compare the trained networks of a regime with one
+    another, across seeds and methods. margin_points: the largest difference in accuracy, in percentage points,
     that does not matter to a verdict on reuse. full_adaptation: the name of the method that adapts everything,
     which the others are judged against; None for the one called `maml`, else the only one of that plugin, where
     there is one. Verdicts change no run.
@@ -159,6 +161,7 @@ class Experiment:
     missing_sources: str = "error"
     probes: Sequence[Probe] = ()
     dissimilarity: Dissimilarity | None = None
+    across: AcrossTrainings | None = None
     margin_points: float = 1.0
     full_adaptation: str | None = None
     title: str = ""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import harness
+from harness.across_stage import across_files
 from harness.cost import duration
 from harness.demo import MARK
 from harness.distance_stage import distance_file, probe_runs
@@ -60,6 +61,7 @@ def write_record(
             "full_adaptation": experiment.full_adaptation,
         },
         "distances": distances,
+        "across": [name for name, _ in across_files(planned)],
         "runs": runs,
     }
     if same:

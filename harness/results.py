@@ -40,6 +40,24 @@ DISTANCE_COLUMNS: dict[str, str] = {
     "image_size": "int64",
 }
 
+ACROSS_COLUMNS: dict[str, str] = {
+    "trained_on": "string",
+    "source": "string",
+    "split": "string",
+    "layer": "string",
+    "method_a": "string",  # which trained the first of the two networks
+    "seed_a": "int64",
+    "method_b": "string",
+    "seed_b": "int64",
+    "quantity": "string",  # `cka`, `svcca` or `mean_cca`
+    "value": "float64",
+    "images": "int64",
+    "reason": "string",  # why a value is missing
+    "protocol_version": "int64",
+    "image_size": "int64",
+    "batch_norm": "string",
+}
+
 LEADERBOARD_KEYS = ("method", "trained_on", "source", "split", "n_way", "shots")
 """What makes a leaderboard row; the conditions below must agree within one. `n_way` and `shots` are empty where
 the protocol varies them from episode to episode."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness import plugins
+from harness.across_settings import AcrossTrainings
 from harness.augmentation import Augmentation
 from harness.compute import Compute
 from harness.distance_settings import Dissimilarity
@@ -35,6 +36,7 @@ PLACES: dict[Role, str] = {
     Images: "`Experiment.images = @{name}()`",
     Compute: "`Experiment.compute = @{name}()`",
     Dissimilarity: "`Experiment.dissimilarity = @{name}()`",
+    AcrossTrainings: "`Experiment.across = @{name}()`",
     Regime: "`Experiment.regimes = [@{name}()]`",
     Evaluation: "`Experiment.evaluations = [@{name}()]`",
 }
@@ -61,6 +63,8 @@ def check_roles(experiment: Experiment) -> None:
     _check("Experiment.compute", experiment.compute, Compute)
     if experiment.dissimilarity is not None:
         _check("Experiment.dissimilarity", experiment.dissimilarity, Dissimilarity)
+    if experiment.across is not None:
+        _check("Experiment.across", experiment.across, AcrossTrainings)
     _check_list("Experiment.regimes", experiment.regimes, Regime)
     _check_list("Experiment.evaluations", experiment.evaluations, Evaluation)
     for regime in experiment.regimes:

@@ -22,7 +22,7 @@ import pandas as pd
 
 from harness.errors import WorkspaceError
 from harness.files import explained, make_folder, write_aside, write_json, write_text
-from harness.results import CURVE_KEYS, DISTANCE_COLUMNS, EPISODE_COLUMNS, PROBE_COLUMNS
+from harness.results import CURVE_KEYS, EPISODE_COLUMNS, PROBE_COLUMNS
 from harness.spec import RunSpec
 
 
@@ -165,26 +165,23 @@ def read_probes(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]]:
     return _read_all([(folder, folder.probes) for folder in probed], PROBE_COLUMNS)
 
 
-def read_distances(paths: Sequence[Path]) -> tuple[pd.DataFrame, list[LeftOut]]:
-    """All rows of files of distances, each in the folder of the run that measured them, and those that cannot be read.
-
-    Columns are results.DISTANCE_COLUMNS.
-    """
-    frames, left_out = [no_distances()], []
+def read_tables(paths: Sequence[Path], columns: dict[str, str]) -> tuple[pd.DataFrame, list[LeftOut]]:
+    """All rows of tables of `columns`, and those that are not there or damaged, by the name of their folder."""
+    frames, left_out = [empty_table(columns)], []
     for path in paths:
         try:
-            frames.append(_typed(pd.read_parquet(path), DISTANCE_COLUMNS))
+            frames.append(_typed(pd.read_parquet(path), columns))
         except FileNotFoundError:
-            left_out.append(LeftOut(run_id=path.parent.name, reason="they were not measured"))
+            left_out.append(LeftOut(run_id=path.parent.name, reason="it was not measured"))
         except Exception as error:  # pyarrow raises many kinds for a damaged file
             reason = f"{path.name} cannot be read ({type(error).__name__})"
             left_out.append(LeftOut(run_id=path.parent.name, reason=reason))
     return pd.concat(frames, ignore_index=True), left_out
 
 
-def no_distances() -> pd.DataFrame:
-    """A frame of results.DISTANCE_COLUMNS without rows."""
-    return _typed(pd.DataFrame({column: [] for column in DISTANCE_COLUMNS}), DISTANCE_COLUMNS)
+def empty_table(columns: dict[str, str]) -> pd.DataFrame:
+    """A frame of `columns`, name -> type, without rows."""
+    return _typed(pd.DataFrame({column: [] for column in columns}), columns)
 
 
 def _read_all(
@@ -206,8 +203,7 @@ def _read_all(
                 reason = f"{path.name} cannot be read ({type(error).__name__}: {error})"
         if reason is not None:
             left_out.append(LeftOut(run_id=folder.path.name, reason=reason))
-    empty = _typed(pd.DataFrame({column: [] for column in columns}), columns)
-    return (pd.concat(frames, ignore_index=True) if frames else empty), left_out
+    return (pd.concat(frames, ignore_index=True) if frames else empty_table(columns)), left_out
 
 
 def read_curves(folders: list[RunFolder]) -> pd.DataFrame:

@@ -13,13 +13,13 @@ from typing import Any
 
 from rich.console import Console
 
+from harness import across_stage, distance_stage
 from harness.attempt import Outcome
 from harness.config import load_experiment
 from harness.cost import duration, estimate
 from harness.data_needs import check_data_dir
 from harness.demo import can_draw, demonstration, draw_stand_ins
 from harness.display import Display, say_what_is_unlike, showing
-from harness.distance_stage import measure_missing
 from harness.errors import WorkspaceError
 from harness.experiment import Experiment
 from harness.files import explained, make_folder, write_json
@@ -98,7 +98,7 @@ def run(request: Request, console: Console) -> int:
                 on_progress=display.progress,
                 on_outcome=display.outcome,
             )
-            _measure_distances(planned, workspace, console)
+            _measure_after(planned, workspace, console)
         report(folder, console, even_empty=True)
     return _failures(outcomes, workspace)
 
@@ -130,6 +130,7 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
         config=config if config.is_file() else None,
         runs=runs or None,
         distances=record.get("distances", ()),
+        across=record.get("across", ()),
         even_empty=even_empty,
     )
     if record:
@@ -179,13 +180,19 @@ def _prepare(planned: Plan, request: Request, display: Display) -> None:
         note_use(request.cache, need.key, planned.experiment.name)
 
 
-def _measure_distances(planned: Plan, workspace: Workspace, console: Console) -> None:
-    """The distances between sources that the experiment asks for; says why some are missing."""
+def _measure_after(planned: Plan, workspace: Workspace, console: Console) -> None:
+    """What the experiment asks for of its finished runs: distances between sources, comparisons of trainings.
+
+    Says why some are missing.
+    """
 
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
 
-    for reason in measure_missing(planned, workspace, lambda what: say(f"measuring distances, {what}")):
+    for reason in (
+        *distance_stage.measure_missing(planned, workspace, lambda it: say(f"measuring distances, {it}")),
+        *across_stage.measure_missing(planned, workspace, lambda it: say(f"comparing trainings, {it}")),
+    ):
         say(reason)
 
 

@@ -158,7 +158,7 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
     run = file.split("/")[0]
     text = report(tmp_path, [file, f"{run}/distances-1.parquet", "gone-run/distances-0.parquet"])
     assert f"**Distances by {run}:** distances-0.parquet cannot be read (" in text
-    assert f"**Distances by {run}:** they were not measured." in text
+    assert f"**Distances by {run}:** it was not measured." in text
     assert "gone-run" not in text
 
 

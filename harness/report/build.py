@@ -1,4 +1,7 @@
-"""From run folders to a report on disk: report.md, leaderboard.csv, reuse.csv, trends.csv, distances.csv, figures/."""
+"""From run folders to a report on disk: report.md, figures/, and its numbers as CSV.
+
+leaderboard.csv, reuse.csv (verdicts), trends.csv, distances.csv, across.csv (similarity between trainings).
+"""
 
 import re
 from collections.abc import Sequence
@@ -48,6 +51,7 @@ def build_report(
     config: Path | None = None,
     runs: list[RunFolder] | None = None,
     distances: Sequence[str] = (),
+    across: Sequence[str] = (),
     even_empty: bool = True,
 ) -> BuiltReport:
     """Write the report on `runs` into `folder`.
@@ -57,7 +61,8 @@ def build_report(
     the sources whose raw data the command needs. without: one clause for each source that was left out.
     subsets: one clause for each source of which less was there than was published.
     judging: how verdicts on reuse are given; None for the defaults.
-    distances: the files of distances between sources, relative to `folder`/runs.
+    distances, across: the files of distances between sources, and of comparisons of trainings, relative to
+    `folder`/runs.
     config: the experiment's file, shown and copied to `folder`/config.gin; None for what is there. even_empty:
     whether to write a report that says that no run has finished. The same runs and words give the same bytes.
 
@@ -67,7 +72,7 @@ def build_report(
     are found before anything is written.
     """
     folders = run_folders(folder / "runs") if runs is None else runs
-    gathered = gather(folders, [folder / "runs" / name for name in distances])
+    gathered = gather(folders, *([folder / "runs" / name for name in names] for names in (distances, across)))
     if not gathered.runs and not even_empty:
         raise WorkspaceError(_nothing(folders, gathered, command))
     gin = _gin_text(config or folder / "config.gin")
@@ -96,7 +101,7 @@ def _write(
     view, trends = _draw(gathered, verdicts, words, make_folder(folder / "figures"))
     _write_csv(board, folder / "leaderboard.csv")
     _write_csv(verdicts.rows if view.reuse else None, folder / "reuse.csv")
-    for name, frame in (("trends", trends), ("distances", gathered.distances)):
+    for name, frame in (("trends", trends), ("distances", gathered.distances), ("across", gathered.across)):
         _write_csv(frame if len(frame) else None, folder / f"{name}.csv")
     write_text(folder / "report.md", render(view))
     return folder / "report.md"

@@ -9,16 +9,16 @@ import pandas as pd
 
 from harness.errors import WorkspaceError
 from harness.report.panels import PANEL_KEYS, natural
-from harness.results import PROBE_COLUMNS
+from harness.results import ACROSS_COLUMNS, DISTANCE_COLUMNS, PROBE_COLUMNS
 from harness.statistics import with_shots
 from harness.store import (
     LeftOut,
     RunFolder,
-    no_distances,
+    empty_table,
     read_curves,
-    read_distances,
     read_episodes,
     read_probes,
+    read_tables,
 )
 
 OWN = ("run_id", "training_id", "seed", "evaluations")
@@ -76,7 +76,8 @@ class Gathered:
     probes: what their probes measured, columns as in results.PROBE_COLUMNS with texts as categories, since the
     rows are millions and the texts few; without_probes: finished runs whose probes cannot be used. distances: of the
     sources from those of the training, columns as in results.DISTANCE_COLUMNS; without_distances: runs whose
-    trained body should have measured them and whose file is not there or damaged.
+    trained body should have measured them and whose file is not there or damaged. across, without_across: the same of
+    comparisons between trainings, columns as in results.ACROSS_COLUMNS.
     """
 
     runs: tuple[FinishedRun, ...]
@@ -84,8 +85,10 @@ class Gathered:
     left_out: tuple[LeftOut, ...]
     probes: pd.DataFrame
     without_probes: tuple[LeftOut, ...]
-    distances: pd.DataFrame = field(default_factory=no_distances)
+    distances: pd.DataFrame = field(default_factory=lambda: empty_table(DISTANCE_COLUMNS))
     without_distances: tuple[LeftOut, ...] = ()
+    across: pd.DataFrame = field(default_factory=lambda: empty_table(ACROSS_COLUMNS))
+    without_across: tuple[LeftOut, ...] = ()
 
     @property
     def episodes(self) -> pd.DataFrame:
@@ -100,10 +103,13 @@ class Gathered:
         return {run.trained_on: frozenset(run.training_sources) for run in self.runs}
 
 
-def gather(folders: list[RunFolder], distance_files: Sequence[Path] = ()) -> Gathered:
+def gather(
+    folders: list[RunFolder], distance_files: Sequence[Path] = (), across_files: Sequence[Path] = ()
+) -> Gathered:
     """Read `folders`, leaving out, with the reason, what is unfinished, damaged or not what its name says.
 
     `distance_files` lie in the folders of the runs that measured them; those of other runs are passed over.
+    `across_files` are of several runs each.
     Raises WorkspaceError when finished runs disagree: two configurations under one name.
     """
     runs: list[FinishedRun] = []
@@ -117,9 +123,9 @@ def gather(folders: list[RunFolder], distance_files: Sequence[Path] = ()) -> Gat
     by_id = {folder.path.name: folder for folder in folders}
     probes, without = _probes(runs, by_id)
     kept = {run.run_id for run in runs}
-    distances, missing_distances = read_distances(
-        [path for path in distance_files if path.parent.name in kept]
-    )
+    of_kept = [path for path in distance_files if path.parent.name in kept]
+    distances, missing_distances = read_tables(of_kept, DISTANCE_COLUMNS)
+    across, missing_across = read_tables(across_files, ACROSS_COLUMNS)
     return Gathered(
         runs=tuple(runs),
         curves=read_curves([folder for folder in folders if folder.path.name in kept]),
@@ -128,6 +134,8 @@ def gather(folders: list[RunFolder], distance_files: Sequence[Path] = ()) -> Gat
         without_probes=without,
         distances=distances,
         without_distances=tuple(missing_distances),
+        across=across,
+        without_across=tuple(missing_across),
     )
 
 

@@ -12,6 +12,7 @@ from harness.report.blocks import Block, Said, Section
 from harness.report.forest_figure import BAD, GOOD, OPEN, Claim, ForestPart, Interval, draw_forest
 from harness.report.gather import Gathered
 from harness.report.probed import Probed
+from harness.report.reuse_across import Shown, across_missing, across_section
 from harness.report.reuse_axes import unmeasured as unmeasured_distances
 from harness.report.reuse_distance import distance_section
 from harness.report.reuse_numbers import (
@@ -88,6 +89,7 @@ def reuse_sections(
         )
         sections += probe_sections(shown, album)
     found = trends(gathered, verdicts.judging, frame, titles)
+    sections.append(across_section(gathered.across, _by_regime(places), album))
     sections.append(distance_section(found, places.sources, places.near, album))
     sections.append(_not_run(gathered, verdicts, refusals))
     return tuple(section for section in sections if section.blocks), found
@@ -108,6 +110,17 @@ def _places(
         names = sorted(own["source"].unique(), key=lambda s: (s not in inside, -means.get(s, -1.0), s))
         found[str(place)], near[str(place)] = tuple(names), inside
     return _Places(titles=titles, sources=found, near=near)
+
+
+def _by_regime(places: _Places) -> Shown:
+    """The sources of each regime: those of its first place, then those of others."""
+    sources: dict[str, dict[str, None]] = {}
+    near: dict[str, frozenset[str]] = {}
+    for key, place in places.titles.items():
+        regime = str(key[0])
+        sources.setdefault(regime, {}).update(dict.fromkeys(places.sources.get(place, ())))
+        near[regime] = places.near.get(place, frozenset())
+    return Shown(sources={regime: tuple(own) for regime, own in sources.items()}, near=near)
 
 
 def _verdict_sections(
@@ -264,6 +277,8 @@ def _not_run(gathered: Gathered, verdicts: Verdicts, refusals: list[Refusal]) ->
     said += [Said(f"Probes of {run.run_id}", f"{run.reason}.") for run in gathered.without_probes]
     said += unmeasured_said(unmeasured(probes))
     said += [Said(f"Distances by {run.run_id}", f"{run.reason}.") for run in gathered.without_distances]
+    said += [Said("Similarity between trainings", f"{each.reason}.") for each in gathered.without_across]
+    said += across_missing(gathered.across)
     said += distances_said(unmeasured_distances(gathered.distances))
     blocks = (Block(said=tuple(said)),) if said else ()
     return Section(title="What was not compared or not measured", note="", blocks=blocks)

@@ -1,0 +1,137 @@
+"""The report's section on similarity between trainings: are networks of two methods as alike as two of one?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from harness.report.album import Album
+from harness.report.blocks import Block, Said, Section
+from harness.report.panels import natural
+from harness.report.reuse_layers import SHARE, SIMILARITIES
+from harness.report.reuse_text import listed
+from harness.report.settings import DASH, Table
+from harness.report.source_grid import GridBlock, draw_grid, series_looks
+
+_NOTE = (
+    "How alike the features of two networks are that were trained separately, with nothing adapted, layer by layer on "
+    "the same images: other seeds of one method, and two methods. 1: the same up to what the measure ignores. A mark "
+    "is the mean over pairs; pairs have networks in common, so there are no intervals, and the table has the lowest "
+    "and the highest pair. All numbers are in across.csv. †: a source of the training."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """Of each regime: its sources in the order of the report, and those of the training."""
+
+    sources: Mapping[str, tuple[str, ...]]
+    near: Mapping[str, frozenset[str]]
+
+
+def across_section(across: pd.DataFrame, shown: Shown, album: Album) -> Section:
+    """A figure, sentences and a table for each regime; empty where nothing was compared."""
+    blocks: list[Block] = []
+    known = across[across["value"].notna()]
+    for regime in sorted(known["trained_on"].unique(), key=natural):
+        if regime in shown.sources:
+            blocks += _blocks(with_kinds(known[known["trained_on"] == regime]), str(regime), shown, album)
+    return Section(title="Similarity between trainings", note=_NOTE, blocks=tuple(blocks))
+
+
+def with_kinds(rows: pd.DataFrame) -> pd.DataFrame:
+    """`rows` (columns results.ACROSS_COLUMNS) with `kind`: `anil and maml, one seed`, say."""
+    kinds = []
+    for one, other, same in zip(
+        rows["method_a"], rows["method_b"], rows["seed_a"] == rows["seed_b"], strict=True
+    ):
+        first, second = sorted((str(one), str(other)), key=natural)
+        name = f"two of {first}" if first == second else f"{first} and {second}"
+        kinds.append(f"{name}, {'one seed' if same else 'other seeds'}")
+    return rows.assign(kind=kinds)
+
+
+def _blocks(rows: pd.DataFrame, regime: str, shown: Shown, album: Album) -> Iterator[Block]:
+    there = set(rows["source"])
+    sources = [source for source in shown.sources[regime] if source in there]
+    layers = list(dict.fromkeys(rows["layer"]))
+    kinds = sorted(rows["kind"].unique(), key=lambda kind: (not kind.startswith("two of"), natural(kind)))
+    means = rows.groupby(["quantity", "kind", "layer", "source"])["value"].mean().reset_index()
+    blocks = [
+        GridBlock(
+            label=SIMILARITIES[quantity],
+            rows=pd.DataFrame(
+                {
+                    "source": own["source"],
+                    "series": own["kind"],
+                    "x": own["layer"].map(layers.index).astype("float64"),
+                    "y": own["value"],
+                    "ci": float("nan"),
+                }
+            ),
+            categories=layers,
+            bounds=SHARE,
+        )
+        for quantity in SIMILARITIES
+        if len(own := means[means["quantity"] == quantity])
+    ]
+    figure = album.add(
+        "reuse",
+        f"trainings-{regime}",
+        f"Similarity of features between trainings by layer, trained on {regime}",
+        lambda path: draw_grid(blocks, sources, shown.near[regime], series_looks(kinds), path, label="layer"),
+    )
+    last = rows[rows["layer"] == layers[-1]]
+    said = tuple(_said(last[last["kind"] == kind], kind, layers[-1]) for kind in kinds)
+    yield Block(
+        title=f"Trained on {regime} ({_count(rows)})",
+        said=tuple(one for one in said if one is not None),
+        figure=figure,
+        table=_table(last, kinds, sources, layers[-1]),
+    )
+
+
+def _count(rows: pd.DataFrame) -> str:
+    sides = [rows[[f"method_{side}", f"seed_{side}"]].to_numpy().tolist() for side in ("a", "b")]
+    trainings = {(str(method), int(seed)) for side in sides for method, seed in side}
+    return f"{len(trainings)} trainings"
+
+
+def _said(rows: pd.DataFrame, kind: str, layer: str) -> Said | None:
+    """CKA in the last layer of the body, from the least alike source to the most alike."""
+    means = rows[rows["quantity"] == "cka"].groupby("source")["value"].mean().sort_values(kind="stable")
+    if means.empty:
+        return None
+    ends = [f"{means.iloc[place]:.2f} ({means.index[place]})" for place in (0, -1)]
+    span = ends[0] if len(means) == 1 else f"from {ends[0]} to {ends[1]}"
+    return Said(kind, f"CKA of {layer} {span}.")
+
+
+def _table(last: pd.DataFrame, kinds: Sequence[str], sources: Sequence[str], layer: str) -> Table:
+    cka = last[last["quantity"] == "cka"]
+    rows = []
+    for kind in kinds:
+        own = cka[cka["kind"] == kind]
+        cells = [_cell(own.loc[own["source"] == source, "value"]) for source in sources]
+        rows.append((kind, *cells))
+    return Table(columns=(f"CKA of {layer}", *sources), rows=tuple(rows))
+
+
+def _cell(values: pd.Series) -> str:
+    if values.empty:
+        return DASH
+    if len(values) == 1:
+        return f"{values.iloc[0]:.2f}"
+    return f"{values.mean():.2f} ({values.min():.2f} to {values.max():.2f})"
+
+
+def across_missing(across: pd.DataFrame) -> list[Said]:
+    """What could not be compared, said once for each regime, measure and reason."""
+    missing = across[across["value"].isna() & (across["reason"] != "")]
+    said = []
+    for (regime, quantity, reason), own in missing.groupby(["trained_on", "quantity", "reason"]):
+        where = listed(sorted(own["source"].unique()))
+        lead = f"{SIMILARITIES.get(str(quantity), quantity)} between trainings on {regime}"
+        count = "1 value is" if len(own) == 1 else f"{len(own)} values are"
+        said.append(Said(lead, f"{count} missing, on {where}. {reason}"))
+    return said

@@ -1,0 +1,145 @@
+"""Similarity between trainings: the same network is the same, each training counts once, and the report says it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from experiments import write_tiny
+from harness.across_settings import AcrossTrainings
+from harness.across_stage import across_files, measure_missing, trained_by, trainings
+from harness.across_trainings import measure_across
+from harness.config import load_experiment
+from harness.errors import ConfigError
+from harness.plan import Plan, plan
+from harness.pools import ensure_pool
+from harness.report.album import Album
+from harness.report.reuse_across import Shown, across_missing, across_section, with_kinds
+from harness.results import ACROSS_COLUMNS
+from harness.store import Workspace
+from harness.worker import execute
+from harness.workflow import Request, run
+from real_runs import silent
+
+SETTINGS = (
+    "Experiment.across = @AcrossTrainings()",
+    "AcrossTrainings.n_images = 60",
+    "Experiment.seeds = 2",
+    "Evaluation.sources = [@Glyphs(), @Digits()]",
+)
+Prepare = Callable[..., tuple[Plan, Workspace]]
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> Prepare:
+    def make(*more: str) -> tuple[Plan, Workspace]:
+        experiment, _ = load_experiment(write_tiny(tmp_path, *SETTINGS, *more))
+        made = plan(experiment, data_dir=None, cache=tmp_path / "cache")
+        for need in made.pools:
+            ensure_pool(
+                need.dataset, need.source, need.split, need.images, data_dir=None, cache=tmp_path / "cache"
+            )
+        (tmp_path / "runs").mkdir(exist_ok=True)
+        return made, Workspace(runs=tmp_path / "runs", cache=tmp_path / "cache")
+
+    return make
+
+
+def test_a_training_that_several_methods_share_counts_once(planned: Prepare) -> None:
+    made, _ = planned()
+    (regime,) = trainings(made.runs)
+    found = trainings(made.runs)[regime]
+    assert sorted((run.method_name, run.seed) for run in found) == [
+        ("anil", 0), ("anil", 1), ("maml", 0), ("maml", 1),
+    ]  # fmt: skip
+    only_nil = [run for run in made.runs if run.method_name == "nil"]
+    assert {trained_by(run) for run in trainings(only_nil)[regime]} == {"anil"}
+
+
+@pytest.mark.parametrize("batch_norm", ["transductive", "support", "running"])
+def test_a_network_is_as_itself_and_unlike_another(planned: Prepare, batch_norm: str) -> None:
+    made, workspace = planned(f"Conv4.batch_norm = '{batch_norm}'")
+    one, other = (run for run in made.runs if run.method_name == "maml")
+    for spec in (one, other):
+        execute(spec, workspace, silent)
+    frame = measure_across([one, one, other], workspace, AcrossTrainings(n_images=60), lambda _: None)
+    assert {name: str(kind) for name, kind in frame.dtypes.items()} == dict(ACROSS_COLUMNS)
+    assert set(frame["layer"]) == {"conv1", "conv2", "conv3", "conv4"}
+    assert (frame["images"] == 60).all()
+    cka = frame[(frame["quantity"] == "cka") & frame["value"].notna()]
+    itself, others = cka[cka["seed_b"] == cka["seed_a"]], cka[cka["seed_b"] != cka["seed_a"]]
+    assert len(itself) >= 4
+    np.testing.assert_allclose(itself["value"], 1, atol=1e-6)
+    assert (others["value"] < 0.999).all()
+    again = measure_across([one, one, other], workspace, AcrossTrainings(n_images=60), lambda _: None)
+    pd.testing.assert_frame_equal(frame, again)
+
+
+def test_what_is_there_is_not_measured_again_and_other_trainings_are(planned: Prepare) -> None:
+    made, workspace = planned("Experiment.methods = [@MAML()]")
+    said: list[str] = []
+    (reason,) = measure_missing(made, workspace, said.append)
+    assert "have not finished" in reason
+    for spec in made.runs:
+        execute(spec, workspace, silent)
+    assert measure_missing(made, workspace, said.append) == []
+    assert len(said) == 2
+    assert measure_missing(made, workspace, said.append) == []
+    assert len(said) == 2
+    more, _ = planned("Experiment.methods = [@MAML()]", "Experiment.seeds = 3")
+    assert dict(across_files(more)).keys() != dict(across_files(made)).keys()
+    alone, _ = planned("Experiment.methods = [@MAML()]", "Experiment.seeds = 1")
+    assert not list(across_files(alone))
+
+
+def test_too_few_images_to_ask_for_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"AcrossTrainings\.n_images"):
+        AcrossTrainings(n_images=3)
+
+
+def test_a_whole_run_compares_and_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = write_tiny(tmp_path, *SETTINGS, "Experiment.methods = [@MAML(), @ANIL()]")
+    request = Request(
+        config=config, bindings=(), out=tmp_path / "out", workers=None, backend="serial", address=None,
+        fresh=False, data_dir=None, cache=tmp_path / "cache",
+    )  # fmt: skip
+    assert run(request, Console(quiet=True)) == 0
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    section = text.partition("### Similarity between trainings")[2].partition("###")[0]
+    assert "**Trained on glyphs (4 trainings)**" in section
+    table = pd.read_csv(tmp_path / "out" / "across.csv")
+    kinds = with_kinds(table)
+    assert set(kinds["kind"]) == {
+        "two of maml, other seeds", "two of anil, other seeds", "anil and maml, one seed", "anil and maml, other seeds",
+    }  # fmt: skip
+    own = kinds[(kinds["kind"] == "two of maml, other seeds") & (kinds["layer"] == "conv4")]
+    (value,) = own.loc[(own["quantity"] == "cka") & (own["source"] == "glyphs"), "value"]
+    assert f"{value:.2f} (glyphs)" in section
+    (file,) = (tmp_path / "out" / "runs").glob("across-*.parquet")
+    file.unlink()
+    from harness.workflow import report
+
+    report(tmp_path / "out", Console(quiet=True))
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "**Similarity between trainings:** it was not measured." in text
+    assert not (tmp_path / "out" / "across.csv").exists()
+
+
+def test_what_could_not_be_compared_is_said(tmp_path: Path) -> None:
+    row = {
+        "trained_on": "glyphs", "source": "digits", "split": "test", "layer": "conv4", "method_a": "maml", "seed_a": 0,
+        "method_b": "maml", "seed_b": 1, "quantity": "svcca", "value": float("nan"), "images": 60, "reason": "Too few.",
+        "protocol_version": 3, "image_size": 28, "batch_norm": "transductive",
+    }  # fmt: skip
+    frame = pd.DataFrame([row]).astype(ACROSS_COLUMNS)
+    (said,) = across_missing(frame)
+    assert (said.lead, said.text) == (
+        "SVCCA between trainings on glyphs",
+        "1 value is missing, on digits. Too few.",
+    )
+    shown = Shown(sources={"glyphs": ("digits",)}, near={"glyphs": frozenset()})
+    assert across_section(frame, shown, Album(folder=tmp_path)).blocks == ()
