@@ -7,9 +7,6 @@ from harness.plan import Plan
 from harness.spec import RunSpec, canonical, digest
 from harness.store import Workspace
 
-FEWEST = 2
-"""Trainings of a regime that can be compared."""
-
 
 def trainings(runs: Sequence[RunSpec]) -> dict[str, list[RunSpec]]:
     """Regime -> a run of each of its trainings: that of the method which trained it, where it is among them."""
@@ -34,7 +31,7 @@ def across_files(planned: Plan) -> Iterator[tuple[str, list[RunSpec]]]:
     """Where the comparisons of a regime lie below runs/, and the trainings compared: another set is another file."""
     settings = planned.experiment.across
     for runs in trainings(planned.runs).values() if settings is not None else ():
-        if len(runs) >= FEWEST:
+        if len(runs) > 1 or runs[0].train.snapshots:
             identity = [canonical(settings), sorted(run.run_id for run in runs)]
             yield f"across-{digest(identity, 12)}.parquet", runs
 

@@ -1,9 +1,10 @@
-"""How alike are the features of networks that were trained separately? Across seeds, and across methods.
+"""How alike are the features of networks? Across seeds, across methods, and in the course of a training.
 
 Raghu et al. 2020 (arXiv 1909.09157), appendix: networks of MAML and of ANIL are as alike as two of MAML. Layer by
 layer, each source's images go through the unadapted bodies of every two trainings of a regime: debiased CKA, SVCCA and
 mean CCA, as the probe `similarity` has them. Networks of other seeds have no neurons in common, so there is no cosine.
-The images are normalised by their own statistics, or by the averages kept in training under the policy `running`.
+Snapshots of a training are compared with the network that it led to, the selected one. The images are normalised by
+their own statistics, or by the averages kept in training under the policy `running`.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -28,25 +29,31 @@ from harness.results import ACROSS_COLUMNS
 from harness.seeds import counter_rng
 from harness.spec import EvaluationSpec, RunSpec
 from harness.store import Workspace
-from harness.trained import trained_learner
+from harness.trained import snapshot_learner, trained_learner
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
-    """One training: a run that has it, and its trained learner."""
+class Network:
+    """A network of a training: a run that has it, its learner, and after how many updates; None for the one tested."""
 
     spec: RunSpec
     learner: Learner
+    updates: int | None = None
 
 
 def measure_across(
     runs: Sequence[RunSpec], workspace: Workspace, settings: AcrossTrainings, say: Callable[[str], object]
 ) -> pd.DataFrame:
-    """Rows of ACROSS_COLUMNS for every two of `runs`, which are the trainings of one regime.
+    """Rows of ACROSS_COLUMNS: every two of `runs`, the trainings of one regime, and each one's snapshots with itself.
 
     `say` is told what is being measured. Raises WorkspaceError as `trained_learner` does.
     """
-    learned = [Training(spec=run, learner=trained_learner(run, workspace)) for run in runs]
+    networks = [Network(spec=run, learner=trained_learner(run, workspace)) for run in runs]
+    networks += [
+        Network(spec=run, learner=snapshot_learner(run, workspace, updates), updates=updates)
+        for run in runs
+        for updates in run.train.snapshots
+    ]
     rows: list[dict[str, object]] = []
     seen: set[tuple[str, str]] = set()
     for evaluation in runs[0].evaluations:
@@ -55,40 +62,54 @@ def measure_across(
             continue
         seen.add(place)
         say(f"{runs[0].trained_on}: {evaluation.source.name}")
-        rows += _source_rows(learned, _images(runs[0], workspace, evaluation, settings), evaluation)
+        rows += _source_rows(networks, _images(runs[0], workspace, evaluation, settings), evaluation)
     return pd.DataFrame(rows).reindex(columns=list(ACROSS_COLUMNS)).astype(ACROSS_COLUMNS)
+
+
+def pairs(networks: Sequence[Network]) -> Iterator[tuple[int, int]]:
+    """The places of those that are compared; a snapshot comes first."""
+    for (i, a), (j, b) in combinations(enumerate(networks), 2):
+        if a.updates is None and b.updates is None:
+            yield i, j
+        elif a.updates is None and a.spec.run_id == b.spec.run_id:
+            yield j, i
 
 
 @torch.no_grad()
 def _source_rows(
-    learned: Sequence[Training], x: Tensor, evaluation: EvaluationSpec
+    networks: Sequence[Network], x: Tensor, evaluation: EvaluationSpec
 ) -> Iterator[dict[str, object]]:
     """Layer by layer, so that the outputs of one layer alone are kept."""
-    outputs = [x for _ in learned]
-    for place, layer in enumerate(learned[0].learner.body.layers):
+    outputs = [x for _ in networks]
+    for place, layer in enumerate(networks[0].learner.body.layers):
         outputs = [
             one.learner.features({}, given, _statistics(one.learner), place, place + 1)
-            for one, given in zip(learned, outputs, strict=True)
+            for one, given in zip(networks, outputs, strict=True)
         ]
-        for (a, left), (b, right) in combinations(zip(learned, outputs, strict=True), 2):
-            for quantity, found in _compared(left[0], right[0]):
-                yield {
-                    "trained_on": a.spec.trained_on,
-                    "source": evaluation.source.name,
-                    "split": evaluation.split,
-                    "layer": layer,
-                    "method_a": trained_by(a.spec),
-                    "seed_a": a.spec.seed,
-                    "method_b": trained_by(b.spec),
-                    "seed_b": b.spec.seed,
-                    "quantity": quantity,
-                    "value": found.value,
-                    "images": x.shape[1],
-                    "reason": found.reason,
-                    "protocol_version": a.spec.protocol_version,
-                    "image_size": a.spec.images.size,
-                    "batch_norm": a.spec.batch_norm,
-                }
+        for i, j in pairs(networks):
+            shared = {
+                "trained_on": networks[i].spec.trained_on,
+                "source": evaluation.source.name,
+                "split": evaluation.split,
+                "layer": layer,
+                **_names(networks[i], networks[j]),
+                "images": x.shape[1],
+            }
+            for quantity, found in _compared(outputs[i][0], outputs[j][0]):
+                yield {**shared, "quantity": quantity, "value": found.value, "reason": found.reason}
+
+
+def _names(a: Network, b: Network) -> dict[str, object]:
+    return {
+        "method_a": trained_by(a.spec),
+        "seed_a": a.spec.seed,
+        "updates_a": a.updates,
+        "method_b": trained_by(b.spec),
+        "seed_b": b.spec.seed,
+        "protocol_version": a.spec.protocol_version,
+        "image_size": a.spec.images.size,
+        "batch_norm": a.spec.batch_norm,
+    }
 
 
 def _compared(x: Tensor, y: Tensor) -> Iterator[tuple[str, Measured]]:

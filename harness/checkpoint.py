@@ -47,6 +47,15 @@ def save(
         "optimiser": optimiser.state_dict(),
         "state": dict(vars(state)),
     }
+    _write(path, content)
+
+
+def save_snapshot(path: Path, training_id: str, learner: Learner) -> None:
+    """Write the learner alone, whole or not at all; `load` reads it."""
+    _write(path, {"training_id": training_id, "learner": learner.state_dict()})
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
     # Through memory: torch's own writer reports a full disk as an internal error, Python's as what it is.
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -76,7 +85,7 @@ def restore(content: dict[str, Any], learner: Learner, optimiser: torch.optim.Op
 
 
 def adopt(spec: RunSpec, workspace: Workspace) -> None:
-    """Take over the furthest checkpoint, with its curve, of any run that shares this training.
+    """Take over the furthest checkpoint, with its curve and snapshots, of any run that shares this training.
 
     Runs of one training differ only in how they predict, so a learner trained once serves them all.
     """
@@ -90,6 +99,12 @@ def adopt(spec: RunSpec, workspace: Workspace) -> None:
     best, source = max(reached, key=lambda pair: pair[0], default=(own, folder))
     if best > own:
         write_aside(folder.checkpoint, lambda aside: shutil.copyfile(source.checkpoint, aside))
+        for iteration in spec.train.snapshots:
+            if (kept := source.snapshot(iteration)).exists():
+                write_aside(
+                    folder.snapshot(iteration),
+                    lambda aside, kept=kept: shutil.copyfile(kept, aside),  # type: ignore[misc]
+                )
         curve = source.path / "curve.jsonl"
         if curve.exists():
             write_aside(folder.path / "curve.jsonl", lambda aside: shutil.copyfile(curve, aside))

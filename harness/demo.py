@@ -74,6 +74,7 @@ def _regime(regime: Regime) -> Regime:
         validation_sources=None if wanted is None else _marked(wanted),
         iterations=min(regime.iterations, ITERATIONS),
         validate_every=min(regime.validate_every, VALIDATE_EVERY),
+        snapshots=[k for k in regime.snapshots if k <= min(regime.iterations, ITERATIONS)],
         validation_episodes=min(regime.validation_episodes, VALIDATION_EPISODES),
     )
 

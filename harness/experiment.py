@@ -63,8 +63,9 @@ class Regime:
     schedule: `constant`, or `cosine` down to zero at the last iteration. gradient_clip: largest norm of the
     outer gradient, None for no clipping. validate_every: iterations between validations, the last iteration
     included. validation_episodes: fixed episodes of each validation source's valid split. validation_sources:
-    None for the training sources. validation_shape: None for the training shape. selection: `last`, or
-    `best_valid` for the checkpoint with the best mean accuracy on the validation episodes. name: None for the
+    None for the training sources. validation_shape: None for the training shape. snapshots: numbers of updates after
+    which the learner is kept, 0 for before the first, so that `Experiment.across` can follow it. selection: `last`,
+    or `best_valid` for the checkpoint with the best mean accuracy on the validation episodes. name: None for the
     sources' names joined by "+", or their number where that is long.
     """
 
@@ -80,6 +81,7 @@ class Regime:
     validation_episodes: int = 100
     validation_sources: Sequence[Dataset] | None = None
     validation_shape: Shape | None = None
+    snapshots: Sequence[int] = ()
     selection: str = "best_valid"
     name: str | None = None
 
@@ -89,6 +91,8 @@ class Regime:
         check_fields(self)
         for field_name in ("iterations", "meta_batch", "validate_every", "validation_episodes"):
             check_whole(f"Regime.{field_name}", getattr(self, field_name), low=1)
+        for iteration in self.snapshots:
+            check_whole("Regime.snapshots", iteration, low=0, high=self.iterations)
         if self.learning_rate < 0:
             raise ConfigError(
                 f"Regime.learning_rate must be a number of at least 0; got {self.learning_rate!r}."

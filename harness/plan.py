@@ -277,6 +277,7 @@ def _train_spec(regime: Regime, sources: PlannedSources) -> TrainSpec:
         validation_episodes=regime.validation_episodes,
         validation_sources=tuple(sources.spec(dataset) for dataset in regime.validated_on),
         validation_shape=regime.validation_shape or regime.shape,
+        snapshots=tuple(sorted(set(regime.snapshots))),
     )
 
 

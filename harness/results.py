@@ -47,6 +47,7 @@ ACROSS_COLUMNS: dict[str, str] = {
     "layer": "string",
     "method_a": "string",  # which trained the first of the two networks
     "seed_a": "int64",
+    "updates_a": "Int64",  # of a snapshot; empty for the network that was tested
     "method_b": "string",
     "seed_b": "int64",
     "quantity": "string",  # `cka`, `svcca` or `mean_cca`

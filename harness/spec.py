@@ -72,6 +72,7 @@ class TrainSpec:
     validation_episodes: int
     validation_sources: tuple[SourceSpec, ...]
     validation_shape: Shape
+    snapshots: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,6 +49,10 @@ class RunFolder:
         """checkpoint.pt, there or not."""
         return self.path / "checkpoint.pt"
 
+    def snapshot(self, iteration: int) -> Path:
+        """The learner as it was after so many updates, there or not."""
+        return self.path / f"snapshot-{iteration:06d}.pt"
+
     @property
     def episodes(self) -> Path:
         """episodes.parquet, there or not."""

@@ -1,5 +1,8 @@
 """The learner of a finished run, as its evaluation had it."""
 
+from pathlib import Path
+from typing import Any
+
 from harness import checkpoint, plugins
 from harness.checkpoint import TrainingState
 from harness.errors import WorkspaceError
@@ -15,7 +18,21 @@ def trained_learner(spec: RunSpec, workspace: Workspace) -> Learner:
 
     Raises WorkspaceError where the run's checkpoint is not there or is damaged.
     """
-    path = workspace.folder(spec.run_id).checkpoint
+    learner, content = _loaded(spec, workspace.folder(spec.run_id).checkpoint)
+    chosen, _ = select(spec.selection, learner, TrainingState(**content["state"]))
+    learner.load_state_dict(chosen)
+    return learner.eval()
+
+
+def snapshot_learner(spec: RunSpec, workspace: Workspace, iteration: int) -> Learner:
+    """The learner as it was after `iteration` updates, one of `spec.train.snapshots`, in evaluation mode.
+
+    Raises WorkspaceError as `trained_learner` does.
+    """
+    return _loaded(spec, workspace.folder(spec.run_id).snapshot(iteration))[0].eval()
+
+
+def _loaded(spec: RunSpec, path: Path) -> tuple[Learner, dict[str, Any]]:
     content = checkpoint.load(path, spec.training_id)
     if content is None:
         raise WorkspaceError(
@@ -25,6 +42,4 @@ def trained_learner(spec: RunSpec, workspace: Workspace) -> Learner:
         spec, plugins.build(plugins.METHODS, spec.trainer), plugins.build(plugins.NETWORKS, spec.network)
     )
     learner.load_state_dict(content["learner"])
-    chosen, _ = select(spec.selection, learner, TrainingState(**content["state"]))
-    learner.load_state_dict(chosen)
-    return learner.eval()
+    return learner, content

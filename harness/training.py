@@ -60,10 +60,12 @@ class Trainer:
         state = checkpoint.restore(content, self.learner, optimiser) if content else TrainingState()
         self.folder.cut_curve(state.iteration)
         clock = _Clock(state)
+        self._keep(state)
         first, last = (i * train.meta_batch for i in (state.iteration, train.iterations))
         with DeferredInterrupt() as interrupt, ReadAhead(self.episodes, range(first, last)) as episodes:
             while state.iteration < train.iterations:
                 self._iterate(optimiser, state, episodes)
+                self._keep(state)
                 state.seconds = clock.seconds()
                 validated = state.iteration % train.validate_every == 0 or state.iteration == train.iterations
                 if validated:
@@ -81,6 +83,12 @@ class Trainer:
 
     def _save(self, optimiser: torch.optim.Optimizer, state: TrainingState) -> None:
         checkpoint.save(self.folder.checkpoint, self.spec.training_id, self.learner, optimiser, state)
+
+    def _keep(self, state: TrainingState) -> None:
+        """The learner as it is now, where a snapshot was asked for."""
+        if state.iteration in self.spec.train.snapshots:
+            path = self.folder.snapshot(state.iteration)
+            checkpoint.save_snapshot(path, self.spec.training_id, self.learner)
 
     def _iterate(
         self, optimiser: torch.optim.Optimizer, state: TrainingState, episodes: Iterator[Episode]

@@ -1,5 +1,6 @@
 """Similarity between trainings: the same network is the same, each training counts once, and the report says it."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,13 @@ def planned(tmp_path: Path) -> Prepare:
         return made, Workspace(runs=tmp_path / "runs", cache=tmp_path / "cache")
 
     return make
+
+
+def request_for(config: Path) -> Request:
+    return Request(
+        config=config, bindings=(), out=config.parent / "out", workers=None, backend="serial", address=None,
+        fresh=False, data_dir=None, cache=config.parent / "cache",
+    )  # fmt: skip
 
 
 def test_a_training_that_several_methods_share_counts_once(planned: Prepare) -> None:
@@ -95,6 +103,41 @@ def test_what_is_there_is_not_measured_again_and_other_trainings_are(planned: Pr
     assert not list(across_files(alone))
 
 
+def test_a_training_is_followed_by_its_snapshots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first update all seeds differ; after the last, the snapshot is the network itself."""
+    monkeypatch.chdir(tmp_path)
+    more = (
+        "Regime.snapshots = [4, 0, 2]",
+        "Regime.selection = 'last'",
+        "Experiment.seeds = 1",
+        "NIL.name = 'anil_nil'",
+    )
+    config = write_tiny(tmp_path, *SETTINGS, "Experiment.methods = [@ANIL(), @NIL()]", *more)
+    assert run(request_for(config), Console(quiet=True)) == 0
+    folders = [path for path in (tmp_path / "out" / "runs").iterdir() if path.is_dir()]
+    assert len(folders) == 2
+    for folder in folders:  # NIL takes over ANIL's training, and its snapshots with it
+        assert sorted(path.name for path in folder.glob("snapshot-*.pt")) == [
+            f"snapshot-00000{k}.pt" for k in (0, 2, 4)
+        ]
+    table = pd.read_csv(tmp_path / "out" / "across.csv")
+    assert set(table["updates_a"]) == {0, 2, 4}
+    cka = table[table["quantity"] == "cka"].dropna(subset="value").groupby("updates_a")["value"]
+    assert cka.min()[4] == pytest.approx(1, abs=1e-6)
+    assert cka.max()[0] < 0.99999
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert "**anil in the course of training on glyphs (1 seed)**" in text
+    assert re.search(
+        r"\*\*After 0 updates:\*\* CKA with the trained network, mean over sources: conv1 [01]\.", text
+    )
+
+
+@pytest.mark.parametrize("wrong", ["[-1]", "[5]", "[1.5]"])
+def test_snapshots_beyond_the_training_are_refused(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(ConfigError, match=r"Regime\.snapshots"):
+        load_experiment(write_tiny(tmp_path, f"Regime.snapshots = {wrong}"))
+
+
 def test_too_few_images_to_ask_for_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"AcrossTrainings\.n_images"):
         AcrossTrainings(n_images=3)
@@ -103,11 +146,7 @@ def test_too_few_images_to_ask_for_are_refused() -> None:
 def test_a_whole_run_compares_and_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     config = write_tiny(tmp_path, *SETTINGS, "Experiment.methods = [@MAML(), @ANIL()]")
-    request = Request(
-        config=config, bindings=(), out=tmp_path / "out", workers=None, backend="serial", address=None,
-        fresh=False, data_dir=None, cache=tmp_path / "cache",
-    )  # fmt: skip
-    assert run(request, Console(quiet=True)) == 0
+    assert run(request_for(config), Console(quiet=True)) == 0
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     section = text.partition("### Similarity between trainings")[2].partition("###")[0]
     assert "**Trained on glyphs (4 trainings)**" in section
@@ -132,6 +171,7 @@ def test_a_whole_run_compares_and_reports(tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_could_not_be_compared_is_said(tmp_path: Path) -> None:
     row = {
         "trained_on": "glyphs", "source": "digits", "split": "test", "layer": "conv4", "method_a": "maml", "seed_a": 0,
+        "updates_a": None,
         "method_b": "maml", "seed_b": 1, "quantity": "svcca", "value": float("nan"), "images": 60, "reason": "Too few.",
         "protocol_version": 3, "image_size": 28, "batch_norm": "transductive",
     }  # fmt: skip

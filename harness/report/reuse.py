@@ -60,12 +60,13 @@ class _Places:
 def reuse_sections(
     gathered: Gathered, verdicts: Verdicts, looks: Mapping[str, Style], album: Album
 ) -> tuple[tuple[Section, ...], list[PlaceTrends]]:
-    """Draw the figures and say what they show; nothing where there is neither a pair to judge nor a probe.
+    """Draw the figures and say what they show; nothing without a pair to judge, a probe or trainings compared.
 
     With the trends that the section on dissimilarity shows.
     """
     probes = gathered.probes
-    if verdicts.rows.empty and not verdicts.refusals and probes.empty:
+    compared = len(gathered.across) or gathered.without_across
+    if verdicts.rows.empty and not verdicts.refusals and probes.empty and not compared:
         return (), []
     episodes, frame = with_shots(gathered.episodes), prepared(probes)
     titles = place_titles(episodes, frame)

@@ -15,7 +15,8 @@ from harness.report.source_grid import GridBlock, draw_grid, series_looks
 
 _NOTE = (
     "How alike the features of two networks are that were trained separately, with nothing adapted, layer by layer on "
-    "the same images: other seeds of one method, and two methods. 1: the same up to what the measure ignores. A mark "
+    "the same images: other seeds of one method, two methods, and snapshots of a training with the network that it "
+    "led to. 1: the same up to what the measure ignores. A mark "
     "is the mean over pairs; pairs have networks in common, so there are no intervals, and the table has the lowest "
     "and the highest pair. All numbers are in across.csv. †: a source of the training."
 )
@@ -34,8 +35,13 @@ def across_section(across: pd.DataFrame, shown: Shown, album: Album) -> Section:
     blocks: list[Block] = []
     known = across[across["value"].notna()]
     for regime in sorted(known["trained_on"].unique(), key=natural):
-        if regime in shown.sources:
-            blocks += _blocks(with_kinds(known[known["trained_on"] == regime]), str(regime), shown, album)
+        own = known[known["trained_on"] == regime]
+        if regime not in shown.sources:
+            continue
+        if len(final := own[own["updates_a"].isna()]):
+            blocks += _blocks(with_kinds(final), str(regime), shown, album)
+        for method, course in own[own["updates_a"].notna()].groupby("method_a", sort=True):
+            blocks.append(_course(course, str(method), str(regime), shown, album))
     return Section(title="Similarity between trainings", note=_NOTE, blocks=tuple(blocks))
 
 
@@ -88,6 +94,46 @@ def _blocks(rows: pd.DataFrame, regime: str, shown: Shown, album: Album) -> Iter
         said=tuple(one for one in said if one is not None),
         figure=figure,
         table=_table(last, kinds, sources, layers[-1]),
+    )
+
+
+def _course(rows: pd.DataFrame, method: str, regime: str, shown: Shown, album: Album) -> Block:
+    """CKA of the snapshots of a method's trainings with the network that each led to."""
+    rows = rows[rows["quantity"] == "cka"]
+    layers = list(dict.fromkeys(rows["layer"]))
+    there = set(rows["source"])
+    sources = [source for source in shown.sources[regime] if source in there]
+    means = rows.groupby(["layer", "updates_a", "source"], sort=False)["value"].mean().reset_index()
+    block = GridBlock(
+        label="CKA with the trained network",
+        rows=pd.DataFrame(
+            {
+                "source": means["source"],
+                "series": means["layer"],
+                "x": means["updates_a"].astype("float64"),
+                "y": means["value"],
+                "ci": float("nan"),
+            }
+        ),
+        bounds=SHARE,
+    )
+    title = f"{method} in the course of training on {regime}"
+    figure = album.add(
+        "reuse",
+        f"course-{method}-{regime}",
+        f"CKA of each layer with that of the trained network, {title}",
+        lambda path: draw_grid(
+            [block], sources, shown.near[regime], series_looks(layers), path, label="updates"
+        ),
+    )
+    seeds = rows["seed_a"].nunique()
+    first = means[means["updates_a"] == means["updates_a"].min()]
+    by_layer = first.groupby("layer", sort=False)["value"].mean()
+    said = ", ".join(f"{layer} {value:.2f}" for layer, value in by_layer.items())
+    lead = f"After {int(means['updates_a'].min())} updates"
+    text = f"CKA with the trained network, mean over sources: {said}."
+    return Block(
+        title=f"{title} ({seeds} seed{'' if seeds == 1 else 's'})", said=(Said(lead, text),), figure=figure
     )
 
 
