@@ -278,6 +278,9 @@ def _terminable() -> Iterator[None]:
     """Let SIGTERM, which batch systems send, end the work as Ctrl-C does."""
 
     def interrupt(*_: object) -> None:
+        # A shell starts what it runs in the background with Ctrl-C ignored: raising that would do nothing.
+        if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
+            raise KeyboardInterrupt
         signal.raise_signal(signal.SIGINT)
 
     try:

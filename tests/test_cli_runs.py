@@ -214,3 +214,15 @@ def test_a_folder_that_gets_another_report_says_so(home: Path, capsys: pytest.Ca
     assert "Note:" not in capsys.readouterr().out
     assert cli.main([*plain, "--set", "ANIL.inner_lr = 0.5"]) == 0
     assert "1 runs of other settings leave it and stay in runs/" in capsys.readouterr().out
+
+
+def test_a_batch_system_may_end_what_a_shell_runs_in_the_background() -> None:
+    """There Ctrl-C is ignored, so that SIGTERM must not rely on it."""
+    from harness.workflow import _terminable
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt), _terminable():
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGINT, before)
