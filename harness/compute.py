@@ -30,6 +30,11 @@ class Compute:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        if str(self.device).lower().startswith(("gpu", "cuda:")):
+            raise ConfigError(
+                f"Compute.device is {self.device!r}: an NVIDIA GPU is called 'cuda', without a number; "
+                "Ray gives each run one of its own."
+            )
         check_choice("Compute.device", self.device, DEVICES)
         check_choice("Compute.precision", self.precision, PRECISIONS)
 

@@ -158,3 +158,9 @@ def test_foreign_convolutions_are_not_called_bfloat16() -> None:
     learner.extra = torch.nn.Conv2d(1, 1, 1)
     with pytest.raises(ConfigError, match=r"convolutions of another kind \(Conv2d\)"):
         Compute(precision="bfloat16").place(learner)
+
+
+@pytest.mark.parametrize("name", ["gpu", "GPU", "cuda:1"])
+def test_other_names_of_a_gpu_are_told_the_right_one(name: str) -> None:
+    with pytest.raises(ConfigError, match="an NVIDIA GPU is called 'cuda'"):
+        Compute(device=name)

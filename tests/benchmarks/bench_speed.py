@@ -212,7 +212,9 @@ def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "--quick", action="store_true", help="under a minute: two settings, one task an iteration, few rounds"
+        "--quick",
+        action="store_true",
+        help="about two minutes: two settings, one task an iteration, few rounds",
     )
     parser.add_argument("--out", type=Path, help="write the report into this folder too")
     options = parser.parse_args()
