@@ -116,7 +116,7 @@ def _seed_means(sources: Sequence[SourceValues], common: Ints) -> Floats:
 def _why_undefined(x: Floats, y: Floats) -> str:
     """What keeps the trend from being defined, or nothing."""
     if len(x) < FEWEST_SOURCES:
-        return f"{len(x)} sources; a trend needs at least {FEWEST_SOURCES}"
+        return f"{len(x)} source{'' if len(x) == 1 else 's'}; a trend needs at least {FEWEST_SOURCES}"
     if np.ptp(x) == 0:
         return "all sources have the same dissimilarity"
     return "all sources have the same value" if np.ptp(y) < ROUNDING else ""

@@ -113,3 +113,10 @@ def test_a_check_that_fails_is_exit_code_one(
     shown = capsys.readouterr().out
     assert "FAILED" in shown
     assert "not [fine]" in shown
+
+
+def test_the_package_can_be_run_as_a_module() -> None:
+    found = subprocess.run(
+        [sys.executable, "-m", "harness", "--version"], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.startswith("harness")

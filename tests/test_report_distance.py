@@ -125,6 +125,7 @@ def test_the_section_says_what_the_numbers_say(studied: Path) -> None:
     reach = float(said.split("Task2Vec distance (")[1].split(" points")[0])
     row = row_of(studied, "anil less maml", "Task2Vec distance")
     assert reach == pytest.approx(100 * row["slope"] * (row["x_high"] - row["x_low"]), abs=0.06)
+    assert reach == pytest.approx(100 * row["change"], abs=0.06)
     assert (studied / "figures" / "reuse-dissimilarity-glyphs.png").read_bytes().startswith(b"\x89PNG")
     distances = pd.read_csv(studied / "distances.csv")
     assert len(distances) == 3 * 2 * (len(FAR) + len(TURNED))

@@ -10,14 +10,18 @@ from harness.report.reuse_trends import POINTS, Against, Measure, PlaceTrends
 from harness.report.settings import DASH, Table
 from harness.report.trend_figure import Scatter, Spot, draw_trends
 
+CHANCE = 0.05
+"""The largest p of an order that is called a trend, not included."""
+
 _NOTE = (
     "How measures of reuse change with how unlike the training a source is. Distances are those that the network named "
     "in distances.csv sees from the nearest training source: Task2Vec compares how tasks would change its weights, "
     "Fréchet how its features are spread. A dial is a known cause: the share to which the images of a source were "
     "changed. Each source counts alike in rank correlation (ρ) and slope; intervals are 95 %, of other sources like "
     "these, other seeds and other episodes; p is by permutation; nothing is corrected for the number of trends. Hollow "
-    "marks are left out of a trend: sources made from another one count on its dial only. A dotted line: its slope "
-    "cannot be told from 0. All numbers are in trends.csv and distances.csv. †: a source of the training."
+    "marks are left out of a trend: sources made from another one count on its dial only. Clearly, and a solid line: "
+    "the interval of the slope leaves out 0, and p < 0.05. All numbers are in trends.csv, where accuracies and "
+    "differences of them are shares, and in distances.csv. †: a source of the training."
 )
 
 
@@ -83,8 +87,10 @@ def _scatter(against: Against) -> Scatter:
 
 
 def _clear(against: Against) -> int:
-    """1 for a slope clearly above 0, -1 below, 0 for neither."""
+    """1 for a rise, -1 for a fall, 0 where the interval of the slope has 0 or the order may be chance."""
     trend = against.trend
+    if not trend.p < CHANCE:
+        return 0
     return int(trend.slope_low > 0) - int(trend.slope_high < 0)
 
 

@@ -32,9 +32,11 @@ POINTS, SHARE = "points", "share"
 
 TREND_COLUMNS = (
     "trained_on", "split", "n_way", "shots", "measure", "axis", "n_sources", "n_seeds",
-    "spearman", "spearman_low", "spearman_high", "p", "slope", "slope_low", "slope_high", "x_low", "x_high", "reason",
+    "spearman", "spearman_low", "spearman_high", "p", "slope", "slope_low", "slope_high", "x_low", "x_high",
+    "change", "change_low", "change_high", "reason",
 )  # fmt: skip
-"""Columns of trends.csv. slope: unit of the measure (accuracies are -1..1) per unit of the axis."""
+"""Columns of trends.csv. slope: unit of the measure (accuracies are -1..1) per unit of the axis; change: what that
+makes from x_low to x_high, the nearest and the farthest source."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +122,9 @@ def trend_rows(found: Sequence[PlaceTrends]) -> pd.DataFrame:
         for one in place.found:
             x = [one.axis.x[source] for source in one.counted]
             ends = {"x_low": min(x, default=float("nan")), "x_high": max(x, default=float("nan"))}
+            width = ends["x_high"] - ends["x_low"]
+            slopes = {"": one.trend.slope, "_low": one.trend.slope_low, "_high": one.trend.slope_high}
+            ends |= {f"change{end}": width * slope for end, slope in slopes.items()}
             rows.append(
                 {**place.key, **vars(one.trend), **ends, "measure": one.measure.name, "axis": one.axis.name}
             )

@@ -15,7 +15,8 @@ from harness.report.style import COLOURS, GREY, INK, MARKERS, figure_of, grid, s
 WIDTH, HEIGHT = 3.9, 2.5
 """Inches: a part."""
 
-LEGEND_ROW, LEGEND_COLUMNS = 0.28, 4
+LEGEND_ROW, LETTER, MARK = 0.28, 0.095, 0.55
+"""Inches: a line of the legend, a letter in it, and what stands around a name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +54,11 @@ def draw_trends(
 ) -> None:
     """Write the figure to `path`. rows, columns: labels of the axes. near: sources of the training."""
     looks = source_looks(sources)
-    lines = -(-len(sources) // LEGEND_COLUMNS)
+    width = max(WIDTH * len(columns) + 0.6, 8.0)
+    across = max(1, int(width / (LETTER * max(map(len, sources)) + MARK)))
+    lines = -(-len(sources) // across)
     height = HEIGHT * len(rows) + LEGEND_ROW * lines + 0.4
-    with figure_of(max(WIDTH * len(columns) + 0.6, 8.0), height) as figure:
+    with figure_of(width, height) as figure:
         axes = figure.subplots(len(rows), len(columns), squeeze=False, sharex="col", sharey="row")
         for i, label in enumerate(rows):
             for j, name in enumerate(columns):
@@ -65,7 +68,7 @@ def draw_trends(
                     part.set_xlabel(name, fontsize=12)
                 if j == 0:
                     part.set_ylabel(textwrap.fill(label, 24), fontsize=11)
-        _legend(figure, looks, near)
+        _legend(figure, looks, near, across)
         save(figure, path)
 
 
@@ -96,13 +99,13 @@ def _draw_part(axes: Axes, part: Scatter, looks: Mapping[str, tuple[str, str]]) 
     grid(axes, "both")
 
 
-def _legend(figure: Figure, looks: Mapping[str, tuple[str, str]], near: frozenset[str]) -> None:
+def _legend(figure: Figure, looks: Mapping[str, tuple[str, str]], near: frozenset[str], columns: int) -> None:
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle="", markersize=7)
         for colour, marker in looks.values()
     ]
     names = [f"{name} †" if name in near else name for name in looks]
     figure.legend(
-        handles, names, loc="outside upper left", ncols=LEGEND_COLUMNS, frameon=False, fontsize=10,
+        handles, names, loc="outside upper left", ncols=columns, frameon=False, fontsize=10,
         handletextpad=0.3, columnspacing=1.2,
     )  # fmt: skip

@@ -31,7 +31,7 @@ SHIFTS = {
 }
 """Of the glyphs: gin scope -> kind and amount."""
 
-EPISODES = 600
+EPISODES, LEAST = 600, 20
 SOURCES = 4 + len(SHIFTS)
 METHODS = ("MAML", "ANIL", "NIL")
 
@@ -106,7 +106,7 @@ def busy(folder: Path) -> tuple[dict[str, float], float]:
 
 def measure(way: Way, episodes: int, quickstart: Path, folder: Path) -> str:
     """A row of the table."""
-    count = episodes if way.side_by_side else max(1, episodes // 10)
+    count = episodes if way.side_by_side else episodes // 10
     file, out = folder / "evaluation.gin", folder / way.name.replace(" ", "_").replace(",", "")
     file.write_text(config(quickstart, count), encoding="utf-8")
     began = time.perf_counter()
@@ -152,6 +152,8 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=EPISODES)
     parser.add_argument("--out", type=Path, help="write evaluation.md into this folder too")
     options = parser.parse_args()
+    if options.episodes < LEAST:
+        parser.error(f"--episodes must be at least {LEAST}; got {options.episodes}")
     text = "\n".join(report(options.episodes)) + "\n"
     print(text, end="")
     if options.out is not None:

@@ -139,12 +139,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder for growth.csv and growth.png")
     options = parser.parse_args()
     effort = QUICK if options.quick else FULL
-    points = []
     longest = 2 if options.quick else None
-    for each in (*grow(effort, longest), *crowd(effort), *pools(effort, longest)):
-        points.append(each)
     options.out.mkdir(parents=True, exist_ok=True)
-    write(points, options.out / "growth.csv")
+    points: list[Point] = []
+    for each in chain(grow(effort, longest), crowd(effort), pools(effort, longest)):
+        points.append(each)
+        write(points, options.out / "growth.csv")  # what is there survives an interruption
+        rate = f"{each.rate_median:.4g} tasks a second"
+        print(f"{each.quantity} {each.value}, {each.method}, {each.implementation}: {rate}", file=sys.stderr)
     draw_growth(points, BASE, options.out / "growth.png")
     print(f"{len(points)} points in {options.out / 'growth.csv'}", file=sys.stderr)
 

@@ -111,7 +111,11 @@ def profile(config: Path) -> list[str]:
         context = multiprocessing.get_context("spawn")
         process = context.Process(target=run_timed, args=(config, folder, time.time(), theirs))
         process.start()
-        code, seconds = ours.recv()
+        theirs.close()  # so that its end is seen when the process has died
+        try:
+            code, seconds = ours.recv()
+        except EOFError:
+            code, seconds = 1, {}
         process.join()
         if code != 0:
             sys.exit(f"The run of {config} failed with exit code {code}.")
@@ -145,6 +149,8 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path("gin/quickstart.gin"))
     parser.add_argument("--out", type=Path, help="write product.md into this folder too")
     options = parser.parse_args()
+    if not options.config.is_file():
+        parser.error(f"there is no file {options.config}")
     text = "\n".join(profile(options.config)) + "\n"
     print(text, end="")
     if options.out is not None:
