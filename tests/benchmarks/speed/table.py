@@ -96,7 +96,15 @@ def anil_table(measured: Iterable[Measured]) -> list[str]:
             for who in ("ours", "usual")
         ]
         lines.append(f"| {setting} | {phase} | {' | '.join(ratios)} | {PAPER[phase]} |")
-    return lines
+    settings = {anil.case.setting.name: anil.case.setting for anil in rates.values()}
+    counted = ", ".join(f"{by_operations(setting):.1f} ({name})" for name, setting in settings.items())
+    return [*lines, "", f"At test, by operations alone, a backward pass being two forward ones: {counted}."]
+
+
+def by_operations(setting: Setting) -> float:
+    """MAML's operations at test over ANIL's: the body's passes over support images and queries."""
+    maml = 3 * setting.test_inner_steps * setting.support + setting.query
+    return maml / (setting.support + setting.query)
 
 
 def missed(measured: Iterable[Measured]) -> str:
