@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from harness.report.album import Album
 from harness.report.blocks import Block, Said, Section
-from harness.report.reuse_text import signed
+from harness.report.reuse_text import listed, signed
 from harness.report.reuse_trends import POINTS, Against, Measure, PlaceTrends
 from harness.report.settings import DASH, Table
 from harness.report.trend_figure import Scatter, Spot, draw_trends
@@ -99,9 +99,9 @@ def _said(measure: Measure, against: Sequence[Against]) -> Said:
     parts = []
     for word, sign in (("falls", -1), ("rises", 1)):
         if own := [each for each in against if _clear(each) == sign]:
-            parts.append(f"clearly {word} with " + " and ".join(_along(each) for each in own))
+            parts.append(f"clearly {word} with {listed([_along(each) for each in own])}")
     if rest := [each.axis.name for each in against if _clear(each) == 0 and not each.trend.reason]:
-        parts.append(f"shows no clear trend with {' and '.join(rest)}")
+        parts.append(f"shows no clear trend with {listed(rest)}")
     if none := [each for each in against if each.trend.reason]:
         reasons = "; ".join(dict.fromkeys(f"{each.axis.name}: {each.trend.reason}" for each in none))
         parts.append(f"has no trend to be told of ({reasons})")
