@@ -1,8 +1,11 @@
 """After the runs: how alike the trainings of each regime are, measured once for the trainings that there are."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
-from harness.files import write_aside
+import pandas as pd
+
+from harness.after_runs import measure_once
 from harness.plan import Plan
 from harness.spec import RunSpec, canonical, digest
 from harness.store import Workspace
@@ -38,24 +41,17 @@ def across_files(planned: Plan) -> Iterator[tuple[str, list[RunSpec]]]:
 
 def measure_missing(planned: Plan, workspace: Workspace, say: Callable[[str], object]) -> list[str]:
     """Measure what is not there yet; the reasons why some trainings could not be compared."""
-    import torch
 
-    from harness.across_trainings import measure_across
-    from harness.worker import THREADS
+    def table(runs: list[RunSpec]) -> pd.DataFrame:
+        from harness.across_trainings import measure_across
 
-    settings, failed = planned.experiment.across, []
-    for name, runs in across_files(planned):
-        assert settings is not None
-        path = workspace.runs / name
-        if path.exists():
-            continue
-        if unfinished := [run.run_id for run in runs if not workspace.folder(run.run_id).is_done]:
-            failed.append(
-                f"The trainings on {runs[0].trained_on} are not compared: {', '.join(unfinished)} "
-                f"{'has' if len(unfinished) == 1 else 'have'} not finished."
-            )
-            continue
-        torch.set_num_threads(THREADS)
-        frame = measure_across(runs, workspace, settings, say)
-        write_aside(path, lambda aside, frame=frame: frame.to_parquet(aside, index=False))  # type: ignore[misc]
-    return failed
+        assert planned.experiment.across is not None
+        return measure_across(runs, workspace, planned.experiment.across, say)
+
+    reasons = (
+        measure_once(
+            workspace, name, runs, partial(table, runs), f"No comparison of trainings on {runs[0].trained_on}"
+        )
+        for name, runs in across_files(planned)
+    )
+    return [reason for reason in reasons if reason]

@@ -1,10 +1,12 @@
 """After the runs: the distances between an experiment's sources, once for each regime, kept beside the probe's run."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from functools import partial
 
+import pandas as pd
+
+from harness.after_runs import measure_once
 from harness.distance_settings import Dissimilarity
-from harness.files import write_aside
 from harness.plan import Plan
 from harness.spec import RunSpec, canonical, digest
 from harness.store import Workspace
@@ -27,23 +29,23 @@ def distance_file(run: RunSpec, settings: Dissimilarity) -> str:
 
 def measure_missing(planned: Plan, workspace: Workspace, say: Callable[[str], object]) -> list[str]:
     """Measure what is not there yet; the reasons why some probes could not be used."""
-    import torch
+    settings = planned.experiment.dissimilarity
+    if settings is None:
+        return []
 
-    from harness.distances import measure_distances
-    from harness.worker import THREADS
+    def table(run: RunSpec) -> pd.DataFrame:
+        from harness.distances import measure_distances
 
-    settings, failed = planned.experiment.dissimilarity, []
-    for run in probe_runs(planned):
-        assert settings is not None
-        path: Path = workspace.runs / distance_file(run, settings)
-        if path.exists():
-            continue
-        if not workspace.folder(run.run_id).is_done:
-            failed.append(
-                f"No distances of sources for {run.trained_on}: the run {run.run_id} has not finished."
-            )
-            continue
-        torch.set_num_threads(THREADS)
-        frame = measure_distances(run, workspace, settings, say)
-        write_aside(path, lambda aside, frame=frame: frame.to_parquet(aside, index=False))  # type: ignore[misc]
-    return failed
+        return measure_distances(run, workspace, settings, say)
+
+    reasons = (
+        measure_once(
+            workspace,
+            distance_file(run, settings),
+            [run],
+            partial(table, run),
+            f"No distances of sources for {run.trained_on}",
+        )
+        for run in probe_runs(planned)
+    )
+    return [reason for reason in reasons if reason]

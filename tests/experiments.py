@@ -2,6 +2,11 @@
 
 from pathlib import Path
 
+from harness.config import load_experiment
+from harness.plan import Plan, plan
+from harness.pools import ensure_pool
+from harness.store import Workspace
+
 TINY = """
 # One method of each kind on drawn glyphs, seconds to train.
 Experiment.name = 'tiny'
@@ -34,3 +39,14 @@ def write_tiny(folder: Path, *more: str) -> Path:
     path = folder / "tiny.gin"
     path.write_text(TINY + "".join(line + "\n" for line in more), encoding="utf-8")
     return path
+
+
+def prepared(folder: Path, *more: str) -> tuple[Plan, Workspace]:
+    """The plan of tiny.gin with `more` lines, its pools in `folder`/cache; runs go to `folder`/runs."""
+    experiment, _ = load_experiment(write_tiny(folder, *more))
+    cache = folder / "cache"
+    made = plan(experiment, data_dir=None, cache=cache)
+    for need in made.pools:
+        ensure_pool(need.dataset, need.source, need.split, need.images, data_dir=None, cache=cache)
+    (folder / "runs").mkdir(exist_ok=True)
+    return made, Workspace(runs=folder / "runs", cache=cache)

@@ -9,14 +9,13 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from experiments import write_tiny
+from experiments import prepared, write_tiny
 from harness.across_settings import AcrossTrainings
 from harness.across_stage import across_files, measure_missing, trained_by, trainings
 from harness.across_trainings import measure_across
 from harness.config import load_experiment
 from harness.errors import ConfigError
-from harness.plan import Plan, plan
-from harness.pools import ensure_pool
+from harness.plan import Plan
 from harness.report.album import Album
 from harness.report.reuse_across import Shown, across_missing, across_section, with_kinds
 from harness.results import ACROSS_COLUMNS
@@ -37,14 +36,7 @@ Prepare = Callable[..., tuple[Plan, Workspace]]
 @pytest.fixture
 def planned(tmp_path: Path) -> Prepare:
     def make(*more: str) -> tuple[Plan, Workspace]:
-        experiment, _ = load_experiment(write_tiny(tmp_path, *SETTINGS, *more))
-        made = plan(experiment, data_dir=None, cache=tmp_path / "cache")
-        for need in made.pools:
-            ensure_pool(
-                need.dataset, need.source, need.split, need.images, data_dir=None, cache=tmp_path / "cache"
-            )
-        (tmp_path / "runs").mkdir(exist_ok=True)
-        return made, Workspace(runs=tmp_path / "runs", cache=tmp_path / "cache")
+        return prepared(tmp_path, *SETTINGS, *more)
 
     return make
 

@@ -8,14 +8,12 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from experiments import write_tiny
-from harness.config import load_experiment
+from experiments import prepared, write_tiny
 from harness.distance_settings import Dissimilarity
 from harness.distance_stage import distance_file, measure_missing, probe_runs
 from harness.distances import measure_distances
 from harness.errors import ConfigError, PlanError, WorkspaceError
-from harness.plan import Plan, plan
-from harness.pools import ensure_pool
+from harness.plan import Plan
 from harness.record import read_record
 from harness.results import DISTANCE_COLUMNS
 from harness.store import Workspace
@@ -38,15 +36,7 @@ SETTINGS = (
 @pytest.fixture
 def planned(tmp_path: Path) -> Callable[..., tuple[Plan, Workspace]]:
     def make(*more: str) -> tuple[Plan, Workspace]:
-        path = write_tiny(tmp_path, *SETTINGS, *more)
-        experiment, _ = load_experiment(path)
-        made = plan(experiment, data_dir=None, cache=tmp_path / "cache")
-        for need in made.pools:
-            ensure_pool(
-                need.dataset, need.source, need.split, need.images, data_dir=None, cache=tmp_path / "cache"
-            )
-        (tmp_path / "runs").mkdir(exist_ok=True)
-        return made, Workspace(runs=tmp_path / "runs", cache=tmp_path / "cache")
+        return prepared(tmp_path, *SETTINGS, *more)
 
     return make
 

@@ -9,6 +9,7 @@ import pandas as pd
 
 from harness.errors import ConfigError
 from harness.nested import half_width, nested_mean
+from harness.pairing import Comparison, paired_cells
 from harness.report.gather import Gathered
 from harness.report.reuse_axes import Axis, axes_of, dials
 from harness.report.reuse_numbers import HEAD, fractions, with_places
@@ -155,18 +156,14 @@ def _measures(
     yield from _similarity(probes, full)
 
 
-def _difference(name: str, rows: pd.DataFrame, a: str, b: str, comparison: Any) -> Iterator[Measure]:
+def _difference(name: str, rows: pd.DataFrame, a: str, b: str, comparison: Comparison) -> Iterator[Measure]:
     values: dict[str, tuple[Any, Any]] = {}
     for part in comparable(rows, a, b, comparison):
         if isinstance(part, Refusal):
             continue
-        on = ["source", "seed", "episode"]
-        condition = comparison.condition
-        sides = [part.loc[part[condition] == side, [*on, "accuracy"]] for side in (a, b)]
-        both = sides[0].merge(sides[1], on=on, suffixes=("_a", "_b"))
-        both = both.assign(difference=both["accuracy_a"] - both["accuracy_b"])
-        for source, cell in both.groupby("source", observed=True):
-            values[str(source)] = (cell["difference"].to_numpy(np.float64), cell["seed"].to_numpy(np.int64))
+        for key, cell in paired_cells(part, a, b, comparison):
+            numbers = cell["difference"].to_numpy(np.float64)
+            values[str(key["source"])] = (numbers, cell["seed"].to_numpy(np.int64))
     if values:
         yield _measure(name, POINTS, values)
 

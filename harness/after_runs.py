@@ -1,0 +1,36 @@
+"""Tables that are measured once of finished runs, after the last of them, and kept beside them."""
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from harness.files import write_aside
+from harness.spec import RunSpec
+from harness.store import Workspace
+
+
+def measure_once(
+    workspace: Workspace,
+    name: str,
+    runs: Sequence[RunSpec],
+    measure: Callable[[], pd.DataFrame],
+    lacking: str,
+) -> str:
+    """Write the table `name` below runs/ unless it is there; why it cannot be measured of `runs`, or nothing.
+
+    lacking: how the reason begins.
+    """
+    path = workspace.runs / name
+    if path.exists():
+        return ""
+    if unfinished := [run.run_id for run in runs if not workspace.folder(run.run_id).is_done]:
+        which = f"run {unfinished[0]} has" if len(unfinished) == 1 else f"runs {', '.join(unfinished)} have"
+        return f"{lacking}: the {which} not finished."
+    import torch
+
+    from harness.worker import THREADS
+
+    torch.set_num_threads(THREADS)
+    frame = measure()
+    write_aside(path, lambda aside: frame.to_parquet(aside, index=False))
+    return ""
