@@ -28,6 +28,9 @@ LEFT, RIGHT, TOP, BOTTOM, BETWEEN, TITLE, BLOCK = 0.95, 0.25, 0.45, 0.45, 0.22, 
 LETTER = 0.095
 """Inches that a letter of a turned tick label takes."""
 
+LEGEND_ROW, MARK = 0.28, 0.75
+"""Inches: a line of the legend, and what stands around a name in it."""
+
 FEWFOLD = 9
 """A logarithmic axis that spans less would have hardly any ticks."""
 
@@ -79,10 +82,12 @@ def draw_grid(
     lines = -(-len(sources) // columns)
     block_height = lines * (HEIGHT + TITLE) + max(map(_below, blocks)) + BLOCK
     width = LEFT + columns * WIDTH + (columns - 1) * BETWEEN + RIGHT
-    height = TOP + len(blocks) * block_height + BOTTOM - BLOCK
+    across = min(6, max(1, int(width / (LETTER * max(map(len, looks)) + MARK))))
+    head = TOP + (-(-len(looks) // across) - 1) * LEGEND_ROW
+    height = head + len(blocks) * block_height + BOTTOM - BLOCK
     with figure_of(width, height, constrained=False) as figure:
         for index, block in enumerate(blocks):
-            top = height - TOP - index * block_height
+            top = height - head - index * block_height
             parts = _places(figure, len(sources), columns, top)
             _draw_block(parts, block, sources, near, looks)
             middle = top - lines * (HEIGHT + TITLE) / 2
@@ -92,7 +97,7 @@ def draw_grid(
                 multialignment="center", fontsize=12,
             )  # fmt: skip
         figure.text(0.5, 0.1 / height, label, ha="center", va="bottom", fontsize=12)
-        _legend(figure, looks)
+        _legend(figure, looks, across)
         save(figure, path)
 
 
@@ -202,11 +207,11 @@ def _of(block: GridBlock, source: str, series: str) -> pd.DataFrame:
     return (rows[rows["y"] > 0] if block.log else rows).sort_values("x")
 
 
-def _legend(figure: Figure, looks: Mapping[str, Style]) -> None:
+def _legend(figure: Figure, looks: Mapping[str, Style], columns: int) -> None:
     handles = [
         Line2D([], [], color=look.colour, ls=look.line, marker=look.marker, linewidth=1.8, markersize=6)
         for look in looks.values()
     ]
     figure.legend(
-        handles, list(looks), loc="upper left", ncols=6, frameon=False, fontsize=11, handlelength=2.6
+        handles, list(looks), loc="upper left", ncols=columns, frameon=False, fontsize=11, handlelength=2.6
     )
