@@ -40,7 +40,7 @@ def run(folder: Path, *arguments: str) -> str:
 
 def kill_when_training(process: subprocess.Popen[str], runs: Path) -> None:
     """kill -9 to everything, once a run has a checkpoint but none is finished."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not list(runs.glob("*/checkpoint.pt")):
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()[0]

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import time
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +39,8 @@ def built(name: str) -> MetaDatasetSource:
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all ten."""
     folder = tmp_path_factory.mktemp("stand-ins")
-    started = time.process_time()
     for name in STAND_INS:
         built(name).write_stand_in(folder)
-    assert time.process_time() - started < 60
     return folder
 
 
