@@ -32,7 +32,8 @@ DISTANCE_COLUMNS: dict[str, str] = {
     "source": "string",
     "split": "string",
     "measure": "string",  # `task2vec`, `frechet`, ... (see harness.distances); empty where nothing was measured
-    "task": "Int64",  # empty for the source as a whole
+    "task": "Int64",  # of those drawn to measure the source; empty for the source as a whole
+    "episode": "Int64",  # of the tests of the probe's seed; empty for the source as a whole and its tasks
     "value": "float64",
     "images": "int64",
     "reason": "string",  # why a value is missing

@@ -6,17 +6,25 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from rich.console import Console
+from torch import Tensor
 
 from experiments import prepared, write_tiny
+from harness.dissimilarity import task2vec_distances
 from harness.distance_settings import Dissimilarity
 from harness.distance_stage import distance_file, measure_missing, probe_runs
 from harness.distances import measure_distances
+from harness.episode import EpisodeShape
+from harness.episode_sequence import SourceSequence
 from harness.errors import ConfigError, PlanError, WorkspaceError
 from harness.plan import Plan
+from harness.pools import open_pool
 from harness.record import read_record
 from harness.results import DISTANCE_COLUMNS
+from harness.spec import SourceSpec
 from harness.store import Workspace
+from harness.task2vec import embed_task
 from harness.trained import trained_learner
 from harness.worker import execute
 from harness.workflow import Request, run
@@ -54,7 +62,9 @@ def test_the_training_source_is_nearest_and_every_row_is_typed(
     assert {name: str(kind) for name, kind in frame.dtypes.items()} == {
         name: "string" if kind == "string" else kind for name, kind in DISTANCE_COLUMNS.items()
     }
-    whole = frame[frame.task.isna()].pivot_table(index="source", columns="measure", values="value")
+    whole = frame[frame.task.isna() & frame.episode.isna()].pivot_table(
+        index="source", columns="measure", values="value"
+    )
     assert set(whole.columns) == {
         "task2vec",
         "task2vec nearest",
@@ -68,6 +78,17 @@ def test_the_training_source_is_nearest_and_every_row_is_typed(
     assert tasks.groupby("source").size().to_dict() == {"glyphs": 4, "textures": 4, "digits": 4}
     means = tasks.groupby("source")["value"].mean()
     assert means.to_dict() == pytest.approx(whole["task2vec"].to_dict())
+    episodes = frame[frame.episode.notna()]
+    assert set(episodes.measure) == {"task2vec nearest", "frechet nearest"}
+    assert episodes.groupby(["source", "measure"]).size().unique().tolist() == [
+        probe.evaluations[0].n_episodes
+    ]
+    assert episodes["value"].notna().all()
+    shape = probe.evaluations[0].shape
+    assert isinstance(shape, EpisodeShape)
+    assert set(episodes.images) == {shape.n_way * (shape.n_shot + shape.n_query)}
+    for measure in ("task2vec nearest", "frechet nearest"):
+        assert episodes[episodes.measure == measure].groupby("source")["value"].mean().idxmin() == "glyphs"
     again = measure_distances(probe, workspace, Dissimilarity(n_tasks=4, n_images=8, n_way=3), said.append)
     pd.testing.assert_frame_equal(frame, again)
 
@@ -81,10 +102,51 @@ def test_a_source_of_too_few_images_has_no_distance_and_a_reason(
     frame = measure_distances(
         probe, workspace, Dissimilarity(n_tasks=2, n_images=12, n_way=3), lambda _: None
     )
-    (missing,) = frame[frame.source == "textures"].to_dict("records")
+    (missing,) = frame[(frame.source == "textures") & frame.episode.isna()].to_dict("records")
     assert pd.isna(missing["value"])
     assert "fewer than the 12" in missing["reason"]
     assert frame[frame.source == "glyphs"]["value"].notna().all()
+    assert frame[(frame.source == "textures") & frame.episode.notna()]["value"].notna().all()
+
+
+def test_the_distance_of_an_episode_is_that_of_its_own_images(
+    planned: Callable[..., tuple[Plan, Workspace]],
+) -> None:
+    """By hand: embeddings of the test episodes against those of training tasks of their shape."""
+    made, workspace = planned()
+    (probe,) = probe_runs(made)
+    execute(probe, workspace, silent)
+    settings = Dissimilarity(n_tasks=3, n_images=8, n_way=3, n_episodes=2)
+    frame = measure_distances(probe, workspace, settings, lambda _: None)
+    body = trained_learner(probe, workspace).body
+    digits = next(e for e in probe.evaluations if e.source.name == "digits")
+
+    def embedded(source: SourceSpec, split: str, stream: str, k: int) -> Tensor:
+        pool = open_pool(workspace.cache, source.pool_key(split, probe.images))
+        episode = SourceSequence(pool, digits.shape, probe.images, seed=probe.seed, stream=stream)[k]
+        x = torch.cat([episode.task.support_x, episode.task.query_x])
+        return embed_task(body, x, torch.cat([episode.task.support_y, episode.query_y]), episode.task.n_way)
+
+    training = torch.stack(
+        [embedded(probe.train.sources[0], "train", "/dissimilarity/episodes", k) for k in range(3)]
+    )
+    rows = frame[(frame.source == "digits") & (frame.measure == "task2vec nearest") & frame.episode.notna()]
+    assert rows["episode"].tolist() == [0, 1]
+    for k, value in enumerate(rows["value"]):
+        own = embedded(digits.source, digits.split, "", k)[None]
+        assert value == pytest.approx(float(task2vec_distances(own, training).mean()), rel=1e-6)
+
+
+def test_without_episodes_there_are_only_sources_and_tasks(
+    planned: Callable[..., tuple[Plan, Workspace]],
+) -> None:
+    made, workspace = planned()
+    (probe,) = probe_runs(made)
+    execute(probe, workspace, silent)
+    settings = Dissimilarity(n_tasks=2, n_images=8, n_way=3, n_episodes=0)
+    frame = measure_distances(probe, workspace, settings, lambda _: None)
+    assert len(frame)
+    assert frame["episode"].isna().all()
 
 
 def test_what_is_there_is_not_measured_again(planned: Callable[..., tuple[Plan, Workspace]]) -> None:
@@ -120,10 +182,12 @@ def test_a_method_that_is_not_there_is_named(planned: Callable[..., tuple[Plan, 
         planned("Dissimilarity.method = 'annil'")
 
 
-@pytest.mark.parametrize("field", ["n_tasks", "n_way", "n_images"])
-def test_wrong_settings_are_named(field: str) -> None:
+@pytest.mark.parametrize(
+    ("field", "value"), [("n_tasks", 1), ("n_way", 1), ("n_images", 1), ("n_episodes", -1)]
+)
+def test_wrong_settings_are_named(field: str, value: int) -> None:
     with pytest.raises(ConfigError, match=rf"Dissimilarity\.{field}"):
-        Dissimilarity(**{field: 1})
+        Dissimilarity(**{field: value})
 
 
 def test_a_whole_run_leaves_the_distances_and_says_where(

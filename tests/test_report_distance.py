@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from fake_probes import Truth, write_probes
 from fake_runs import run_spec, source_spec, write_run
@@ -68,7 +69,8 @@ def write_distances(folder: Path, spec: RunSpec, **changes: object) -> str:
             for task in (0, None):
                 row = {"trained_on": spec.trained_on, "probe": spec.run_id, "source": source, "split": "test"}
                 same = {"images": 100, "reason": "", "protocol_version": 2, "image_size": 28}
-                rows.append({**row, **same, "measure": measure, "task": task, "value": value, **changes})
+                found = {"measure": measure, "task": task, "episode": None, "value": value}
+                rows.append({**row, **same, **found, **changes})
     name = f"{spec.run_id}/distances-0.parquet"
     frame = pd.DataFrame(rows)[list(DISTANCE_COLUMNS)].astype(DISTANCE_COLUMNS)
     frame.to_parquet(folder / "runs" / name, index=False)
@@ -129,6 +131,44 @@ def test_the_section_says_what_the_numbers_say(studied: Path) -> None:
     assert (studied / "figures" / "reuse-dissimilarity-glyphs.png").read_bytes().startswith(b"\x89PNG")
     distances = pd.read_csv(studied / "distances.csv")
     assert len(distances) == 3 * 2 * (len(FAR) + len(TURNED))
+
+
+def test_single_episodes_are_ordered_within_their_sources(tmp_path: Path) -> None:
+    """Distances made of the difference itself and noise, on another level for each source."""
+    (file,) = study(tmp_path, seeds=2)
+    frame = pd.read_parquet(tmp_path / "runs" / file)
+    accuracy = {
+        method: read_episodes_of(tmp_path, spec_of(method, 0)).set_index(["source", "episode"])["accuracy"]
+        for method in ("maml", "anil")
+    }
+    difference = (accuracy["anil"] - accuracy["maml"]).rename("value").reset_index()
+    rng = np.random.default_rng(0)
+    own = difference[difference["episode"] < 40]
+    own = own.assign(value=own["source"].map(FAR).fillna(2) - own["value"] + rng.normal(0, 0.1, len(own)))
+    images = int(read_episodes_of(tmp_path, spec_of("maml", 0)).eval("n_support + n_query").iloc[0])
+    shared = {**frame.iloc[0].to_dict(), "measure": "frechet nearest", "task": None, "images": images}
+    rows = own.assign(**{name: value for name, value in shared.items() if name not in own.columns})
+    frame = pd.concat([frame, rows[list(DISTANCE_COLUMNS)].astype(DISTANCE_COLUMNS)])
+    frame.to_parquet(tmp_path / "runs" / file, index=False)
+    text = report(tmp_path, [file])
+    row = row_of(tmp_path, "anil less maml", "Fréchet distance of an episode")
+    assert (row["n_sources"], row["n_episodes"], row["n_seeds"]) == (9, 9 * 40, 1)
+    y = difference.set_index(["source", "episode"])["value"]
+    each = [
+        spearmanr(part["value"], y.loc[list(zip(part["source"], part["episode"], strict=True))]).statistic
+        for _, part in own.groupby("source")
+    ]
+    assert row["spearman"] == pytest.approx(np.tanh(np.mean(np.arctanh(each))), abs=1e-5)
+    assert row["spearman_high"] < 0
+    assert row["p"] < 1e-6
+    assert pd.isna(row["slope"])
+    section = text.partition("single episodes**")[2]
+    assert "**anil less maml:** clearly lower in the farther episodes of a source (ρ = " in section
+    assert "360 episodes of 9 sources) by Fréchet distance" in section
+
+
+def read_episodes_of(folder: Path, spec: RunSpec) -> pd.DataFrame:
+    return pd.read_parquet(folder / "runs" / spec.run_id / "episodes.parquet")
 
 
 def test_rebuilt_from_the_same_runs_it_is_the_same(studied: Path) -> None:

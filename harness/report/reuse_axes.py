@@ -41,21 +41,54 @@ def axes_of(
 
     Distances are of the same split, image size and protocol version.
     """
-    rows = gathered.distances
-    own = rows[
-        (rows["trained_on"] == regime)
-        & (rows["split"] == split)
-        & (rows["image_size"] == image_size)
-        & (rows["protocol_version"] == protocol_version)
-        & rows["task"].isna()
-        & rows["value"].notna()
-    ]
+    rows = _like(gathered.distances, regime, split, image_size, protocol_version)
+    own = rows[rows["task"].isna() & rows["episode"].isna()]
     found = [
         Axis(name=name, x=dict(zip(part["source"], part["value"], strict=True)))
         for measure, name in MEASURES.items()
         if len(part := own[own["measure"] == measure])
     ]
     return [*found, *_dial_axes(dials(gathered, regime))]
+
+
+def episode_distances(episodes: pd.DataFrame, gathered: Gathered) -> dict[str, pd.DataFrame]:
+    """Distances of single test episodes, axis -> rows of (seed, source, episode, `x`); empty where there are none.
+
+    episodes: those of one place. Distances are of the tests of the probe's seed, and of as many images.
+    """
+    first = episodes.iloc[0]
+    rows = _like(
+        gathered.distances,
+        str(first["trained_on"]),
+        str(first["split"]),
+        int(first["image_size"]),
+        int(first["protocol_version"]),
+    )
+    seeds = {run.run_id: run.seed for run in gathered.runs}
+    rows = rows[rows["episode"].notna()].assign(seed=lambda frame: frame["probe"].map(seeds))
+    if rows.empty:
+        return {}
+    sizes = episodes.assign(images=episodes["n_support"] + episodes["n_query"])
+    sizes = sizes[["seed", "source", "episode", "images"]].drop_duplicates()
+    key = ["seed", "source", "episode"]
+    found = rows.astype({"episode": "int64"}).merge(sizes, on=[*key, "images"]).rename(columns={"value": "x"})
+    parts = {name: found[found["measure"] == measure] for measure, name in MEASURES.items()}
+    # Tests of two shapes can have as many images: what cannot be told apart is not used.
+    single = {name: part[[*key, "x"]].drop_duplicates(key, keep=False) for name, part in parts.items()}
+    return {name: part for name, part in single.items() if len(part)}
+
+
+def _like(
+    distances: pd.DataFrame, regime: str, split: str, image_size: int, protocol_version: int
+) -> pd.DataFrame:
+    """The distances that were measured under these conditions."""
+    return distances[
+        (distances["trained_on"] == regime)
+        & (distances["split"] == split)
+        & (distances["image_size"] == image_size)
+        & (distances["protocol_version"] == protocol_version)
+        & distances["value"].notna()
+    ]
 
 
 def dials(gathered: Gathered, regime: str) -> dict[str, Dial]:
@@ -88,6 +121,11 @@ def _dial_axes(found: Mapping[str, Dial]) -> Iterator[Axis]:
 
 def unmeasured(distances: pd.DataFrame) -> list[tuple[str, str, str]]:
     """(regime, source, reason) of the sources without a distance, or with one measure missing."""
-    missing = distances[distances["task"].isna() & distances["value"].isna() & (distances["reason"] != "")]
+    missing = distances[
+        distances["task"].isna()
+        & distances["episode"].isna()
+        & distances["value"].isna()
+        & (distances["reason"] != "")
+    ]
     rows = missing[["trained_on", "source", "reason"]].drop_duplicates()
     return [(str(regime), str(source), str(reason)) for regime, source, reason in rows.to_numpy()]

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from harness.episode_trend import EpisodeTrend
 from harness.report.album import Album
 from harness.report.blocks import Block, Said, Section
 from harness.report.reuse_text import listed, signed
-from harness.report.reuse_trends import POINTS, Against, Measure, PlaceTrends
+from harness.report.reuse_trends import POINTS, Against, Measure, PlaceTrends, Within
 from harness.report.settings import DASH, Table
 from harness.report.trend_figure import Scatter, Spot, draw_trends
 
@@ -20,8 +21,9 @@ _NOTE = (
     "changed. Each source counts alike in rank correlation (ρ) and slope; intervals are 95 %, of other sources like "
     "these, other seeds and other episodes; p is by permutation; nothing is corrected for the number of trends. Hollow "
     "marks are left out of a trend: sources made from another one count on its dial only. Clearly, and a solid line: "
-    "the interval of the slope leaves out 0, and p < 0.05. All numbers are in trends.csv, where accuracies and "
-    "differences of them are shares, and in distances.csv. †: a source of the training."
+    "the interval of the slope leaves out 0, and p < 0.05. Single episodes are ordered by their own distance among "
+    "those of their source, for one seed's networks; clearly: p < 0.05. All numbers are in trends.csv, where "
+    "accuracies and differences of them are shares, and in distances.csv. †: a source of the training."
 )
 
 
@@ -56,6 +58,10 @@ def _blocks(
         _said(measure, [each for each in one.found if each.measure is measure]) for measure in one.measures
     )
     yield Block(title=f"Trained on {place}", said=said, figure=figure, table=_table(one))
+    if one.within:
+        yield Block(
+            title=f"Trained on {place}: single episodes", said=_within_said(one), table=_within_table(one)
+        )
 
 
 def _label(measure: Measure) -> str:
@@ -131,6 +137,38 @@ def _table(one: PlaceTrends) -> Table:
         "95 % interval of that",
     )  # fmt: skip
     return Table(columns=columns, rows=tuple(_row(each) for each in one.found))
+
+
+def _within_said(one: PlaceTrends) -> tuple[Said, ...]:
+    """Of each measure: whether the farther episodes of a source differ from its nearer ones."""
+    found = []
+    for measure in dict.fromkeys(each.measure.name for each in one.within):
+        own = [each for each in one.within if each.measure.name == measure]
+        parts = [f"{_order(each.trend)} {each.axis}" for each in own if not each.trend.reason]
+        reasons = dict.fromkeys(each.trend.reason for each in own if each.trend.reason)
+        found.append(Said(measure, "; ".join(parts or reasons) + "."))
+    return tuple(found)
+
+
+def _order(trend: EpisodeTrend) -> str:
+    where = f"(ρ = {_number(trend.spearman)}, {trend.n_episodes} episodes of {trend.n_sources} sources)"
+    if trend.p >= CHANCE:
+        return f"no clear order within sources {where} by"
+    return f"clearly {'lower' if trend.spearman < 0 else 'higher'} in the farther episodes of a source {where} by"
+
+
+def _within_table(one: PlaceTrends) -> Table:
+    columns = ("Measure", "Against, within sources", "Sources", "Episodes", "ρ", "95 % interval of ρ", "p")
+    return Table(columns=columns, rows=tuple(_within_row(each) for each in one.within))
+
+
+def _within_row(each: Within) -> tuple[str, ...]:
+    trend = each.trend
+    names = (each.measure.name, f"{each.axis} of the episode", str(trend.n_sources), str(trend.n_episodes))
+    if trend.reason:
+        return (*names, DASH, trend.reason, DASH)
+    between = f"{_number(trend.spearman_low)} to {_number(trend.spearman_high)}"
+    return (*names, _number(trend.spearman), between, _p(trend.p))
 
 
 def _row(each: Against) -> tuple[str, ...]:

@@ -1,17 +1,18 @@
 """Does reuse change with the distance from the training? Measures of reuse by source, and their trends."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from harness.episode_trend import EpisodeTrend, episode_trend
 from harness.errors import ConfigError
 from harness.nested import half_width, nested_mean
 from harness.pairing import Comparison, paired_cells
 from harness.report.gather import Gathered
-from harness.report.reuse_axes import Axis, axes_of, dials
+from harness.report.reuse_axes import Axis, axes_of, dials, episode_distances
 from harness.report.reuse_numbers import HEAD, fractions, with_places
 from harness.report.reuse_verdicts import (
     EVERYTHING,
@@ -34,9 +35,10 @@ POINTS, SHARE = "points", "share"
 TREND_COLUMNS = (
     "trained_on", "split", "n_way", "shots", "measure", "axis", "n_sources", "n_seeds",
     "spearman", "spearman_low", "spearman_high", "p", "slope", "slope_low", "slope_high", "x_low", "x_high",
-    "change", "change_low", "change_high", "reason",
+    "change", "change_low", "change_high", "n_episodes", "reason",
 )  # fmt: skip
-"""Columns of trends.csv. slope: unit of the measure (accuracies are -1..1) per unit of the axis; change: what that
+"""Columns of trends.csv. n_episodes: of a trend over single episodes within sources, which has no slope; empty for a
+trend over sources. slope: unit of the measure (accuracies are -1..1) per unit of the axis; change: what that
 makes from x_low to x_high, the nearest and the farthest source."""
 
 
@@ -51,12 +53,16 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """A measure of reuse on the sources of a place: a number and its values a source."""
+    """A measure of reuse on the sources of a place: a number and its values a source.
+
+    cells: rows of (seed, episode, `y`) a source, where there is a value an episode.
+    """
 
     name: str
     unit: str
     points: dict[str, Point]
     values: dict[str, tuple[Any, Any]]
+    cells: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +76,27 @@ class Against:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Within:
+    """A measure against the distances of single episodes, within sources."""
+
+    measure: Measure
+    axis: str
+    trend: EpisodeTrend
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlaceTrends:
-    """All measures of a place against all its axes, in the order of the measures, then the axes."""
+    """All measures of a place against all its axes, in the order of the measures, then the axes.
+
+    within: the same episode by episode, where episodes have distances of their own.
+    """
 
     place: str
     key: dict[str, Any]
     measures: tuple[Measure, ...]
     axes: tuple[Axis, ...]
     found: tuple[Against, ...]
+    within: tuple[Within, ...] = ()
 
 
 def trends(
@@ -111,7 +130,14 @@ def trends(
         against = tuple(_against(measure, axis, made) for measure in measures for axis in axes)
         if measures:
             found.append(
-                PlaceTrends(place=str(place), key=key, measures=measures, axes=tuple(axes), found=against)
+                PlaceTrends(
+                    place=str(place),
+                    key=key,
+                    measures=measures,
+                    axes=tuple(axes),
+                    found=against,
+                    within=tuple(_within(measures, episode_distances(own, gathered))),
+                )
             )
     return found
 
@@ -129,6 +155,9 @@ def trend_rows(found: Sequence[PlaceTrends]) -> pd.DataFrame:
             rows.append(
                 {**place.key, **vars(one.trend), **ends, "measure": one.measure.name, "axis": one.axis.name}
             )
+        for single in place.within:
+            names = {"measure": single.measure.name, "axis": f"{single.axis} of an episode", "n_seeds": 1}
+            rows.append({**place.key, **vars(single.trend), **names})
     return pd.DataFrame(rows, columns=pd.Index(TREND_COLUMNS))
 
 
@@ -157,15 +186,14 @@ def _measures(
 
 
 def _difference(name: str, rows: pd.DataFrame, a: str, b: str, comparison: Comparison) -> Iterator[Measure]:
-    values: dict[str, tuple[Any, Any]] = {}
-    for part in comparable(rows, a, b, comparison):
-        if isinstance(part, Refusal):
-            continue
-        for key, cell in paired_cells(part, a, b, comparison):
-            numbers = cell["difference"].to_numpy(np.float64)
-            values[str(key["source"])] = (numbers, cell["seed"].to_numpy(np.int64))
-    if values:
-        yield _measure(name, POINTS, values)
+    cells = {
+        str(key["source"]): cell.rename(columns={"difference": "y"})
+        for part in comparable(rows, a, b, comparison)
+        if not isinstance(part, Refusal)
+        for key, cell in paired_cells(part, a, b, comparison)
+    }
+    if cells:
+        yield _measure(name, POINTS, cells)
 
 
 def _fraction(freeze: pd.DataFrame, full: str) -> Iterator[Measure]:
@@ -198,21 +226,24 @@ def _similarity(probes: pd.DataFrame, full: str) -> Iterator[Measure]:
         return
     last = list(dict.fromkeys(rows["layer"]))[-1]
     rows = rows[rows["layer"] == last]
-    values = {
-        str(source): (cell["value"].to_numpy(np.float64), cell["seed"].to_numpy(np.int64))
+    cells = {
+        str(source): cell[["seed", "episode", "value"]].rename(columns={"value": "y"})
         for source, cell in rows.groupby("source", observed=True)
         if len(cell)
     }
-    yield _measure(f"CKA of {last} in {full}, before and after", SHARE, values)
+    yield _measure(f"CKA of {last} in {full}, before and after", SHARE, cells)
 
 
-def _measure(name: str, unit: str, values: dict[str, tuple[Any, Any]]) -> Measure:
-    points = {}
+def _measure(name: str, unit: str, cells: dict[str, pd.DataFrame]) -> Measure:
+    points, values = (
+        {},
+        {s: (c["y"].to_numpy(np.float64), c["seed"].to_numpy(np.int64)) for s, c in cells.items()},
+    )
     for source, (numbers, seeds) in values.items():
         mean = nested_mean(numbers, seeds)
         reach = half_width(mean) if mean.episode_df else 0.0
         points[source] = Point(mean=mean.mean, low=mean.mean - reach, high=mean.mean + reach)
-    return Measure(name=name, unit=unit, points=points, values=values)
+    return Measure(name=name, unit=unit, points=points, values=values, cells=cells)
 
 
 def _against(measure: Measure, axis: Axis, made: set[str]) -> Against:
@@ -224,6 +255,21 @@ def _against(measure: Measure, axis: Axis, made: set[str]) -> Against:
         [SourceValues(x=axis.x[s], values=measure.values[s][0], seeds=measure.values[s][1]) for s in counted]
     )
     return Against(measure=measure, axis=axis, counted=counted, trend=found)
+
+
+def _within(measures: Sequence[Measure], distances: Mapping[str, pd.DataFrame]) -> Iterator[Within]:
+    """distances: axis -> rows of (seed, source, episode, `x`)."""
+    for measure in measures:
+        if not measure.cells:
+            continue
+        for axis, frame in distances.items():
+            of_source = dict(list(frame.groupby("source", observed=True)))
+            pairs = []
+            for source, cell in measure.cells.items():
+                if source in of_source:
+                    both = cell.merge(of_source[source], on=["seed", "episode"]).dropna(subset=["x", "y"])
+                    pairs.append((both["x"].to_numpy(np.float64), both["y"].to_numpy(np.float64)))
+            yield Within(measure=measure, axis=axis, trend=episode_trend(pairs))
 
 
 def _trend(sources: Sequence[SourceValues]) -> Trend:
