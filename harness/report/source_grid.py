@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
@@ -133,8 +134,10 @@ def _draw_block(
     columns = columns_for(len(sources))
     limits = _limits(block)
     log = block.log and limits[1][1] > FEWFOLD * limits[1][0]
+    lines = _lines(block)
     for index, (axes, source) in enumerate(zip(parts, sources, strict=True)):
-        _draw_part(axes, block, source, source in near, looks, log=log)
+        own = {name: lines[source, name] for name in looks if (source, name) in lines}
+        _draw_part(axes, block, source, source in near, looks, own, log=log)
         low, high = limits[0] if block.categories is None else (-0.4, len(block.categories) - 0.6)
         axes.set_xlim(low, high)
         axes.set_ylim(*limits[1])
@@ -150,7 +153,7 @@ def _draw_block(
 
 def _limits(block: GridBlock) -> tuple[tuple[float, float], tuple[float, float]]:
     """The x and the y axis that hold everything in the block."""
-    rows = block.rows[block.rows["y"].notna() & ((block.rows["y"] > 0) | (not block.log))]
+    rows = _drawn(block)
     if rows.empty:
         return (-0.5, 0.5), (0.1, 1)
     x = (float(rows["x"].min()) - 0.4, float(rows["x"].max()) + 0.4)
@@ -166,7 +169,14 @@ def _limits(block: GridBlock) -> tuple[tuple[float, float], tuple[float, float]]
 
 
 def _draw_part(
-    axes: Axes, block: GridBlock, source: str, inside: bool, looks: Mapping[str, Style], *, log: bool
+    axes: Axes,
+    block: GridBlock,
+    source: str,
+    inside: bool,
+    looks: Mapping[str, Style],
+    lines: Mapping[str, pd.DataFrame],
+    *,
+    log: bool,
 ) -> None:
     axes.set_title(
         f"{source} †" if inside else source, fontsize=11, fontweight="bold" if inside else "normal", pad=4
@@ -183,7 +193,8 @@ def _draw_part(
     if block.zero:
         axes.axhline(0, color=GREY, linewidth=1, zorder=1)
     for place, (name, look) in enumerate(looks.items()):
-        rows = _of(block, source, name)
+        if (rows := lines.get(name)) is None:
+            continue
         shift = APART * (place - (len(looks) - 1) / 2)
         for piece in (rows[rows["x"] != block.apart], rows[rows["x"] == block.apart]):
             if len(piece):
@@ -194,17 +205,29 @@ def _draw_part(
 def _draw_line(axes: Axes, rows: pd.DataFrame, look: Style) -> None:
     """A line through the means, with their intervals; without marks where these would cover each other."""
     many = len(rows) > 12
-    reach = np.nan_to_num(rows["ci"].to_numpy(dtype=np.float64))
-    axes.errorbar(
-        rows["x"], rows["y"], yerr=reach, color=look.colour, linestyle=look.line, linewidth=1.6,
-        marker="" if many else look.marker, markersize=4.5, elinewidth=1.2, zorder=3,
+    x, y, reach = (rows[name].to_numpy(dtype=np.float64) for name in ("x", "y", "ci"))
+    axes.plot(
+        x, y, color=look.colour, linestyle=look.line, linewidth=1.6, marker="" if many else look.marker,
+        markersize=4.5, zorder=3,
     )  # fmt: skip
+    reach = np.nan_to_num(reach)
+    bars = np.stack([np.stack([x, x], axis=1), np.stack([y - reach, y + reach], axis=1)], axis=2)
+    axes.add_collection(
+        LineCollection(list(bars), colors=look.colour, linewidths=1.2, zorder=3), autolim=False
+    )
 
 
-def _of(block: GridBlock, source: str, series: str) -> pd.DataFrame:
-    frame = block.rows
-    rows = frame[(frame["source"] == source) & (frame["series"] == series) & frame["y"].notna()]
-    return (rows[rows["y"] > 0] if block.log else rows).sort_values("x")
+def _drawn(block: GridBlock) -> pd.DataFrame:
+    """The rows that can be: a logarithmic axis has no place for 0 and below."""
+    return block.rows[block.rows["y"].notna() & ((block.rows["y"] > 0) | (not block.log))]
+
+
+def _lines(block: GridBlock) -> dict[tuple[str, str], pd.DataFrame]:
+    """The rows to be drawn of each (source, series), from left to right."""
+    groups = (
+        _drawn(block).sort_values("x", kind="stable").groupby(["source", "series"], sort=False, observed=True)
+    )
+    return {(str(source), str(series)): own for (source, series), own in groups}
 
 
 def _legend(figure: Figure, looks: Mapping[str, Style], columns: int) -> None:
