@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,6 +42,9 @@ class InnerStep:
     after: Weights
 
 
+Rates = Callable[[int], Mapping[str, Tensor]]
+"""The number of an inner step, from 1 -> the rate of each adapted weight, as one number or one an element."""
+
 Multipliers = Callable[[Weights, Weights], Mapping[str, Tensor]]
 """(weights, clipped gradients) -> factors on the rate in this step, [T], by weight; 1 for those not named."""
 
@@ -67,47 +71,56 @@ def adapt(
     mask: LayerMask,
     *,
     steps: int,
-    rate: float,
+    rate: float | Rates,
     graph: bool,
     training: bool,
     clip: float | None = None,
+    start: Weights = MappingProxyType({}),
     variation: Variation = PLAIN,
 ) -> Weights:
     """The weights after `steps` inner steps of length `rate` on each task of the batch.
 
     Args:
         mask: the layers that change; the body below the first of them runs once only.
+        start: each task's own weights before the first step, [T, ...] each, in place of the stored ones; of the
+            head, which may be fixed, and of layers that change. All of them are returned.
         graph: keep the graph of the steps themselves, for second-order outer gradients. Without it the steps
             are constants to the outer loss: first-order MAML.
         training: whether the outer loop is training (concerns the `running` batch-norm policy only).
         clip: inner gradients are cut to [-clip, clip], element by element.
     """
-    start = learner.first_adapted(mask)
+    first = learner.first_adapted(mask)
     statistics = support_statistics(learner, training=training)
     with torch.set_grad_enabled(
         training and torch.is_grad_enabled()
     ):  # at test nothing below is differentiated
-        below = learner.body(batch.support_x, statistics, 0, start)
-    weights = _initial(learner, mask, len(below), variation)
+        below = learner.body(batch.support_x, statistics, 0, first)
+    weights = _initial(learner, mask, len(below), start, variation)
+    fixed = {name: weight for name, weight in start.items() if name not in weights}
     step = partial(_step, rate=rate, clip=clip, variation=variation)
     steps = steps if weights else 0
-    if start < len(learner.body.layers):
+    if first < len(learner.body.layers):
         for number in range(1, steps + 1):
-            features = learner.features(weights, below, statistics, start)
-            gradients = _gradients(learner, weights, features, batch, graph=graph)
+            features = learner.features({**fixed, **weights}, below, statistics, first)
+            gradients = _gradients(learner, weights, fixed, features, batch, graph=graph)
             del features  # with its graph, which the next step needs no more
             weights = step(number, weights, gradients)
-        return weights
+        return {**fixed, **weights}
     with torch.set_grad_enabled(training and torch.is_grad_enabled()):
-        features = learner.features({}, below, statistics, start)
-    by_head = linear_head_gradients if has_linear_head(learner) else _gradients
+        features = learner.features({}, below, statistics, first)
     for number in range(1, steps + 1):
-        weights = step(number, weights, by_head(learner, weights, features, batch, graph=graph))
-    return weights
+        if has_linear_head(learner):
+            gradients = linear_head_gradients(learner, weights, features, batch, graph=graph)
+        else:
+            gradients = _gradients(learner, weights, fixed, features, batch, graph=graph)
+        weights = step(number, weights, gradients)
+    return {**fixed, **weights}
 
 
-def _initial(learner: Learner, mask: LayerMask, tasks: int, variation: Variation) -> dict[str, Tensor]:
-    """The weights before the first step. Raises ValueError for initial ones of a layer that does not adapt."""
+def _initial(
+    learner: Learner, mask: LayerMask, tasks: int, start: Weights, variation: Variation
+) -> dict[str, Tensor]:
+    """The adapted weights before the first step. Raises ValueError for initial ones of a layer that does not adapt."""
     stored = learner.adaptable(mask)
     foreign = set(variation.initial) - set(stored)
     if foreign:
@@ -117,19 +130,21 @@ def _initial(learner: Learner, mask: LayerMask, tasks: int, variation: Variation
     weights = {
         name: parameter.unsqueeze(0).expand(tasks, *parameter.shape) for name, parameter in stored.items()
     }
+    own = {name: w for name, w in start.items() if name in stored}
     # Gradients are taken by these tensors, so those given must be able to have one.
     given = {
-        name: w if w.requires_grad else w.detach().requires_grad_() for name, w in variation.initial.items()
+        name: w if w.requires_grad else w.detach().requires_grad_()
+        for name, w in {**own, **variation.initial}.items()
     }
     return {**weights, **given}
 
 
 def _gradients(
-    learner: Learner, weights: Weights, features: Tensor, batch: TaskBatch, *, graph: bool
+    learner: Learner, weights: Weights, fixed: Weights, features: Tensor, batch: TaskBatch, *, graph: bool
 ) -> list[Tensor]:
     """Of each task's support loss by its own weights, in their order."""
     # A sum over tasks of means over images: each task's weights get the gradient of its own mean loss.
-    loss = task_losses(learner.logits(weights, features, batch.n_way), batch.support_y).sum()
+    loss = task_losses(learner.logits({**fixed, **weights}, features, batch.n_way), batch.support_y).sum()
     return list(torch.autograd.grad(loss, list(weights.values()), create_graph=graph))
 
 
@@ -138,7 +153,7 @@ def _step(
     weights: Weights,
     gradients: Sequence[Tensor],
     *,
-    rate: float,
+    rate: float | Rates,
     clip: float | None,
     variation: Variation,
 ) -> dict[str, Tensor]:
@@ -146,7 +161,11 @@ def _step(
     used = raw if clip is None else {name: g.clamp(-clip, clip) for name, g in raw.items()}
     factors = {} if variation.multipliers is None else variation.multipliers(weights, used)
     moves = {name: _scaled(g, factors[name]) if name in factors else g for name, g in used.items()}
-    after = {name: torch.sub(weight, moves[name], alpha=rate) for name, weight in weights.items()}
+    if callable(rate):
+        rates = rate(number)
+        after = {name: weight - rates[name] * moves[name] for name, weight in weights.items()}
+    else:
+        after = {name: torch.sub(weight, moves[name], alpha=rate) for name, weight in weights.items()}
     if variation.observe is not None:
         before, slopes, reached = (
             {name: t.detach() for name, t in each.items()} for each in (weights, raw, after)
@@ -205,6 +224,14 @@ class InnerLoopMethod:
         """The layers the inner loop changes."""
         raise NotImplementedError
 
+    def rate(self, learner: Learner, *, training: bool) -> float | Rates:  # noqa: ARG002
+        """How long the steps are."""
+        return self.inner_lr if training or self.test_inner_lr is None else self.test_inner_lr
+
+    def start(self, learner: Learner, batch: TaskBatch, *, training: bool) -> Weights:  # noqa: ARG002
+        """Each task's weights before the first step, where they are not the learner's stored ones."""
+        return {}
+
     @property
     def trainer(self) -> InnerLoopMethod:
         """The method itself."""
@@ -228,10 +255,11 @@ class InnerLoopMethod:
                 batch,
                 self.adapted_layers(learner),
                 steps=self.inner_steps,
-                rate=self.inner_lr,
+                rate=self.rate(learner, training=True),
                 graph=not self.first_order,
                 training=True,
                 clip=self.inner_gradient_clip,
+                start=self.start(learner, batch, training=True),
             )
             logits = query_logits(learner, weights, batch, training=True)
             losses.append(task_losses(logits, query_y))
@@ -257,10 +285,11 @@ class InnerLoopMethod:
                 batch,
                 self.adapted_layers(learner) if mask is None else mask,
                 steps=self.adaptation_steps,
-                rate=self.inner_lr if self.test_inner_lr is None else self.test_inner_lr,
+                rate=self.rate(learner, training=False),
                 graph=False,
                 training=False,
                 clip=self.inner_gradient_clip,
+                start=self.start(learner, batch, training=False),
                 variation=variation,
             )
         return {name: weight.detach() for name, weight in weights.items()}

@@ -183,13 +183,15 @@ def _unchanged(subject: _Subject) -> str:
 
 
 def _relabelled(subject: _Subject) -> str:
-    """With a head that prefers no class, renaming the classes renames the logits."""
+    """Renaming the classes, in the task and where the learner keeps a row for each, renames the logits."""
     learner, task = subject.learner(), subject.episode().task
-    with torch.no_grad():
-        for parameter in learner.head.parameters():
-            parameter.zero_()
-    order = torch.tensor([3, 0, 4, 1, 2])
     logits = subject.method.predict(learner, task)
+    order = torch.tensor([3, 0, 4, 1, 2])
+    rows = torch.cat([order, torch.arange(len(order), MAX_WAY)])
+    with torch.no_grad():
+        for parameter in learner.parameters():
+            if parameter.ndim and len(parameter) == MAX_WAY:
+                parameter[rows] = parameter.clone()
     renamed = subject.method.predict(learner, dataclasses.replace(task, support_y=order[task.support_y]))
     require(torch.allclose(renamed[:, order], logits, atol=1e-4), "renaming the classes changes the logits")
     return "logits follow the names"
