@@ -126,7 +126,7 @@ def _kind(spec: RunSpec) -> str:
 
 def _steps(spec: RunSpec, component: Component, *, testing: bool) -> float:
     """Inner steps, counted in passes through the whole body: steps on the head alone cost next to nothing."""
-    from harness.inner_loop import InnerLoopMethod
+    from harness.inner_loop_method import InnerLoopMethod
 
     method = plugins.build(plugins.METHODS, component)
     if not isinstance(method, InnerLoopMethod):

@@ -20,12 +20,10 @@ from torch import Tensor
 
 from harness.head_gradients import has_linear_head, linear_head_gradients
 from harness.learner import LayerMask, Learner, Weights, query_features, support_statistics
-from harness.parameters import check_above, check_fields, check_whole
-from harness.task_batch import TaskBatch, equal_shapes, stack
+from harness.task_batch import TaskBatch
 
 if TYPE_CHECKING:
-    from harness.episode import Episode, Task
-    from harness.networks import Body
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +74,7 @@ def adapt(
     training: bool,
     clip: float | None = None,
     start: Weights = MappingProxyType({}),
+    proximal: float = 0.0,
     variation: Variation = PLAIN,
 ) -> Weights:
     """The weights after `steps` inner steps of length `rate` on each task of the batch.
@@ -84,6 +83,7 @@ def adapt(
         mask: the layers that change; the body below the first of them runs once only.
         start: each task's own weights before the first step, [T, ...] each, in place of the stored ones; of the
             head, which may be fixed, and of layers that change. All of them are returned.
+        proximal: λ of λ/2 · ‖θ_i - θ‖², added to the loss of each step; θ are the learner's stored weights.
         graph: keep the graph of the steps themselves, for second-order outer gradients. Without it the steps
             are constants to the outer loss: first-order MAML.
         training: whether the outer loop is training (concerns the `running` batch-norm policy only).
@@ -97,7 +97,8 @@ def adapt(
         below = learner.body(batch.support_x, statistics, 0, first)
     weights = _initial(learner, mask, len(below), start, variation)
     fixed = {name: weight for name, weight in start.items() if name not in weights}
-    step = partial(_step, rate=rate, clip=clip, variation=variation)
+    anchors = learner.adaptable(mask) if proximal else {}
+    step = partial(_step, rate=rate, clip=clip, pull=(proximal, anchors), variation=variation)
     steps = steps if weights else 0
     if first < len(learner.body.layers):
         for number in range(1, steps + 1):
@@ -155,12 +156,17 @@ def _step(
     *,
     rate: float | Rates,
     clip: float | None,
+    pull: tuple[float, Weights],
     variation: Variation,
 ) -> dict[str, Tensor]:
     raw = dict(zip(weights, gradients, strict=True))
     used = raw if clip is None else {name: g.clamp(-clip, clip) for name, g in raw.items()}
     factors = {} if variation.multipliers is None else variation.multipliers(weights, used)
     moves = {name: _scaled(g, factors[name]) if name in factors else g for name, g in used.items()}
+    strength, anchors = pull
+    moves = {
+        name: m + strength * (weights[name] - anchors[name]) if strength else m for name, m in moves.items()
+    }
     if callable(rate):
         rates = rate(number)
         after = {name: weight - rates[name] * moves[name] for name, weight in weights.items()}
@@ -189,118 +195,3 @@ def query_logits(learner: Learner, weights: Weights, batch: TaskBatch, *, traini
     """Logits [T, Q, n_way] of the adapted learner, normalised by the body's batch-norm policy."""
     features = query_features(learner, weights, batch, training=training)
     return learner.logits(weights, features, batch.n_way)
-
-
-@dataclass(frozen=True, kw_only=True)
-class InnerLoopMethod:
-    """A method that adapts by gradient steps. A subclass says which layers adapt, and has a `name`.
-
-    inner_lr, inner_steps: α and the number of steps while training. The loss is a *mean* over the support
-    set; where a paper sums over n ways, its rate is n times smaller than the equal rate here. The defaults
-    are the ANIL paper's for miniImageNet, 5 ways (0.01 on the sum).
-    test_inner_lr, test_inner_steps: the same at test time; None for the training values.
-    first_order: leave out the second derivatives. inner_gradient_clip: None, or the largest absolute value of
-    an inner gradient's element.
-    """
-
-    name: str
-    inner_lr: float = 0.05
-    inner_steps: int = 5
-    test_inner_lr: float | None = None
-    test_inner_steps: int | None = 10
-    first_order: bool = False
-    inner_gradient_clip: float | None = None
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        plugin = type(self).__name__
-        for name in ("inner_steps", "test_inner_steps"):
-            if (value := getattr(self, name)) is not None:
-                check_whole(f"{plugin}.{name}", value, low=0)
-        for name in ("inner_lr", "test_inner_lr", "inner_gradient_clip"):
-            check_above(f"{plugin}.{name}", getattr(self, name), 0)
-
-    def adapted_layers(self, learner: Learner) -> LayerMask:
-        """The layers the inner loop changes."""
-        raise NotImplementedError
-
-    def rate(self, learner: Learner, *, training: bool) -> float | Rates:  # noqa: ARG002
-        """How long the steps are."""
-        return self.inner_lr if training or self.test_inner_lr is None else self.test_inner_lr
-
-    def start(self, learner: Learner, batch: TaskBatch, *, training: bool) -> Weights:  # noqa: ARG002
-        """Each task's weights before the first step, where they are not the learner's stored ones."""
-        return {}
-
-    @property
-    def trainer(self) -> InnerLoopMethod:
-        """The method itself."""
-        return self
-
-    @property
-    def adaptation_steps(self) -> int:
-        """Inner steps at test time."""
-        return self.inner_steps if self.test_inner_steps is None else self.test_inner_steps
-
-    def init(self, body: Body, max_way: int) -> Learner:
-        """A learner with a linear head."""
-        return Learner(body, max_way)
-
-    def outer_loss(self, learner: Learner, episodes: Sequence[Episode]) -> Tensor:
-        """Mean over tasks of the query loss after adaptation (Finn et al. 2017, eq. 2)."""
-        losses = []
-        for batch, query_y in equal_shapes(episodes, learner.tasks_at_once):
-            weights = adapt(
-                learner,
-                batch,
-                self.adapted_layers(learner),
-                steps=self.inner_steps,
-                rate=self.rate(learner, training=True),
-                graph=not self.first_order,
-                training=True,
-                clip=self.inner_gradient_clip,
-                start=self.start(learner, batch, training=True),
-            )
-            logits = query_logits(learner, weights, batch, training=True)
-            losses.append(task_losses(logits, query_y))
-        return torch.cat(losses).mean()
-
-    def adapt(
-        self,
-        learner: Learner,
-        task: Task,
-        *,
-        adapted: LayerMask | None = None,
-        variation: Variation = PLAIN,
-    ) -> Weights:
-        """The weights after test-time adaptation to one task, [1, ...] each; `adapted` overrides the mask."""
-        return self._adapted(learner, stack([task]), adapted, variation)
-
-    def _adapted(
-        self, learner: Learner, batch: TaskBatch, mask: LayerMask | None, variation: Variation = PLAIN
-    ) -> Weights:
-        with torch.enable_grad():
-            weights = adapt(
-                learner,
-                batch,
-                self.adapted_layers(learner) if mask is None else mask,
-                steps=self.adaptation_steps,
-                rate=self.rate(learner, training=False),
-                graph=False,
-                training=False,
-                clip=self.inner_gradient_clip,
-                start=self.start(learner, batch, training=False),
-                variation=variation,
-            )
-        return {name: weight.detach() for name, weight in weights.items()}
-
-    def predict(self, learner: Learner, task: Task) -> Tensor:
-        """Adapt to the support set, then logits [n_query, n_way] of the queries."""
-        with torch.no_grad():
-            return query_logits(learner, self.adapt(learner, task), stack([task]), training=False)[0]
-
-    @torch.no_grad()
-    def predict_batch(self, learner: Learner, tasks: Sequence[Task]) -> Tensor:
-        """Logits [T, n_query, n_way] of tasks of one shape, each by itself."""
-        batch = stack(tasks)
-        return query_logits(learner, self._adapted(learner, batch, None), batch, training=False)

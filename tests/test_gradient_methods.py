@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from harness.errors import ConfigError
-from harness.inner_loop import InnerLoopMethod
+from harness.inner_loop_method import InnerLoopMethod
 from harness.layers import Statistics
 from harness.learner import HEAD, Learner
 from harness_methods.anil import ANIL

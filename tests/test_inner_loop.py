@@ -9,7 +9,8 @@ import torch.nn.functional as F
 
 from harness.episode import Episode, Task
 from harness.errors import ConfigError
-from harness.inner_loop import InnerLoopMethod, adapt
+from harness.inner_loop import adapt
+from harness.inner_loop_method import InnerLoopMethod
 from harness.learner import HEAD, Learner
 from harness.task_batch import stack
 from harness_methods.anil import ANIL

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from harness.inner_loop import InnerLoopMethod
+from harness.inner_loop_method import InnerLoopMethod
 from harness.learner import HEAD, LayerMask, Learner
 
 

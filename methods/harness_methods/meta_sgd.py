@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.errors import ConfigError
-from harness.inner_loop import InnerLoopMethod, Rates
+from harness.inner_loop import Rates
+from harness.inner_loop_method import InnerLoopMethod
 from harness.learner import LayerMask, Learner
 from harness.networks import Body
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from harness.inner_loop import InnerLoopMethod
+from harness.inner_loop_method import InnerLoopMethod
 from harness.learner import HEAD, LayerMask, Learner, Weights, support_statistics
 from harness.task_batch import TaskBatch
 

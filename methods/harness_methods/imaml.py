@@ -1,0 +1,130 @@
+"""iMAML, MAML with implicit gradients: Rajeswaran et al. 2019 (arXiv 1909.04630), algorithms 1 and 2."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness.episode import Episode
+from harness.inner_loop import query_logits, task_losses
+from harness.inner_loop_method import InnerLoopMethod
+from harness.learner import LayerMask, Learner, Weights, support_statistics
+from harness.parameters import check_above, check_whole
+from harness.surrogate import with_gradient
+from harness.task_batch import TaskBatch, equal_shapes
+
+Vectors = Mapping[str, Tensor]
+"""A vector a task: weight's name -> [T, ...]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IMAML(InnerLoopMethod):
+    """Adapt with a pull back to the initialisation, and differentiate the solution rather than the way to it.
+
+    The inner problem is φ = argmin L_S(φ) + λ/2 · ‖φ - θ‖², approached by `inner_steps` gradient steps. The outer
+    gradient of a task is (I + ∇²L_S(φ) / λ)⁻¹ ∇L_Q(φ) (lemma 1), by `cg_steps` of conjugate gradients. Batch-norm
+    offsets, which the inner loop leaves alone, get the query loss's plain gradient at φ.
+
+    proximal: λ. inner_steps: enough of them to come near the solution.
+    """
+
+    name: str = "imaml"
+    inner_lr: float = 0.1
+    inner_steps: int = 16
+    test_inner_steps: int | None = None
+    proximal: float = 2.0
+    cg_steps: int = 5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_above("IMAML.proximal", self.proximal, 0)
+        check_whole("IMAML.cg_steps", self.cg_steps, low=0)
+
+    @property
+    def pull(self) -> float:
+        """λ."""
+        return self.proximal
+
+    def adapted_layers(self, learner: Learner) -> LayerMask:
+        """All of them."""
+        return frozenset(learner.layers)
+
+    def outer_loss(self, learner: Learner, episodes: Sequence[Episode]) -> Tensor:
+        """Its value is the mean query loss at the solutions, its gradient the implicit one."""
+        mask = self.adapted_layers(learner)
+        parameters = dict(learner.named_parameters())
+        stored = set(learner.adaptable(mask))
+        total = {name: torch.zeros_like(p) for name, p in parameters.items()}
+        losses = []
+        for batch, query_y in equal_shapes(episodes, learner.tasks_at_once):
+            weights = {name: w.requires_grad_() for name, w in self._solved(learner, batch).items()}
+            own = task_losses(query_logits(learner, weights, batch, training=True), query_y)
+            losses.append(own.detach())
+            others = {name: p for name, p in parameters.items() if name not in stored}
+            asked = {**weights, **others}
+            found = torch.autograd.grad(own.sum(), list(asked.values()), allow_unused=True)
+            slopes = {
+                n: torch.zeros_like(asked[n]) if g is None else g for n, g in zip(asked, found, strict=True)
+            }
+            implicit = conjugate_gradients(
+                self._curvature(learner, batch, weights),
+                {name: slopes[name] for name in weights},
+                self.cg_steps,
+            )
+            for name in total:
+                total[name] += (implicit[name].sum(0) if name in implicit else slopes[name]) / len(episodes)
+        return with_gradient(torch.cat(losses).mean(), {parameters[name]: g for name, g in total.items()})
+
+    def _solved(self, learner: Learner, batch: TaskBatch) -> Weights:
+        found = self.steps(learner, batch, self.inner_steps, training=True, graph=False)
+        return {name: weight.detach() for name, weight in found.items()}
+
+    def _curvature(
+        self, learner: Learner, batch: TaskBatch, weights: Weights
+    ) -> Callable[[Vectors], Vectors]:
+        """v -> v + ∇²L_S(φ) v / λ, task by task."""
+        names = list(weights)
+        features = learner.features(weights, batch.support_x, support_statistics(learner, training=True))
+        loss = task_losses(learner.logits(weights, features, batch.n_way), batch.support_y).sum()
+        slopes = torch.autograd.grad(loss, [weights[name] for name in names], create_graph=True)
+
+        def product(v: Vectors) -> Vectors:
+            against = [v[name] for name in names]
+            hv = torch.autograd.grad(slopes, [weights[name] for name in names], against, retain_graph=True)
+            return {name: v[name] + h / self.proximal for name, h in zip(names, hv, strict=True)}
+
+        return product
+
+
+def conjugate_gradients(product: Callable[[Vectors], Vectors], b: Vectors, steps: int) -> Vectors:
+    """x with A x ≈ b after `steps` of conjugate gradients from x = b, each task by itself; `product` is v -> A v."""
+    x = dict(b)
+    if steps == 0:
+        return x
+    residual = {name: b[name] - a for name, a in product(x).items()}
+    direction, size = dict(residual), _dot(residual, residual)
+    for _ in range(steps):
+        moved = product(direction)
+        along = _ratio(size, _dot(direction, moved))
+        x = {name: x[name] + _times(along, direction[name]) for name in x}
+        residual = {name: residual[name] - _times(along, moved[name]) for name in x}
+        new = _dot(residual, residual)
+        share = _ratio(new, size)
+        direction = {name: residual[name] + _times(share, direction[name]) for name in x}
+        size = new
+    return x
+
+
+def _dot(a: Vectors, b: Vectors) -> Tensor:
+    """The inner product of each task, [T]."""
+    return torch.stack([(a[name] * b[name]).flatten(1).sum(1) for name in a]).sum(0)
+
+
+def _ratio(a: Tensor, b: Tensor) -> Tensor:
+    """a / b, and 0 where b is: that task is solved."""
+    return torch.where(b == 0, 0.0, a / torch.where(b == 0, 1.0, b))
+
+
+def _times(factor: Tensor, vector: Tensor) -> Tensor:
+    return factor.view(-1, *[1] * (vector.ndim - 1)) * vector

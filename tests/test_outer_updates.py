@@ -1,0 +1,267 @@
+"""Methods with an outer update of their own: Reptile's direction, iMAML's implicit gradient, MAML++'s loss by step."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from harness.episode import Task
+from harness.errors import ConfigError
+from harness.inner_loop_method import InnerLoopMethod
+from harness.learner import HEAD, LayerMask, Learner
+from harness.surrogate import with_gradient
+from harness.task_batch import stack
+from harness_methods.fo_maml import FOMAML
+from harness_methods.imaml import IMAML, conjugate_gradients
+from harness_methods.maml import MAML
+from harness_methods.maml_pp import MAMLPlusPlus, SteppedLearner, step_weights
+from harness_methods.reptile import Reptile
+from plain_inner_loop import Params, reference_adapted, reference_gradients, reference_logits
+from tiny import tiny_episode, tiny_learner
+
+EPISODES = [tiny_episode(seed=1), tiny_episode(seed=2), tiny_episode(seed=3, n_way=2, n_query=3)]
+
+
+def stored(learner: Learner) -> Params:
+    return {name: p.detach().clone() for name, p in learner.named_parameters()}
+
+
+def adaptable(learner: Learner) -> list[str]:
+    return list(learner.adaptable(learner.layers))
+
+
+def outer(method: InnerLoopMethod, learner: Learner, seed: int = 0) -> tuple[float, Params]:
+    learner.zero_grad()
+    torch.manual_seed(seed)
+    loss = method.outer_loss(learner, EPISODES)
+    loss.backward()
+    return loss.item(), {name: p.grad.clone() for name, p in learner.named_parameters() if p.grad is not None}
+
+
+def test_a_surrogate_has_the_value_and_the_gradient_it_is_given() -> None:
+    a, b = torch.nn.Parameter(torch.ones(2)), torch.nn.Parameter(torch.ones(3, 2))
+    given = {a: torch.tensor([3.0, -1.0]), b: torch.arange(6.0).view(3, 2)}
+    loss = with_gradient(torch.tensor(7.0), given)
+    assert loss.item() == 7
+    loss.backward()
+    assert all(torch.equal(p.grad, gradient) for p, gradient in given.items())
+
+
+def whole(episode_index: int) -> Task:
+    """A task whose support set is all of its images."""
+    episode = EPISODES[episode_index]
+    task = episode.task
+    return Task(
+        support_x=torch.cat([task.support_x, task.query_x]),
+        support_y=torch.cat([task.support_y, episode.query_y]),
+        query_x=task.query_x,
+        n_way=task.n_way,
+    )
+
+
+def test_reptile_moves_towards_what_sgd_reaches() -> None:
+    method = Reptile(inner_lr=0.3, inner_steps=3, inner_batch=100)
+    learner = tiny_learner(method)
+    params, names = stored(learner), adaptable(learner)
+    reached = [reference_adapted(params, whole(k), names, 3, 0.3) for k in range(3)]
+    value, found = outer(method, learner)
+    assert set(found) == set(names)
+    for name in names:
+        expected = params[name] - torch.stack([each[name] for each in reached]).mean(0)
+        assert torch.allclose(found[name], expected, atol=1e-12), name
+    losses = [
+        F.cross_entropy(reference_logits(own, e.task.query_x, e.task.n_way), e.query_y)
+        for own, e in zip(reached, EPISODES, strict=True)
+    ]
+    assert value == pytest.approx(float(torch.stack(losses).mean()), abs=1e-10)
+
+
+def test_reptile_draws_a_minibatch_for_each_step() -> None:
+    method = Reptile(inner_lr=0.3, inner_steps=2, inner_batch=4)
+    learner = tiny_learner(method)
+    params, names = stored(learner), adaptable(learner)
+    _, found = outer(method, learner, seed=5)
+    torch.manual_seed(5)
+    moves = []
+    for group in ([0, 1], [2]):  # episodes of one shape share the places they draw
+        tasks = [whole(k) for k in group]
+        places = [torch.randperm(len(tasks[0].support_y))[:4] for _ in range(2)]
+        assert not torch.equal(*places)
+        for task in tasks:
+            now = params
+            for chosen in places:
+                some = Task(
+                    support_x=task.support_x[chosen],
+                    support_y=task.support_y[chosen],
+                    query_x=task.query_x,
+                    n_way=task.n_way,
+                )
+                slopes = reference_gradients(now, some, names)
+                now = {**now, **{name: now[name] - 0.3 * slopes[name] for name in names}}
+            moves.append(now)
+    for name in names:
+        expected = params[name] - torch.stack([each[name] for each in moves]).mean(0)
+        assert torch.allclose(found[name], expected, atol=1e-12), name
+
+
+def test_conjugate_gradients_solve_each_task() -> None:
+    generator = torch.Generator().manual_seed(0)
+    root = torch.randn(2, 6, 6, generator=generator, dtype=torch.float64)
+    matrix = root @ root.mT + torch.eye(6)
+    b = torch.randn(2, 6, generator=generator, dtype=torch.float64)
+
+    def product(v: dict[str, Tensor]) -> dict[str, Tensor]:
+        both = (matrix @ torch.cat([v["a"], v["b"].flatten(1)], dim=1)[..., None]).squeeze(-1)
+        return {"a": both[:, :2], "b": both[:, 2:].view(2, 2, 2)}
+
+    found = conjugate_gradients(product, {"a": b[:, :2], "b": b[:, 2:].view(2, 2, 2)}, 6)
+    expected = torch.linalg.solve(matrix, b)
+    assert torch.allclose(torch.cat([found["a"], found["b"].flatten(1)], dim=1), expected, atol=1e-9)
+    nothing = {"a": torch.zeros(2, 2).double(), "b": torch.zeros(2, 2, 2).double()}
+    assert conjugate_gradients(product, nothing, 3)["a"].tolist() == [[0.0, 0.0]] * 2
+
+
+class HeadOnly(IMAML):
+    """iMAML of the head: a smooth and convex inner problem, which steps can solve to the last digit."""
+
+    def adapted_layers(self, learner: Learner) -> LayerMask:
+        return frozenset({HEAD})
+
+
+SOLVED = HeadOnly(inner_lr=0.2, inner_steps=400, proximal=0.5, cg_steps=30)
+
+
+def test_imamls_inner_loop_ends_where_loss_and_pull_balance() -> None:
+    learner = tiny_learner(SOLVED)
+    params, names = stored(learner), ["head.weight", "head.bias"]
+    found = {name: w[0] for name, w in SOLVED.adapt(learner, EPISODES[0].task).items()}
+    slopes = reference_gradients({**params, **found}, EPISODES[0].task, names)
+    for name in names:
+        assert torch.allclose(slopes[name], -0.5 * (found[name] - params[name]), atol=1e-12), name
+        assert slopes[name].abs().max() > 1e-2
+
+
+def test_imamls_gradient_is_that_of_the_solved_inner_problem() -> None:
+    """Against finite differences of the query loss at solutions that are found anew."""
+    learner = tiny_learner(SOLVED)
+    _, found = outer(SOLVED, learner)
+    for name in ("head.weight", "head.bias"):
+        parameter, gradient = learner.get_parameter(name), found[name]
+        for place in [tuple(each) for each in torch.nonzero(gradient).tolist()]:
+            values = []
+            with torch.no_grad():
+                for step in (1e-5, -2e-5):
+                    parameter[place] += step
+                    with torch.enable_grad():
+                        values.append(SOLVED.outer_loss(learner, EPISODES).item())
+                parameter[place] += 1e-5
+            assert float(gradient[place]) == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5, abs=1e-9)
+
+
+def test_imamls_curvature_is_that_of_the_support_loss() -> None:
+    """v -> v + Hv / λ against differences of plain gradients, for all layers and two tasks side by side."""
+    method = IMAML(inner_lr=0.05, inner_steps=2, proximal=4.0)
+    learner = tiny_learner(method)
+    names, tasks = adaptable(learner), [e.task for e in EPISODES[:2]]
+    batch = stack(tasks)
+    weights = {name: w.requires_grad_() for name, w in method._solved(learner, batch).items()}
+    generator = torch.Generator().manual_seed(0)
+    v = {name: torch.randn(w.shape, generator=generator, dtype=torch.float64) for name, w in weights.items()}
+    product = method._curvature(learner, batch, weights)(v)
+    for t, task in enumerate(tasks):
+        ends = []
+        for step in (1e-6, -1e-6):
+            moved = {name: (w[t] + step * v[name][t]).detach() for name, w in weights.items()}
+            ends.append(reference_gradients({**stored(learner), **moved}, task, names))
+        for name in names:
+            expected = v[name][t] + (ends[0][name] - ends[1][name]) / 2e-6 / 4.0
+            assert torch.allclose(product[name][t], expected, atol=1e-5), name
+
+
+def test_without_conjugate_gradients_imaml_takes_the_query_gradient() -> None:
+    method = IMAML(inner_lr=0.05, inner_steps=3, cg_steps=0)
+    learner = tiny_learner(method)
+    _, found = outer(method, learner)
+    pulled = FOMAML(inner_lr=0.05, inner_steps=1)
+    assert set(found) == set(outer(pulled, learner)[1])
+
+
+def test_first_order_maml_is_maml_with_the_switch() -> None:
+    learner = tiny_learner(MAML())
+    assert outer(FOMAML(inner_lr=0.2), learner)[1].keys() == outer(MAML(inner_lr=0.2), learner)[1].keys()
+    expected = outer(MAML(inner_lr=0.2, first_order=True), learner)
+    value, gradient = outer(FOMAML(inner_lr=0.2), learner)
+    assert value == expected[0]
+    assert all(torch.equal(gradient[name], expected[1][name]) for name in gradient)
+
+
+def test_the_weights_of_steps_go_from_equal_to_the_last_alone() -> None:
+    assert step_weights(4, 0, 100) == [0.25] * 4
+    assert step_weights(4, 50, 100) == [0.125, 0.125, 0.125, 0.625]
+    assert step_weights(4, 100, 100) == [0.0, 0.0, 0.0, 1.0]
+    assert step_weights(4, 7, 0) == [0.0, 0.0, 0.0, 1.0]
+    assert sum(step_weights(3, 17, 90)) == pytest.approx(1)
+
+
+def test_maml_pp_without_its_changes_is_maml() -> None:
+    method = MAMLPlusPlus(inner_lr=0.25, inner_steps=2, multi_step_updates=0)
+    learner = tiny_learner(method)
+    plain = tiny_learner(MAML())
+    plain.load_state_dict({name: v for name, v in learner.state_dict().items() if name in plain.state_dict()})
+    value, found = outer(method, learner)
+    expected, gradient = outer(MAML(inner_lr=0.25, inner_steps=2), plain)
+    assert value == pytest.approx(expected, abs=1e-12)
+    for name, slope in gradient.items():
+        assert torch.allclose(found[name], slope, atol=1e-12), name
+    task = EPISODES[0].task
+    longer = MAML(inner_lr=0.25, inner_steps=2, test_inner_steps=4)
+    more = MAMLPlusPlus(inner_lr=0.25, inner_steps=2, test_inner_steps=4)
+    assert torch.allclose(more.predict(learner, task), longer.predict(plain, task), atol=1e-12)
+
+
+def test_maml_pp_weighs_the_loss_after_each_step() -> None:
+    method = MAMLPlusPlus(inner_lr=0.25, inner_steps=2, multi_step_updates=10)
+    learner = tiny_learner(method).train()
+    assert isinstance(learner, SteppedLearner)
+    params, names = stored(learner), adaptable(learner)
+    del params["rates"]
+    after = []
+    for steps in (1, 2):
+        own = [reference_adapted(params, e.task, names, steps, 0.25) for e in EPISODES]
+        losses = [
+            F.cross_entropy(reference_logits(w, e.task.query_x, e.task.n_way), e.query_y)
+            for w, e in zip(own, EPISODES, strict=True)
+        ]
+        after.append(float(torch.stack(losses).mean()))
+    for update in range(3):
+        shares = step_weights(2, update, 10)
+        value = outer(method, learner)[0]
+        assert value == pytest.approx(shares[0] * after[0] + shares[1] * after[1], abs=1e-10)
+        assert int(learner.updates) == update + 1
+
+
+def test_the_gradient_of_maml_pps_rates_is_that_of_finite_differences() -> None:
+    method = MAMLPlusPlus(inner_lr=0.25, inner_steps=2, multi_step_updates=10)
+    learner = tiny_learner(method).eval()
+    assert isinstance(learner, SteppedLearner)
+    gradient = outer(method, learner)[1]["rates"]
+    assert gradient.shape == (2, len(learner.layers))
+    for place in ((0, 0), (0, 4), (1, 2)):
+        values = []
+        with torch.no_grad():
+            for step in (1e-6, -2e-6):
+                learner.rates[place] += step
+                with torch.enable_grad():
+                    values.append(method.outer_loss(learner, EPISODES).item())
+            learner.rates[place] += 1e-6
+        assert float(gradient[place]) == pytest.approx((values[0] - values[1]) / 2e-6, rel=1e-4, abs=1e-8)
+    assert int(learner.updates) == 0
+
+
+def test_settings_without_a_meaning_are_refused() -> None:
+    with pytest.raises(ConfigError, match="leave test_inner_lr alone"):
+        MAMLPlusPlus(test_inner_lr=0.1)
+    with pytest.raises(ConfigError, match=r"IMAML\.proximal"):
+        IMAML(proximal=0.0)
+    with pytest.raises(ConfigError, match=r"Reptile\.inner_batch"):
+        Reptile(inner_batch=0)
