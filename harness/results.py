@@ -26,6 +26,9 @@ EPISODE_COLUMNS: dict[str, str] = {
     "seconds": "float64",  # adaptation and prediction, wall clock
 }
 
+OF_EPISODES, OF_TRAINING = "episodes", "training"
+"""In place of a measure, with a reason: no test episode has a distance; a training source has no tasks to compare."""
+
 DISTANCE_COLUMNS: dict[str, str] = {
     "trained_on": "string",
     "probe": "string",  # the run whose trained body is the probe network

@@ -13,7 +13,7 @@ from harness.environment import describe_environment, keep_freed_memory, peak_me
 from harness.episode_sequence import MixedSequence, SourceSequence
 from harness.evaluation import evaluate
 from harness.learner import Learner
-from harness.method import Method
+from harness.method import Method, can_adapt
 from harness.networks import Network
 from harness.pools import Pool, open_pool
 from harness.probing import probe_all
@@ -90,6 +90,7 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
         peak_memory_mb=peak_memory_mb(),
         environment=describe_environment(),
         process=os.getpid(),
+        adapted_layers=sorted(method.adapted_layers(learner)) if can_adapt(method) else [],
     )
 
 

@@ -197,7 +197,7 @@ def _measure_after(planned: Plan, workspace: Workspace, console: Console) -> Non
 
 
 def _remove(planned: Plan, workspace: Workspace) -> None:
-    """Delete the plan's own runs and all that share a training with them, and nothing else.
+    """Delete the plan's own runs, what was compared of them, and all runs that share a training with them.
 
     The latter because a run takes over the checkpoint of whichever run has its training.
     """
@@ -206,6 +206,9 @@ def _remove(planned: Plan, workspace: Workspace) -> None:
         if folder.path.name in own or folder.spec().get("training_id") in trainings:
             with explained(folder.path):
                 shutil.rmtree(folder.path)
+    for name, _ in across_stage.across_files(planned):
+        with explained(workspace.runs / name):
+            (workspace.runs / name).unlink(missing_ok=True)
 
 
 def _failures(outcomes: Sequence[Outcome], workspace: Workspace) -> int:

@@ -83,6 +83,7 @@ def write_run(
     n_episodes: int = 100,
     steps: int = 10,
     environment: Mapping[str, str] = ENVIRONMENT,
+    **status: Any,
 ) -> RunFolder:
     """A finished run whose accuracy on each source lies around `level`."""
     folder = RunFolder(runs / spec.run_id)
@@ -106,7 +107,7 @@ def write_run(
         folder.append_curve(line)
     folder.write_status(
         "done", training_seconds=61.5, evaluation_seconds=8.25, peak_memory_mb=410, iterations=2000,
-        selected_iteration=1700, environment=dict(environment),
+        selected_iteration=1700, environment=dict(environment), **status,
     )  # fmt: skip
     return folder
 

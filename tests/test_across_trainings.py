@@ -2,17 +2,19 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from rich.console import Console
 
 from experiments import prepared, write_tiny
 from harness.across_settings import AcrossTrainings
 from harness.across_stage import across_files, measure_missing, trained_by, trainings
-from harness.across_trainings import measure_across
+from harness.across_trainings import Network, measure_across, pairs
 from harness.config import load_experiment
 from harness.errors import ConfigError
 from harness.plan import Plan
@@ -93,6 +95,31 @@ def test_what_is_there_is_not_measured_again_and_other_trainings_are(planned: Pr
     assert dict(across_files(more)).keys() != dict(across_files(made)).keys()
     alone, _ = planned("Experiment.methods = [@MAML()]", "Experiment.seeds = 1")
     assert not list(across_files(alone))
+
+
+def test_a_snapshot_is_compared_with_its_own_training_alone(planned: Prepare) -> None:
+    made, _ = planned("Experiment.methods = [@MAML()]")
+    one, other = made.runs
+    learner = torch.nn.Identity()
+    networks = [
+        Network(spec=spec, learner=learner, updates=updates)  # type: ignore[arg-type]
+        for spec, updates in ((one, None), (other, None), (one, 0), (one, 5), (other, 0))
+    ]
+    assert list(pairs(networks)) == [(0, 1), (2, 0), (3, 0), (4, 1)]
+
+
+def test_fresh_compares_again_and_so_does_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = write_tiny(tmp_path, *SETTINGS, "Experiment.methods = [@MAML()]")
+    assert run(request_for(config), Console(quiet=True)) == 0
+    (path,) = (tmp_path / "out" / "runs").glob("across-*.parquet")
+    kept = pd.read_parquet(path)
+    kept.assign(value=0.123).to_parquet(path, index=False)
+    assert run(replace(request_for(config), fresh=True), Console(quiet=True)) == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(path), kept)
+    path.write_bytes(path.read_bytes()[:50])
+    assert run(request_for(config), Console(quiet=True)) == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(path), kept)
 
 
 def test_a_training_is_followed_by_its_snapshots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

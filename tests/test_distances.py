@@ -1,5 +1,6 @@
 """Distances between sources: measured once, on a network of the experiment, and near where sources are alike."""
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,17 +15,26 @@ from experiments import prepared, write_tiny
 from harness.dissimilarity import task2vec_distances
 from harness.distance_settings import Dissimilarity
 from harness.distance_stage import distance_file, measure_missing, probe_runs
-from harness.distances import measure_distances
-from harness.episode import EpisodeShape
+from harness.distances import (
+    EPISODE_SPLITS,
+    STATISTICS_IMAGES,
+    Drawn,
+    _Draw,
+    _Probe,
+    _some,
+    measure_distances,
+)
+from harness.episode import EpisodeShape, VariableShape
 from harness.episode_sequence import SourceSequence
 from harness.errors import ConfigError, PlanError, WorkspaceError
+from harness.frechet import frechet_distance
 from harness.plan import Plan
 from harness.pools import open_pool
 from harness.record import read_record
 from harness.results import DISTANCE_COLUMNS
 from harness.spec import SourceSpec
 from harness.store import Workspace
-from harness.task2vec import embed_task
+from harness.task2vec import embed_task, fixed_features, fixed_statistics
 from harness.trained import trained_learner
 from harness.worker import execute
 from harness.workflow import Request, run
@@ -135,6 +145,120 @@ def test_the_distance_of_an_episode_is_that_of_its_own_images(
     for k, value in enumerate(rows["value"]):
         own = embedded(digits.source, digits.split, "", k)[None]
         assert value == pytest.approx(float(task2vec_distances(own, training).mean()), rel=1e-6)
+
+
+def test_the_nearest_of_two_training_sources_counts(planned: Callable[..., tuple[Plan, Workspace]]) -> None:
+    """Fréchet by hand from the images of each, for the source and for single episodes."""
+    made, workspace = planned(
+        "Regime.sources = [@Glyphs(), @Textures()]", "Regime.validation_sources = [@Glyphs()]"
+    )
+    (probe,) = probe_runs(made)
+    execute(probe, workspace, silent)
+    settings = Dissimilarity(n_tasks=3, n_images=8, n_way=3, n_episodes=3)
+    frame = measure_distances(probe, workspace, settings, lambda _: None)
+    body, draw = trained_learner(probe, workspace).body, _Draw(probe, workspace)
+    shape = EpisodeShape(n_way=3, n_shot=7, n_query=1)
+    training = [draw(each, "train", shape, 3, "/dissimilarity/training") for each in probe.train.sources]
+    assert [each.source for each in training] == ["glyphs", "textures"]
+    statistics = fixed_statistics(body, _some(training))
+
+    def seen(drawn: Drawn) -> list[Tensor]:
+        return [fixed_features(body, x, statistics) for x, _ in drawn.tasks()]
+
+    known = [torch.cat(seen(each)) for each in training]
+    for evaluation in probe.evaluations:
+        own = frame[frame.source == evaluation.source.name].set_index("measure")
+        tested = torch.cat(seen(draw(evaluation.source, evaluation.split, shape, 3, "/dissimilarity")))
+        expected = [frechet_distance(tested, each).value for each in known]
+        whole = own[own.episode.isna() & own.task.isna()]["value"]
+        assert whole["frechet nearest"] == pytest.approx(min(expected))
+        assert whole["frechet"] == pytest.approx(sum(expected) / 2)
+        assert expected[0] != pytest.approx(expected[1])
+        assert whole["task2vec nearest"] < whole["task2vec"]
+        episodes = own[own.episode.notna()].loc["frechet nearest"]
+        each_seen = seen(draw(evaluation.source, evaluation.split, evaluation.shape, 3, ""))
+        singles = [
+            min(frechet_distance(x, each, splits=EPISODE_SPLITS).value for each in known) for x in each_seen
+        ]
+        assert episodes["value"].tolist() == pytest.approx(singles)
+        nearest = own[own.episode.notna()].loc["task2vec nearest"]["value"]
+        assert (nearest > 0).all()
+
+
+def test_what_normalises_comes_evenly_from_tasks_and_classes(
+    planned: Callable[..., tuple[Plan, Workspace]],
+) -> None:
+    made, workspace = planned(
+        "Regime.sources = [@Glyphs(), @Textures()]", "Regime.validation_sources = [@Glyphs()]"
+    )
+    (probe,) = probe_runs(made)
+    pools = Workspace(runs=workspace.runs, cache=workspace.cache)
+    shape = EpisodeShape(n_way=3, n_shot=7, n_query=1)
+    drawn = [_Draw(probe, pools)(each, "train", shape, 4, "/x") for each in probe.train.sources]
+    assert len(_some(drawn)) == STATISTICS_IMAGES  # some twice: there are 96 of each source
+    many = [_Draw(probe, pools)(each, "train", shape, 25, "/x") for each in probe.train.sources]
+    chosen = _some(many)
+    assert len(chosen) == STATISTICS_IMAGES
+    first = [x for x, _ in many[0].tasks()]
+    rows = {
+        k: [i for i, image in enumerate(x) if any(torch.equal(image, c) for c in chosen)]
+        for k, x in enumerate(first)
+    }
+    assert all(len(found) >= 4 for found in rows.values())
+
+
+def test_episodes_of_varying_size_have_no_distance_of_their_own(
+    planned: Callable[..., tuple[Plan, Workspace]],
+) -> None:
+    made, workspace = planned()
+    (probe,) = probe_runs(made)
+    execute(probe, workspace, silent)
+    varying = tuple(replace(e, shape=VariableShape(min_way=3, max_way=4)) for e in probe.evaluations)
+    settings = Dissimilarity(n_tasks=2, n_images=8, n_way=3)
+    changed = replace(probe, evaluations=varying)
+    draw = _Draw(probe, workspace)
+    rows = _Probe(trained_learner(probe, workspace), draw, probe, settings).rows(changed.evaluations[0])
+    assert [row["reason"] for row in rows if row["measure"] == "episodes"] == [
+        "They are of varying ways and sizes, which their distances would be about."
+    ]
+    assert not [row for row in rows if row["episode"] is not None]
+
+
+def test_what_cannot_be_measured_is_a_reason_and_not_an_error(
+    planned: Callable[..., tuple[Plan, Workspace]],
+) -> None:
+    made, workspace = planned()
+    (probe,) = probe_runs(made)
+    execute(probe, workspace, silent)
+    kept = workspace.folder(probe.run_id).checkpoint.read_bytes()
+    workspace.folder(probe.run_id).checkpoint.unlink()
+    (reason,) = measure_missing(made, workspace, lambda _: None)
+    assert reason.startswith(f"No distances of sources for glyphs: The checkpoint {workspace.runs}")
+    content = torch.load(io.BytesIO(kept), weights_only=False)
+    for state in (content["learner"], content["state"]["best"]):
+        for value in state.values():
+            value.zero_()
+    torch.save(content, workspace.folder(probe.run_id).checkpoint)
+    assert measure_missing(made, workspace, lambda _: None) == []
+    settings = made.experiment.dissimilarity
+    assert settings is not None
+    frame = pd.read_parquet(workspace.runs / distance_file(probe, settings))
+    assert frame["value"].isna().all()
+    assert frame["reason"].str.contains("A head cannot be fitted").all()
+
+
+def test_a_damaged_table_is_measured_again(planned: Callable[..., tuple[Plan, Workspace]]) -> None:
+    made, workspace = planned()
+    (probe,) = probe_runs(made)
+    execute(probe, workspace, silent)
+    assert measure_missing(made, workspace, lambda _: None) == []
+    settings = made.experiment.dissimilarity
+    assert settings is not None
+    path = workspace.runs / distance_file(probe, settings)
+    before = pd.read_parquet(path)
+    path.write_bytes(path.read_bytes()[:100])
+    assert measure_missing(made, workspace, lambda _: None) == []
+    pd.testing.assert_frame_equal(pd.read_parquet(path), before)
 
 
 def test_without_episodes_there_are_only_sources_and_tasks(

@@ -10,12 +10,18 @@ from scipy.stats import spearmanr
 
 from fake_probes import Truth, write_probes
 from fake_runs import run_spec, source_spec, write_run
+from harness.episode import EpisodeShape
+from harness.episode_trend import EpisodeTrend
 from harness.plugins import Component
 from harness.report import build_report
-from harness.report.reuse_trends import TREND_COLUMNS
+from harness.report.reuse_axes import Axis
+from harness.report.reuse_distance import _clear as is_clear
+from harness.report.reuse_distance import _order as order
+from harness.report.reuse_trends import TREND_COLUMNS, Against, Measure
 from harness.report.trend_figure import source_looks
 from harness.results import DISTANCE_COLUMNS
 from harness.spec import RunSpec
+from harness.trend import Trend
 
 FAR = {"glyphs": 0.1, "letters": 0.2, "digits": 0.35, "sketches": 0.5, "textures": 0.7, "shapes": 0.9}
 TURNED = {"glyphs-rotation-030": 0.3, "glyphs-rotation-060": 0.6, "glyphs-rotation-100": 1.0}
@@ -52,7 +58,6 @@ def study(folder: Path, *, seeds: int = 1, probes: bool = False, **changes: obje
             spec = spec_of(method, seed)
             levels = {source: 0.5 + (gain[source] if method == "maml" else 0) for source in gain}
             run = write_run(folder / "runs", spec, levels, n_episodes=300)
-            alike = {source: 0.99 - 0.5 * FAR.get(source, 0.1) for source in gain}
             if probes:
                 alike = {source: 0.99 - 0.5 * FAR.get(source, 0.1) for source in gain}
                 truth = Truth(body_gain=gain, similarity=alike, level=0.5)
@@ -148,8 +153,12 @@ def test_single_episodes_are_ordered_within_their_sources(tmp_path: Path) -> Non
     images = int(read_episodes_of(tmp_path, spec_of("maml", 0)).eval("n_support + n_query").iloc[0])
     shared = {**frame.iloc[0].to_dict(), "measure": "frechet nearest", "task": None, "images": images}
     rows = own.assign(**{name: value for name, value in shared.items() if name not in own.columns})
-    frame = pd.concat([frame, rows[list(DISTANCE_COLUMNS)].astype(DISTANCE_COLUMNS)])
-    frame.to_parquet(tmp_path / "runs" / file, index=False)
+    # Of tests with other numbers of images, and of two tests that cannot be told apart: none of them may count.
+    strange = rows.assign(images=images + 1, value=own["value"].to_numpy()[::-1])
+    twice = rows[rows["episode"] == 39].assign(episode=40)
+    twice = pd.concat([twice.assign(value=-100.0), twice.assign(value=100.0)])
+    more = pd.concat([rows, strange, twice])[list(DISTANCE_COLUMNS)].astype(DISTANCE_COLUMNS)
+    pd.concat([frame, more]).to_parquet(tmp_path / "runs" / file, index=False)
     text = report(tmp_path, [file])
     row = row_of(tmp_path, "anil less maml", "Fréchet distance of an episode")
     assert (row["n_sources"], row["n_episodes"], row["n_seeds"]) == (9, 9 * 40, 1)
@@ -223,6 +232,45 @@ def test_too_few_sources_have_no_trend_and_the_reason(tmp_path: Path) -> None:
     )
     text = report(tmp_path, [file])
     assert "has no trend to be told of (Task2Vec distance: 3 sources; a trend needs at least 4" in text
+
+
+def test_a_place_whose_sources_lie_on_no_axis_has_no_block(tmp_path: Path) -> None:
+    """Digits are tested at five shots and the dial at one: the place of five shots has nothing to be set against."""
+    five = EpisodeShape(n_way=5, n_shot=5, n_query=15)
+    for method in ("maml", "anil"):
+        spec = spec_of(method, 0)
+        digits = next(each for each in spec.evaluations if each.source.name == "digits")
+        kept = tuple(each for each in spec.evaluations if each.source.name in ("glyphs", *TURNED))
+        spec = replace(spec, evaluations=(*kept, replace(digits, shape=five)))
+        write_run(tmp_path / "runs", spec, 0.6, n_episodes=100)
+    section = report(tmp_path, []).partition("### Dissimilarity")[2]
+    assert "5-way 1-shot" in section.partition("###")[0]
+    assert set(pd.read_csv(tmp_path / "trends.csv")["shots"]) == {1}
+
+
+def against(**trend: float) -> Against:
+    """A measure that falls by the interval of its slope, unless `trend` says otherwise."""
+    found = {"spearman": -0.6, "spearman_low": -0.9, "spearman_high": -0.1, "p": 0.01, "slope": -1.0}
+    found |= {"slope_low": -2.0, "slope_high": -0.5, "n_sources": 5, "n_seeds": 1, **trend}
+    measure = Measure(name="m", unit="points", points={}, values={})
+    x = Axis(name="a", x={"near": 0.0, "far": 1.0})
+    return Against(measure=measure, axis=x, counted=("near", "far"), trend=Trend(**found))  # type: ignore[arg-type]
+
+
+def test_a_trend_is_clear_by_its_slope_and_its_order() -> None:
+    assert is_clear(against()) == -1
+    assert is_clear(against(p=0.06)) == 0
+    assert is_clear(against(slope_high=0.1)) == 0
+    assert is_clear(against(slope=1.0, slope_low=0.5, slope_high=2.0)) == 1
+
+
+def test_an_order_of_episodes_is_clear_by_its_p() -> None:
+    kept = {"spearman_low": -0.3, "spearman_high": 0.1, "n_sources": 2, "n_episodes": 80}
+    assert order(EpisodeTrend(spearman=-0.1, p=0.2, **kept)).startswith(
+        "no clear order within sources (ρ = -0.10"
+    )  # type: ignore[arg-type]
+    assert order(EpisodeTrend(spearman=-0.1, p=0.01, **kept)).startswith("clearly lower in the farther")  # type: ignore[arg-type]
+    assert order(EpisodeTrend(spearman=0.1, p=0.01, **kept)).startswith("clearly higher in the farther")  # type: ignore[arg-type]
 
 
 def test_forty_sources_are_told_apart() -> None:

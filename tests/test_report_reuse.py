@@ -14,7 +14,7 @@ from harness.equivalence import DEFAULT_MARGIN_POINTS, FAILS, HOLDS
 from harness.errors import ConfigError
 from harness.experiment import Experiment
 from harness.report import build_report
-from harness.report.reuse_text import above, below, listed, signed
+from harness.report.reuse_text import above, below, listed, signed, similarity_said
 from harness.report.reuse_verdicts import REUSE_COLUMNS, Judging
 from harness.store import RunFolder
 
@@ -317,6 +317,34 @@ def test_a_probe_that_the_report_does_not_know_is_named(tmp_path: Path) -> None:
     text = section(report(tmp_path))
     assert "**mine:** measured, and not shown here" in text
     assert "movement was not run" in text
+
+
+def test_a_method_that_adapts_the_body_is_not_judged_as_adapting_less(tmp_path: Path) -> None:
+    layers = {"maml": ["conv1", "head"], "anil": ["head"], "boil": ["conv1"], "proto": []}
+    for name, adapted in layers.items():
+        spec = run_spec(name, evaluated_on=tuple(LEVELS))
+        write_run(tmp_path / "runs", spec, LEVELS, n_episodes=100, adapted_layers=adapted)
+    text = section(report(tmp_path))
+    assert set(verdicts(tmp_path)["a"]) == {"anil", "proto"}
+    said = "**boil against maml, trained on glyphs:** not compared. boil adapts the body, too"
+    assert said in text
+    assert "anil adapts the body" not in text
+
+
+def test_layers_without_a_similarity_are_named() -> None:
+    rows = pd.DataFrame(
+        [("conv1", "near", 0.9), ("conv1", "far", 0.8), ("conv2", "near", 0.7), ("head", "near", 0.1)],
+        columns=["layer", "source", "mean"],
+    )
+    said = similarity_said("mean CCA", rows, ["conv1", "conv2", "conv3", "head"])
+    assert said is not None
+    assert said.text == (
+        "the body keeps at least 0.70 wherever it was measured (the least: conv2 on near), but could not be measured "
+        "in conv2 on far and conv3 on any source; in the head, 0.10 to 0.10."
+    )
+    whole = similarity_said("CKA", rows[rows["layer"] == "conv1"], ["conv1", "head"])
+    assert whole is not None
+    assert "but could not" not in whole.text
 
 
 def test_bounds_are_rounded_outwards() -> None:

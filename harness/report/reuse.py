@@ -222,7 +222,8 @@ def _meaning(verdicts: Verdicts) -> str:
     return (
         "Of a pair, a against b, the first adapts less and the second everything; the difference is the accuracy of a "
         "less that of b on the very same episodes, d is Cohen's, of the pairs. Reuse holds: a is not worse than b by "
-        f"{points} or more (p < 0.05; being better counts). Reuse fails: b is better by more than {points} (p < 0.05, "
+        f"{points} or more (p < 0.05 on that source by itself, so that among many sources some may be said to hold by "
+        f"chance; being better counts). Reuse fails: b is better by more than {points} (p < 0.05, "
         "corrected for the number of sources). All else is inconclusive: it cannot be told. "
         "All numbers are in reuse.csv. †: a source of the training."
     )

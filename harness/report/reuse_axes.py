@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from harness.report.gather import Gathered
+from harness.results import OF_EPISODES, OF_TRAINING
 
 MEASURES = {"task2vec nearest": "Task2Vec distance", "frechet nearest": "Fréchet distance"}
 """Measures of `harness.distances` that become axes: of the nearest training source, where there are several."""
@@ -119,13 +120,12 @@ def _dial_axes(found: Mapping[str, Dial]) -> Iterator[Axis]:
         yield Axis(name=f"{kind} of {origin}", x={origin: 0.0, **x}, dial=True)
 
 
-def unmeasured(distances: pd.DataFrame) -> list[tuple[str, str, str]]:
-    """(regime, source, reason) of the sources without a distance, or with one measure missing."""
-    missing = distances[
-        distances["task"].isna()
-        & distances["episode"].isna()
-        & distances["value"].isna()
-        & (distances["reason"] != "")
-    ]
-    rows = missing[["trained_on", "source", "reason"]].drop_duplicates()
-    return [(str(regime), str(source), str(reason)) for regime, source, reason in rows.to_numpy()]
+def unmeasured(distances: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+    """(of what, regime, source, reason) of what has no distance: sources, episodes, training sources left out."""
+    missing = distances[distances["task"].isna() & distances["value"].isna() & (distances["reason"] != "")]
+    of_episodes = (missing["measure"] == OF_EPISODES) | missing["episode"].notna()
+    kind = of_episodes.map({True: OF_EPISODES, False: ""}).mask(
+        missing["measure"] == OF_TRAINING, OF_TRAINING
+    )
+    rows = missing.assign(kind=kind)[["kind", "trained_on", "source", "reason"]].drop_duplicates()
+    return [tuple(map(str, row)) for row in rows.to_numpy()]  # type: ignore[misc]

@@ -15,15 +15,18 @@ CHANCE = 0.05
 """The largest p of an order that is called a trend, not included."""
 
 _NOTE = (
-    "How measures of reuse change with how unlike the training a source is. Distances are those that the network named "
-    "in distances.csv sees from the nearest training source: Task2Vec compares how tasks would change its weights, "
-    "Fréchet how its features are spread. A dial is a known cause: the share to which the images of a source were "
-    "changed. Each source counts alike in rank correlation (ρ) and slope; intervals are 95 %, of other sources like "
-    "these, other seeds and other episodes; p is by permutation; nothing is corrected for the number of trends. Hollow "
-    "marks are left out of a trend: sources made from another one count on its dial only. Clearly, and a solid line: "
-    "the interval of the slope leaves out 0, and p < 0.05. Single episodes are ordered by their own distance among "
-    "those of their source, for one seed's networks; clearly: p < 0.05. All numbers are in trends.csv, where "
-    "accuracies and differences of them are shares, and in distances.csv. †: a source of the training."
+    "How measures of reuse change with how unlike the training a source is. Distances are those that the network "
+    "named in distances.csv sees from the nearest training source: Task2Vec compares how tasks would change its "
+    "weights, Fréchet how its features are spread. A dial is a known cause: the share to which the images of a source "
+    "were changed. Each source counts alike in rank correlation (ρ) and slope; intervals are 95 %, of other sources "
+    "like these, other seeds and other episodes (for the reuse fraction, one number a source, of other sources alone, "
+    "and only of those that have one); p is by permutation; nothing is corrected for the number of trends. Hollow "
+    "marks are left out of a trend over sources: those made from another one count on its dial only. Clearly, and a "
+    "solid line: the interval of the slope leaves out 0, and p < 0.05. Single episodes are ordered by their own "
+    "distance among those of their source, all sources counting, for one seed's networks; clearly: p < 0.05. Their "
+    "distances are of few images and noisy, which hides an order: where none is clear, there may be one. All numbers "
+    "are in trends.csv, where accuracies and differences of them are shares, and in distances.csv. †: a source of the "
+    "training."
 )
 
 

@@ -11,8 +11,9 @@ from harness.report.album import Album
 from harness.report.blocks import Block, Said
 from harness.report.forest_figure import BAD, GOOD, OPEN, Claim, ForestPart, Interval, draw_forest
 from harness.report.probed import Probed, conditions, grid_figure, learners, own_rows, points
-from harness.report.reuse_numbers import AS_TRAINED, HEAD, means, over_steps, pooled
+from harness.report.reuse_numbers import AS_TRAINED, means, over_steps, pooled
 from harness.report.reuse_tables import by_source
+from harness.report.reuse_verdicts import HEAD
 from harness.report.source_grid import GridBlock
 
 SIMILARITIES = {"cka": "CKA", "svcca": "SVCCA", "mean_cca": "mean CCA", "cosine": "cosine similarity"}
@@ -89,7 +90,7 @@ def similarity(probed: Probed, place: str, album: Album) -> Iterator[Block]:
         names = [
             name for name in SIMILARITIES.values() if any((part["series"] == name).any() for _, part in parts)
         ]
-        said = [text.similarity_said(name, first[first["series"] == name]) for name in names]
+        said = [text.similarity_said(name, first[first["series"] == name], layers) for name in names]
         figure = grid_figure(
             probed, place, album, f"similarity-{method}-{condition}-{place}",
             f"Similarity before and after adaptation by layer, {title}", blocks, names, label="layer",
@@ -179,7 +180,7 @@ def _control_features(
     order = [str(name) for name in flow["condition"].unique() if not str(name).endswith(ZEROED)]
     layers = probed.layers_in(pd.concat([part for _, part, _ in kept]))
     alike = kept[-1][1]
-    said = [text.similarity_said(f"CKA, {name}", alike[alike["condition"] == name]) for name in order]
+    said = [text.similarity_said(f"CKA, {name}", alike[alike["condition"] == name], layers) for name in order]
     title = f"Controls of {method}: steps and features, trained on {place}"
     figure = grid_figure(
         probed, place, album, f"control-steps-{method}-{place}",

@@ -12,7 +12,7 @@ import pandas as pd
 from harness.cell_means import MEAN_COLUMNS, cell_means
 from harness.errors import ConfigError
 from harness.report.panels import ENTRY_CONDITIONS, PANEL_KEYS, heading, labelled, natural
-from harness.report.reuse_verdicts import EVERYTHING, FREEZING, HEAD_ONLY, Refusal
+from harness.report.reuse_verdicts import EVERYTHING, FREEZING, HEAD, HEAD_ONLY, Refusal
 from harness.reuse_fraction import reuse_fractions
 from harness.statistics import with_shots
 
@@ -28,9 +28,6 @@ AS_TRAINED = "body x1"
 
 POOLED = "pooled_"
 """How the quantities begin that are of all episodes together."""
-
-HEAD = "head"
-"""The last layer, as `harness.learner` calls it, which would load torch."""
 
 PLACE = ("place", "trained_on", "method", "source")
 

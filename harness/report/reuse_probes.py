@@ -9,9 +9,9 @@ from harness.report.album import Album
 from harness.report.blocks import Block, Section
 from harness.report.probed import Probed, conditions, grid_figure, own_rows, points
 from harness.report.reuse_layers import GRADIENTS, MOVEMENT, SIMILARITY, gradients, movement, similarity
-from harness.report.reuse_numbers import BODY_ONLY, HEAD, NOTHING, changes, freeze_order, means, pooled
+from harness.report.reuse_numbers import BODY_ONLY, NOTHING, changes, freeze_order, means, pooled
 from harness.report.reuse_tables import by_source, fraction_table, specialisation_table
-from harness.report.reuse_verdicts import EVERYTHING, HEAD_ONLY
+from harness.report.reuse_verdicts import EVERYTHING, HEAD, HEAD_ONLY
 from harness.report.source_grid import GridBlock, series_looks
 
 _FREEZING = (

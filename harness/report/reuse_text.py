@@ -12,8 +12,8 @@ import pandas as pd
 
 from harness.equivalence import FAILS, HOLDS
 from harness.report.blocks import Said
-from harness.report.reuse_numbers import HEAD
-from harness.report.reuse_verdicts import EVERYTHING, Refusal
+from harness.report.reuse_verdicts import EVERYTHING, HEAD, Refusal
+from harness.results import OF_EPISODES, OF_TRAINING
 
 
 def pair_name(method: str, a: str, b: str) -> str:
@@ -77,17 +77,31 @@ def fraction_said(method: str, rows: pd.DataFrame) -> Said:
     return Said(method, "; ".join(parts) + ".")
 
 
-def similarity_said(lead: str, rows: pd.DataFrame) -> Said | None:
-    """The least similarity of the body's layers, and its range in the head; rows of `means` of one learner."""
+def similarity_said(lead: str, rows: pd.DataFrame, layers: Sequence[str]) -> Said | None:
+    """The least similarity of the body's layers, and its range in the head; rows of `means` of one learner.
+
+    layers: all that could have been measured, so that those without a value are named.
+    """
     body = rows[rows["layer"] != HEAD]
     if body.empty:
         return None
     low = _least(body, "mean")
     said = (
-        f"the body keeps at least {below(low['mean'])} in every layer on every source measured (the least: "
-        f"{low['layer']} on {low['source']})"
+        f"the body keeps at least {below(low['mean'])} wherever it was measured (the least: "
+        f"{low['layer']} on {low['source']}){_but(body, layers)}"
     )
     return Said(lead, said + _of_the_head(rows))
+
+
+def _but(body: pd.DataFrame, layers: Sequence[str]) -> str:
+    """The layers of the body that have no value somewhere."""
+    sources = set(body["source"])
+    parts = []
+    for layer in layers:
+        lacking = sources - set(body.loc[body["layer"] == layer, "source"])
+        if layer != HEAD and lacking:
+            parts.append(f"{layer} on {'any source' if lacking == sources else listed(sorted(lacking))}")
+    return f", but could not be measured in {listed(parts)}" if parts else ""
 
 
 def movement_said(lead: str, rows: pd.DataFrame) -> Said | None:
@@ -196,15 +210,24 @@ def unmeasured_said(rows: pd.DataFrame) -> list[Said]:
     return found
 
 
-def distances_said(missing: Sequence[tuple[str, str, str]]) -> list[Said]:
-    """(regime, source, reason) of the distances that were not measured, said once a reason and regime."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    for regime, source, reason in missing:
-        groups.setdefault((regime, reason), []).append(source)
-    return [
-        Said(f"Distances from {regime}", f"not measured{_on(sources)}. {reason}")
-        for (regime, reason), sources in groups.items()
-    ]
+_WITHOUT = {
+    "": ("Distances from {regime}", "not measured{on}."),
+    OF_EPISODES: ("Distances of single episodes from {regime}", "not measured{on}."),
+    OF_TRAINING: ("Distances from {regime}", "not from {sources}."),
+}
+
+
+def distances_said(missing: Sequence[tuple[str, str, str, str]]) -> list[Said]:
+    """(of what, regime, source, reason) of what has no distance, said once a kind, reason and regime."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for kind, regime, source, reason in missing:
+        groups.setdefault((kind, regime, reason), []).append(source)
+    found = []
+    for (kind, regime, reason), sources in groups.items():
+        title, words = _WITHOUT[kind]
+        words = words.format(on=_on(sources), sources=listed(sources))
+        found.append(Said(title.format(regime=regime), f"{words} {reason}"))
+    return found
 
 
 def listed(names: Sequence[str]) -> str:

@@ -13,10 +13,11 @@ from harness.nested import half_width, nested_mean
 from harness.pairing import Comparison, paired_cells
 from harness.report.gather import Gathered
 from harness.report.reuse_axes import Axis, axes_of, dials, episode_distances
-from harness.report.reuse_numbers import HEAD, fractions, with_places
+from harness.report.reuse_numbers import fractions, with_places
 from harness.report.reuse_verdicts import (
     EVERYTHING,
     FREEZING,
+    HEAD,
     HEAD_ONLY,
     Judging,
     Refusal,
@@ -121,24 +122,25 @@ def trends(
             int(first["protocol_version"]),
             gathered,
         )
-        if not axes:
-            continue
         measures = tuple(
             _measures(own, freeze[freeze["place"] == place], _of(frame, place), full, gathered, judging)
         )
+        # An axis of the regime may lie elsewhere: its sources tested in other shapes, or without a distance.
+        axes = [axis for axis in axes if any(set(axis.x) & set(measure.values) for measure in measures)]
+        if not axes:
+            continue
         made = set(dials(gathered, str(key["trained_on"])))
         against = tuple(_against(measure, axis, made) for measure in measures for axis in axes)
-        if measures:
-            found.append(
-                PlaceTrends(
-                    place=str(place),
-                    key=key,
-                    measures=measures,
-                    axes=tuple(axes),
-                    found=against,
-                    within=tuple(_within(measures, episode_distances(own, gathered))),
-                )
+        found.append(
+            PlaceTrends(
+                place=str(place),
+                key=key,
+                measures=measures,
+                axes=tuple(axes),
+                found=against,
+                within=tuple(_within(measures, episode_distances(own, gathered))),
             )
+        )
     return found
 
 

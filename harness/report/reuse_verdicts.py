@@ -2,7 +2,7 @@
 
 Two kinds of pairs, each (a, b) with a adapting less than b:
 
-- *methods*: each method against the one that adapts everything, on the test episodes;
+- *methods*: each method that leaves the body as it is against the one that adapts everything, on the test episodes;
 - *freezing*: `head only` against `everything` of the freeze probe, on each learner that can adapt everything.
 
 A pair is judged where both sides were measured alike; a source for which they were not is refused, with the
@@ -25,6 +25,9 @@ from harness.verdicts import MEASURED_COLUMNS, METHODS, judge
 
 FULL_PLUGIN = "maml"
 """The plugin, and the method's name, that adapt everything where the experiment does not say which does."""
+
+HEAD = "head"
+"""The last layer, as `harness.learner` calls it, which would load torch."""
 
 HEAD_ONLY, EVERYTHING = "head only", "everything"
 OF_METHODS, OF_FREEZING = "methods", "freezing"
@@ -109,11 +112,17 @@ def reference(runs: Sequence[FinishedRun], judging: Judging) -> str | None:
 
 
 def pairs(runs: Sequence[FinishedRun], judging: Judging) -> list[tuple[str, str]]:
-    """(method, reference) for every method that is not the reference, nor of its plugin."""
+    """(method, reference) for every method that leaves the body alone and is not of the reference's plugin."""
     full = reference(runs, judging)
     plugins = {_plugin(run) for run in runs if run.method == full} - {None}
     others = {run.method for run in runs if run.method != full and _plugin(run) not in plugins}
+    others -= {run.method for run in runs if _adapts_the_body(run)}
     return [(name, full) for name in sorted(others, key=natural)] if full is not None else []
+
+
+def _adapts_the_body(run: FinishedRun) -> bool:
+    """As the run's status says; runs before it did are of methods that leave the body alone, or of the reference."""
+    return any(layer != HEAD for layer in run.status.get("adapted_layers", ()))
 
 
 def freezing(probes: pd.DataFrame) -> pd.DataFrame:
@@ -201,9 +210,13 @@ def _why_not(cell: pd.DataFrame, a: str, b: str, comparison: Comparison) -> str:
 
 
 def _missing(gathered: Gathered, judging: Judging) -> Iterator[Refusal]:
-    """Pairs of which one side has no finished run in a regime."""
+    """Methods that adapt the body as the reference does; pairs of which one side has no finished run in a regime."""
     trained = {(run.trained_on, run.method) for run in gathered.runs}
     full = reference(gathered.runs, judging)
+    for regime, name in sorted({(r.trained_on, r.method) for r in gathered.runs if _adapts_the_body(r)}):
+        if full is not None and name != full:
+            reason = f"{name} adapts the body, too: how it compares with {full} says nothing about reuse."
+            yield Refusal(method="", a=name, b=full, trained_on=regime, source="", reason=reason)
     wanted = pairs(gathered.runs, judging)
     for regime in sorted({regime for regime, _ in trained}, key=natural):
         for a, b in wanted:

@@ -35,7 +35,7 @@ class Spot:
 class Scatter:
     """A part: its spots, and the line through those that count, from end to end, or None.
 
-    clear: whether the slope's interval leaves out 0. said: a word on the trend, above the part.
+    clear: whether the trend is, so that its line is solid. said: a word on the trend, above the part.
     """
 
     spots: Sequence[Spot]
