@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from harness.files import write_aside
 from harness.report.panels import natural
@@ -40,7 +42,6 @@ SETTINGS: Mapping[Any, Any] = {
     "ytick.labelsize": 12,
     "text.color": INK,
     "figure.facecolor": "white",
-    "savefig.facecolor": "white",
 }
 
 
@@ -82,8 +83,17 @@ def figure_of(width: float, height: float, *, constrained: bool = True) -> Itera
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `figure` as PNG; the same figure gives the same bytes. Raises WorkspaceError."""
-    write_aside(path, lambda aside: figure.savefig(aside, format="png", dpi=DPI, metadata={"Software": None}))
+    """Write `figure` as PNG of 256 colours, a third of the size; the same figure gives the same bytes.
+
+    Raises WorkspaceError.
+    """
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    image = Image.fromarray(drawn[..., :3])
+    few = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    write_aside(path, lambda aside: few.save(aside, format="PNG", dpi=(DPI, DPI)))
 
 
 def grid(axes: Axes, which: str) -> None:
