@@ -3,7 +3,8 @@
 Raghu et al. 2020 (arXiv 1909.09157), appendix: networks of MAML and of ANIL are as alike as two of MAML. Layer by
 layer, each source's images go through the unadapted bodies of every two trainings of a regime: debiased CKA, SVCCA and
 mean CCA, as the probe `similarity` has them. Networks of other seeds have no neurons in common, so there is no cosine.
-Snapshots of a training are compared with the network that it led to, the selected one. The images are normalised by
+Snapshots of a training are compared with the network that it led to, the selected one, and each with itself after it
+has adapted (`over_training.py`). The images are normalised by
 their own statistics, or by the averages kept in training under the policy `running`.
 """
 
@@ -23,6 +24,7 @@ from harness.cka import debiased_cka, hsic
 from harness.layers import Statistics
 from harness.learner import Learner
 from harness.measured import Measured
+from harness.over_training import adaptation_similarity
 from harness.pixels import to_tensor
 from harness.pools import open_pool
 from harness.results import ACROSS_COLUMNS
@@ -63,6 +65,8 @@ def measure_across(
         seen.add(place)
         say(f"{runs[0].trained_on}: {evaluation.source.name}")
         rows += _source_rows(networks, _images(runs[0], workspace, evaluation, settings), evaluation)
+        for network in followed(networks) if settings.n_episodes else ():
+            rows += _adapted_rows(network, evaluation, workspace, settings.n_episodes)
     return pd.DataFrame(rows).reindex(columns=list(ACROSS_COLUMNS)).astype(ACROSS_COLUMNS)
 
 
@@ -73,6 +77,35 @@ def pairs(networks: Sequence[Network]) -> Iterator[tuple[int, int]]:
             yield i, j
         elif a.updates is None and a.spec.run_id == b.spec.run_id:
             yield j, i
+
+
+def followed(networks: Sequence[Network]) -> list[Network]:
+    """Those of each method's first seed, if it has snapshots."""
+    first = {
+        name: min(n.spec.seed for n in networks if trained_by(n.spec) == name) for name in _methods(networks)
+    }
+    own = [n for n in networks if n.spec.seed == first[trained_by(n.spec)]]
+    with_snapshots = {n.spec.run_id for n in own if n.updates is not None}
+    return [n for n in own if n.spec.run_id in with_snapshots]
+
+
+def _methods(networks: Sequence[Network]) -> set[str]:
+    return {trained_by(network.spec) for network in networks}
+
+
+def _adapted_rows(
+    network: Network, evaluation: EvaluationSpec, workspace: Workspace, n_episodes: int
+) -> Iterator[dict[str, object]]:
+    """CKA of one network's layers before and after adaptation."""
+    found = adaptation_similarity(network.spec, network.learner, evaluation, workspace, n_episodes)
+    for layer, value, images in found:
+        yield {
+            **_shared(network, network, evaluation, layer, images),
+            "adapted": True,
+            "quantity": "cka",
+            "value": value.value,
+            "reason": value.reason,
+        }
 
 
 @torch.no_grad()
@@ -87,20 +120,19 @@ def _source_rows(
             for one, given in zip(networks, outputs, strict=True)
         ]
         for i, j in pairs(networks):
-            shared = {
-                "trained_on": networks[i].spec.trained_on,
-                "source": evaluation.source.name,
-                "split": evaluation.split,
-                "layer": layer,
-                **_names(networks[i], networks[j]),
-                "images": x.shape[1],
-            }
+            shared = _shared(networks[i], networks[j], evaluation, layer, x.shape[1])
             for quantity, found in _compared(outputs[i][0], outputs[j][0]):
                 yield {**shared, "quantity": quantity, "value": found.value, "reason": found.reason}
 
 
-def _names(a: Network, b: Network) -> dict[str, object]:
+def _shared(a: Network, b: Network, evaluation: EvaluationSpec, layer: str, images: int) -> dict[str, object]:
     return {
+        "trained_on": a.spec.trained_on,
+        "source": evaluation.source.name,
+        "split": evaluation.split,
+        "layer": layer,
+        "images": images,
+        "adapted": False,
         "method_a": trained_by(a.spec),
         "seed_a": a.spec.seed,
         "updates_a": a.updates,

@@ -54,6 +54,7 @@ ACROSS_COLUMNS: dict[str, str] = {
     "updates_a": "Int64",  # of a snapshot; empty for the network that was tested
     "method_b": "string",
     "seed_b": "int64",
+    "adapted": "boolean",  # whether the second is the first after adapting all layers to test episodes
     "quantity": "string",  # `cka`, `svcca` or `mean_cca`
     "value": "float64",
     "images": "int64",

@@ -140,7 +140,9 @@ def test_a_training_is_followed_by_its_snapshots(tmp_path: Path, monkeypatch: py
             f"snapshot-00000{k}.pt" for k in (0, 2, 4)
         ]
     table = pd.read_csv(tmp_path / "out" / "across.csv")
-    assert set(table["updates_a"]) == {0, 2, 4}
+    assert set(table["updates_a"].dropna()) == {0, 2, 4}
+    assert table[table["updates_a"].isna()]["adapted"].all()
+    table = table[~table["adapted"]]
     cka = table[table["quantity"] == "cka"].dropna(subset="value").groupby("updates_a")["value"]
     assert cka.min()[4] == pytest.approx(1, abs=1e-6)
     assert cka.max()[0] < 0.99999
@@ -149,6 +151,50 @@ def test_a_training_is_followed_by_its_snapshots(tmp_path: Path, monkeypatch: py
     assert re.search(
         r"\*\*After 0 updates:\*\* CKA with the trained network, mean over sources: conv1 [01]\.", text
     )
+    assert re.search(
+        r"\*\*Before and after adapting everything:\*\* CKA of conv4, mean over sources, seed 0: "
+        r"-?[01]\.\d\d after 0 updates, .* and -?[01]\.\d\d in the tested network\.",
+        text,
+    )
+
+
+def test_the_tested_network_changes_as_the_probe_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same number by another way: the probe `similarity` on the same episodes."""
+    monkeypatch.chdir(tmp_path)
+    more = (
+        "Regime.snapshots = [0]",
+        "AcrossTrainings.n_episodes = 3",
+        "Experiment.probes = [@Similarity()]",
+        "Similarity.n_episodes = 3",
+    )
+    config = write_tiny(tmp_path, *SETTINGS, "Experiment.methods = [@MAML(), @ANIL()]", *more)
+    assert run(request_for(config), Console(quiet=True)) == 0
+    table = pd.read_csv(tmp_path / "out" / "across.csv")
+    adapted = table[table["adapted"]]
+    assert set(adapted["seed_a"]) == {0}
+    assert set(adapted["layer"]) == {"conv1", "conv2", "conv3", "conv4", "head"}
+    final = adapted[adapted["updates_a"].isna()].set_index(["method_a", "source", "layer"])["value"]
+    probes = pd.concat(pd.read_parquet(path) for path in (tmp_path / "out" / "runs").glob("*/probes.parquet"))
+    own = probes[(probes["quantity"] == "pooled_cka") & (probes["seed"] == 0)]
+    own = own[(own["condition"] == "everything")]
+    expected = own.set_index(["method", "source", "layer"])["value"].dropna()
+    assert len(expected) >= 12
+    for key, value in expected.items():
+        assert final[key] == pytest.approx(value, rel=1e-4), key
+    before = adapted[adapted["updates_a"] == 0].set_index(["method_a", "source", "layer"])["value"]
+    assert (before.dropna() != final.reindex(before.dropna().index)).any()
+
+
+def test_nothing_adapts_where_nobody_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    more = ("Regime.snapshots = [0]", "AcrossTrainings.n_episodes = 0", "Experiment.seeds = 1")
+    config = write_tiny(tmp_path, *SETTINGS, "Experiment.methods = [@MAML()]", *more)
+    assert run(request_for(config), Console(quiet=True)) == 0
+    table = pd.read_csv(tmp_path / "out" / "across.csv")
+    assert set(table["updates_a"]) == {0}
+    assert not table["adapted"].any()
 
 
 @pytest.mark.parametrize("wrong", ["[-1]", "[5]", "[1.5]"])
@@ -190,7 +236,7 @@ def test_a_whole_run_compares_and_reports(tmp_path: Path, monkeypatch: pytest.Mo
 def test_what_could_not_be_compared_is_said(tmp_path: Path) -> None:
     row = {
         "trained_on": "glyphs", "source": "digits", "split": "test", "layer": "conv4", "method_a": "maml", "seed_a": 0,
-        "updates_a": None,
+        "updates_a": None, "adapted": False,
         "method_b": "maml", "seed_b": 1, "quantity": "svcca", "value": float("nan"), "images": 60, "reason": "Too few.",
         "protocol_version": 3, "image_size": 28, "batch_norm": "transductive",
     }  # fmt: skip

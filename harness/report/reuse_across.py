@@ -10,15 +10,17 @@ from harness.report.blocks import Block, Said, Section
 from harness.report.panels import natural
 from harness.report.reuse_layers import SHARE, SIMILARITIES
 from harness.report.reuse_text import listed
+from harness.report.reuse_verdicts import HEAD
 from harness.report.settings import DASH, Table
 from harness.report.source_grid import GridBlock, draw_grid, series_looks
 
 _NOTE = (
     "How alike the features of two networks are that were trained separately, with nothing adapted, layer by layer on "
     "the same images: other seeds of one method, two methods, and snapshots of a training with the network that it "
-    "led to. 1: the same up to what the measure ignores. A mark "
-    "is the mean over pairs; pairs have networks in common, so there are no intervals, and the table has the lowest "
-    "and the highest pair. All numbers are in across.csv. †: a source of the training."
+    "led to. A snapshot is also compared with itself after it has adapted to a source's test episodes: that is "
+    "whether features move less as training goes on. 1: the same up to what the measure ignores. A mark is the mean "
+    "over pairs; pairs have networks in common, so there are no intervals, and the table has the lowest and the "
+    "highest pair. All numbers are in across.csv. †: a source of the training."
 )
 
 
@@ -38,9 +40,10 @@ def across_section(across: pd.DataFrame, shown: Shown, album: Album) -> Section:
         own = known[known["trained_on"] == regime]
         if regime not in shown.sources:
             continue
-        if len(final := own[own["updates_a"].isna()]):
+        adapted = own["adapted"].fillna(False).astype(bool)
+        if len(final := own[own["updates_a"].isna() & ~adapted]):
             blocks += _blocks(with_kinds(final), str(regime), shown, album)
-        for method, course in own[own["updates_a"].notna()].groupby("method_a", sort=True):
+        for method, course in own[own["updates_a"].notna() | adapted].groupby("method_a", sort=True):
             blocks.append(_course(course, str(method), str(regime), shown, album))
     return Section(title="Similarity between trainings", note=_NOTE, blocks=tuple(blocks))
 
@@ -98,42 +101,75 @@ def _blocks(rows: pd.DataFrame, regime: str, shown: Shown, album: Album) -> Iter
 
 
 def _course(rows: pd.DataFrame, method: str, regime: str, shown: Shown, album: Album) -> Block:
-    """CKA of the snapshots of a method's trainings with the network that each led to."""
+    """CKA of a method's snapshots with the network that each led to, and of each with itself after adaptation."""
     rows = rows[rows["quantity"] == "cka"]
     layers = list(dict.fromkeys(rows["layer"]))
     there = set(rows["source"])
     sources = [source for source in shown.sources[regime] if source in there]
-    means = rows.groupby(["layer", "updates_a", "source"], sort=False)["value"].mean().reset_index()
-    block = GridBlock(
-        label="CKA with the trained network",
-        rows=pd.DataFrame(
-            {
-                "source": means["source"],
-                "series": means["layer"],
-                "x": means["updates_a"].astype("float64"),
-                "y": means["value"],
-                "ci": float("nan"),
-            }
-        ),
-        bounds=SHARE,
-    )
+    kept = rows["adapted"].fillna(False).astype(bool)
+    parts = [(label, own) for label, own in ((_LED_TO, rows[~kept]), (_ADAPTED, rows[kept])) if len(own)]
+    blocks = [_followed(label, own[own["updates_a"].notna()]) for label, own in parts]
     title = f"{method} in the course of training on {regime}"
     figure = album.add(
         "reuse",
         f"course-{method}-{regime}",
-        f"CKA of each layer with that of the trained network, {title}",
+        f"CKA of each layer, {title}",
         lambda path: draw_grid(
-            [block], sources, shown.near[regime], series_looks(layers), path, label="updates"
+            blocks, sources, shown.near[regime], series_looks(layers), path, label="updates"
         ),
     )
     seeds = rows["seed_a"].nunique()
-    first = means[means["updates_a"] == means["updates_a"].min()]
-    by_layer = first.groupby("layer", sort=False)["value"].mean()
-    said = ", ".join(f"{layer} {value:.2f}" for layer, value in by_layer.items())
-    lead = f"After {int(means['updates_a'].min())} updates"
-    text = f"CKA with the trained network, mean over sources: {said}."
     return Block(
-        title=f"{title} ({seeds} seed{'' if seeds == 1 else 's'})", said=(Said(lead, text),), figure=figure
+        title=f"{title} ({seeds} seed{'' if seeds == 1 else 's'})",
+        said=(*_led_to_said(rows[~kept]), *_adapted_said(rows[kept])),
+        figure=figure,
+    )
+
+
+_LED_TO, _ADAPTED = "CKA with the trained network", "CKA before and after adaptation"
+
+
+def _followed(label: str, rows: pd.DataFrame) -> GridBlock:
+    means = rows.groupby(["layer", "updates_a", "source"], sort=False)["value"].mean().reset_index()
+    frame = pd.DataFrame(
+        {
+            "source": means["source"],
+            "series": means["layer"],
+            "x": means["updates_a"].astype("float64"),
+            "y": means["value"],
+            "ci": float("nan"),
+        }
+    )
+    return GridBlock(label=label, rows=frame, bounds=SHARE)
+
+
+def _led_to_said(rows: pd.DataFrame) -> Iterator[Said]:
+    """How alike the first snapshot and the trained network are."""
+    if rows.empty:
+        return
+    first = rows[rows["updates_a"] == rows["updates_a"].min()]
+    means = first.groupby(["layer", "source"], sort=False)["value"].mean()
+    said = ", ".join(
+        f"{layer} {value:.2f}" for layer, value in means.groupby("layer", sort=False).mean().items()
+    )
+    lead = f"After {int(rows['updates_a'].min())} updates"
+    yield Said(lead, f"{_LED_TO}, mean over sources: {said}.")
+
+
+def _adapted_said(rows: pd.DataFrame) -> Iterator[Said]:
+    """CKA before and after adaptation in the last layer of the body, mean over sources, from snapshot to snapshot."""
+    body = [layer for layer in dict.fromkeys(rows["layer"]) if layer != HEAD]
+    if not body:
+        return
+    last = rows[rows["layer"] == body[-1]]
+    course = last.groupby("updates_a")["value"].mean()
+    parts = [f"{value:.2f} after {int(updates)} updates" for updates, value in course.items()]
+    final = last.loc[last["updates_a"].isna(), "value"]
+    parts += [f"{final.mean():.2f} in the tested network"] if len(final) else []
+    seed = int(rows["seed_a"].iloc[0])
+    yield Said(
+        "Before and after adapting everything",
+        f"CKA of {body[-1]}, mean over sources, seed {seed}: {listed(parts)}.",
     )
 
 

@@ -198,16 +198,21 @@ def _draw_part(
         shift = APART * (place - (len(looks) - 1) / 2)
         for piece in (rows[rows["x"] != block.apart], rows[rows["x"] == block.apart]):
             if len(piece):
-                _draw_line(axes, piece.assign(x=piece["x"] + shift), look)
+                _draw_line(axes, piece, look, shift, whole=block.categories is None)
     grid(axes, "y")
 
 
-def _draw_line(axes: Axes, rows: pd.DataFrame, look: Style) -> None:
-    """A line through the means, with their intervals; without marks where these would cover each other."""
+def _draw_line(axes: Axes, rows: pd.DataFrame, look: Style, shift: float, *, whole: bool) -> None:
+    """A line through the means, with their intervals; without marks where these would cover each other.
+
+    Unless `whole`, it is broken where a category is missing.
+    """
     many = len(rows) > 12
     x, y, reach = (rows[name].to_numpy(dtype=np.float64) for name in ("x", "y", "ci"))
+    gaps = [] if whole else np.flatnonzero(np.diff(x) > 1.5) + 1
+    x = x + shift
     axes.plot(
-        x, y, color=look.colour, linestyle=look.line, linewidth=1.6, marker="" if many else look.marker,
+        np.insert(x, gaps, np.nan), np.insert(y, gaps, np.nan), color=look.colour, linestyle=look.line, linewidth=1.6, marker="" if many else look.marker,
         markersize=4.5, zorder=3,
     )  # fmt: skip
     reach = np.nan_to_num(reach)
