@@ -209,11 +209,11 @@ def _draw_line(axes: Axes, rows: pd.DataFrame, look: Style, shift: float, *, who
     """
     many = len(rows) > 12
     x, y, reach = (rows[name].to_numpy(dtype=np.float64) for name in ("x", "y", "ci"))
-    gaps = [] if whole else np.flatnonzero(np.diff(x) > 1.5) + 1
+    gaps = np.flatnonzero((np.diff(x) > 1.5) & (not whole)) + 1
     x = x + shift
     axes.plot(
-        np.insert(x, gaps, np.nan), np.insert(y, gaps, np.nan), color=look.colour, linestyle=look.line, linewidth=1.6, marker="" if many else look.marker,
-        markersize=4.5, zorder=3,
+        np.insert(x, gaps, np.nan), np.insert(y, gaps, np.nan), color=look.colour, linestyle=look.line,
+        linewidth=1.6, marker="" if many else look.marker, markersize=4.5, zorder=3,
     )  # fmt: skip
     reach = np.nan_to_num(reach)
     bars = np.stack([np.stack([x, x], axis=1), np.stack([y - reach, y + reach], axis=1)], axis=2)
