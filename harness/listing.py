@@ -24,6 +24,22 @@ GROUPS = {
 }
 
 
+def show_new(kind: str, name: str, into: Path, console: Console) -> None:
+    """Write a plugin's package and say what is where, and what to do next. Raises as `scaffold.write_plugin` does."""
+    from harness.scaffold import write_plugin
+
+    made = write_plugin(kind, name, into)
+    for path in made:
+        console.print(str(path), highlight=False, soft_wrap=True, markup=False)
+    folder = made[0].parent
+    console.print(
+        f"Next: pip install -e {folder}; harness check {kind} {name}; harness run {folder / name}.gin",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
+
+
 def show_plan(
     config: Path,
     bindings: Sequence[str],
