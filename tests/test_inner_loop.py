@@ -112,6 +112,34 @@ def test_second_order_gradient_equals_finite_differences(
     assert_agree(gradient, finite_differences(objective, params))
 
 
+@pytest.mark.parametrize("policy", ["transductive", "support", "running"])
+@pytest.mark.parametrize("method", [MAML(inner_lr=0.3, inner_steps=2), ANIL(inner_lr=0.7, inner_steps=3)])
+def test_tasks_side_by_side_have_the_gradient_that_each_has_alone(method: InnerLoopMethod, policy: str) -> None:
+    learner = tiny_learner(method, batch_norm=policy)
+    episodes = EPISODES[:2]
+    assert learner.tasks_at_once(episodes[0].task) >= 2
+    fresh = {name: value.clone() for name, value in learner.state_dict().items()}
+    # Running averages are taken from task to task, so each alone begins where the other left them: keep them still.
+    alone = []
+    for episode in episodes:
+        learner.zero_grad()
+        learner.load_state_dict(fresh)
+        method.outer_loss(learner, [episode]).backward()
+        alone.append(gradients_of(learner))
+    learner.zero_grad()
+    learner.load_state_dict(fresh)
+    method.outer_loss(learner, episodes).backward()
+    for name, gradient in gradients_of(learner).items():
+        assert torch.allclose(gradient, (alone[0][name] + alone[1][name]) / 2, atol=1e-9), name
+    together = method.predict_batch(learner, [episode.task for episode in episodes])
+    for logits, episode in zip(together, episodes, strict=True):
+        assert torch.allclose(logits, method.predict(learner, episode.task), atol=1e-9)
+
+
+def gradients_of(learner: Learner) -> Params:
+    return {name: p.grad.clone() for name, p in learner.named_parameters() if p.grad is not None}
+
+
 def test_first_order_gradient_is_the_query_gradient_at_the_adapted_weights() -> None:
     method = MAML(inner_lr=0.3, inner_steps=2, first_order=True)
     learner = tiny_learner(method)
