@@ -139,32 +139,15 @@ def list_plugins(what: str) -> None:
     listing.show_plugins(what, _console())
 
 
-@cli.group(cls=_Group)
-def new() -> None:
-    """Write a small package with a working plugin, to be changed into your own."""
-
-
-_INTO = click.option("--into", type=PATH, default=Path(), help="Folder in which it is made. [default: here]")
-
-
-@new.command("method")
+@cli.command()
+@click.argument("kind", type=click.Choice(["method", "dataset"]))
 @click.argument("name")
-@_INTO
-def new_method(name: str, into: Path) -> None:
-    """Write the package of a method called NAME."""
+@click.option("--into", type=PATH, default=Path(), help="Folder in which it is made. [default: here]")
+def new(kind: str, name: str, into: Path) -> None:
+    """Write a package with a working method or dataset called NAME, to be changed into your own."""
     from harness import listing
 
-    listing.show_new("method", name, into, _console())
-
-
-@new.command("dataset")
-@click.argument("name")
-@_INTO
-def new_dataset(name: str, into: Path) -> None:
-    """Write the package of a source called NAME."""
-    from harness import listing
-
-    listing.show_new("dataset", name, into, _console())
+    listing.show_new(kind, name, into, _console())
 
 
 @cli.group(cls=_Group)

@@ -103,7 +103,7 @@ class Conv2d(nn.Module):
         """Convolve `x` [T, N, C, H, W] with weights for all tasks, or one set a task, [T, O, C, k, k]."""
         every = Block(0, len(x), (slice(0, x.shape[1]),))
         geometry = Geometry(stride=self.stride, padding=self.padding, low=self.low)
-        weight = self.weight
+        weight: Tensor = self.weight
         if weight.ndim == 5 and weight.requires_grad:
             # One weight repeated for all tasks is convolved once, and its gradient would be that of the first task.
             weight = weight.contiguous()

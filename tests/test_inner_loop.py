@@ -114,7 +114,9 @@ def test_second_order_gradient_equals_finite_differences(
 
 @pytest.mark.parametrize("policy", ["transductive", "support", "running"])
 @pytest.mark.parametrize("method", [MAML(inner_lr=0.3, inner_steps=2), ANIL(inner_lr=0.7, inner_steps=3)])
-def test_tasks_side_by_side_have_the_gradient_that_each_has_alone(method: InnerLoopMethod, policy: str) -> None:
+def test_tasks_side_by_side_have_the_gradient_that_each_has_alone(
+    method: InnerLoopMethod, policy: str
+) -> None:
     learner = tiny_learner(method, batch_norm=policy)
     episodes = EPISODES[:2]
     assert learner.tasks_at_once(episodes[0].task) >= 2
