@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class InnerLoopMethod:
-    """A method that adapts by gradient steps. A subclass says which layers adapt, and has a `name`.
+    """A method that adapts by gradient steps. A subclass has a `name`, and says which layers adapt if not all do.
 
     inner_lr, inner_steps: α and the number of steps while training. The loss is a *mean* over the support
     set; where a paper sums over n ways, its rate is n times smaller than the equal rate here. The defaults
@@ -49,8 +49,8 @@ class InnerLoopMethod:
             check_above(f"{plugin}.{name}", getattr(self, name), 0)
 
     def adapted_layers(self, learner: Learner) -> LayerMask:
-        """The layers the inner loop changes."""
-        raise NotImplementedError
+        """The layers the inner loop changes: all of them, unless a subclass says otherwise."""
+        return frozenset(learner.layers)
 
     def rate(self, learner: Learner, *, training: bool) -> float | Rates:  # noqa: ARG002
         """How long the steps are."""

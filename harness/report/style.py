@@ -88,7 +88,8 @@ def save(figure: Figure, path: Path) -> None:
     Raises WorkspaceError.
     """
     figure.set_dpi(DPI)
-    canvas = FigureCanvasAgg(figure)
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)  # `figure_of` gave it one
     canvas.draw()  # type: ignore[no-untyped-call]
     drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
     image = Image.fromarray(drawn[..., :3])

@@ -9,7 +9,7 @@ from torch import Tensor
 from harness.episode import Episode
 from harness.inner_loop import query_logits, task_losses
 from harness.inner_loop_method import InnerLoopMethod
-from harness.learner import LayerMask, Learner, Weights, support_statistics
+from harness.learner import Learner, Weights, support_statistics
 from harness.parameters import check_above, check_whole
 from harness.surrogate import with_gradient
 from harness.task_batch import TaskBatch, equal_shapes
@@ -45,10 +45,6 @@ class IMAML(InnerLoopMethod):
     def pull(self) -> float:
         """λ."""
         return self.proximal
-
-    def adapted_layers(self, learner: Learner) -> LayerMask:
-        """All of them."""
-        return frozenset(learner.layers)
 
     def outer_loss(self, learner: Learner, episodes: Sequence[Episode]) -> Tensor:
         """Its value is the mean query loss at the solutions, its gradient the implicit one."""

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from harness.inner_loop_method import InnerLoopMethod
-from harness.learner import LayerMask, Learner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +13,3 @@ class MAML(InnerLoopMethod):
     """
 
     name: str = "maml"
-
-    def adapted_layers(self, learner: Learner) -> LayerMask:
-        """All of them."""
-        return frozenset(learner.layers)

@@ -11,7 +11,7 @@ from harness.episode import Episode
 from harness.errors import ConfigError
 from harness.inner_loop import Rates, query_logits, task_losses
 from harness.inner_loop_method import InnerLoopMethod
-from harness.learner import LayerMask, Learner, Weights, layer_of
+from harness.learner import Learner, Weights, layer_of
 from harness.networks import Body
 from harness.parameters import check_whole
 from harness.task_batch import TaskBatch, equal_shapes
@@ -56,10 +56,6 @@ class MAMLPlusPlus(InnerLoopMethod):
     def init(self, body: Body, max_way: int) -> SteppedLearner:
         """A learner with rates."""
         return SteppedLearner(body, max_way, self.inner_steps, self.inner_lr)
-
-    def adapted_layers(self, learner: Learner) -> LayerMask:
-        """All of them."""
-        return frozenset(learner.layers)
 
     def rate(self, learner: Learner, *, training: bool) -> Rates:  # noqa: ARG002
         """The learned ones."""

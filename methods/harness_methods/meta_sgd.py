@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from harness.errors import ConfigError
 from harness.inner_loop import Rates
 from harness.inner_loop_method import InnerLoopMethod
-from harness.learner import LayerMask, Learner
+from harness.learner import Learner
 from harness.networks import Body
 
 LOWEST, HIGHEST = 0.005, 0.1
@@ -61,10 +61,6 @@ class MetaSGD(InnerLoopMethod):
     def init(self, body: Body, max_way: int) -> RatedLearner:
         """A learner with rates."""
         return RatedLearner(body, max_way, self.lowest_rate, self.highest_rate)
-
-    def adapted_layers(self, learner: Learner) -> LayerMask:
-        """All of them."""
-        return frozenset(learner.layers)
 
     def rate(self, learner: Learner, *, training: bool) -> Rates:  # noqa: ARG002
         """The learned ones, the same in each step."""

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from harness.inner_loop_method import InnerLoopMethod
-from harness.learner import HEAD, LayerMask, Learner, Weights, support_statistics
+from harness.learner import HEAD, Learner, Weights, support_statistics
 from harness.task_batch import TaskBatch
 
 
@@ -19,10 +19,6 @@ class ProtoMAML(InnerLoopMethod):
     """
 
     name: str = "proto_maml"
-
-    def adapted_layers(self, learner: Learner) -> LayerMask:
-        """All of them."""
-        return frozenset(learner.layers)
 
     def start(self, learner: Learner, batch: TaskBatch, *, training: bool) -> Weights:
         """The head of each task, [T, max_way, D] and [T, max_way]; rows of no class are zero."""

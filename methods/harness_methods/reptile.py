@@ -10,7 +10,7 @@ from harness.conv_parts import joined
 from harness.episode import Episode
 from harness.inner_loop import query_logits, task_losses
 from harness.inner_loop_method import InnerLoopMethod
-from harness.learner import LayerMask, Learner, Weights
+from harness.learner import Learner, Weights
 from harness.parameters import check_whole
 from harness.surrogate import with_gradient
 from harness.task_batch import TaskBatch, equal_shapes
@@ -35,10 +35,6 @@ class Reptile(InnerLoopMethod):
         super().__post_init__()
         check_whole("Reptile.inner_batch", self.inner_batch, low=1)
         check_whole("Reptile.inner_steps", self.inner_steps, low=1)
-
-    def adapted_layers(self, learner: Learner) -> LayerMask:
-        """All of them."""
-        return frozenset(learner.layers)
 
     def outer_loss(self, learner: Learner, episodes: Sequence[Episode]) -> Tensor:
         """Its value is the mean query loss after the inner steps, its gradient the mean of θ - W."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from harness.inner_loop_method import InnerLoopMethod
-from harness.learner import HEAD, LayerMask, Learner, Weights
+from harness.learner import HEAD, Learner, Weights
 from harness.task_batch import TaskBatch
 
 
@@ -16,10 +16,6 @@ class ZeroHeadMAML(InnerLoopMethod):
     """
 
     name: str = "zero_head_maml"
-
-    def adapted_layers(self, learner: Learner) -> LayerMask:
-        """All of them."""
-        return frozenset(learner.layers)
 
     def start(self, learner: Learner, batch: TaskBatch, *, training: bool) -> Weights:  # noqa: ARG002
         """Zeros for each task's head."""
