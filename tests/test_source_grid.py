@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness.report.source_grid import _draw_line
+from harness.report.source_grid import GridBlock, _draw_line, _limits
 from harness.report.style import Style, figure_of
 
 LOOK = Style(colour="#0072B2", marker="o", line="-")
@@ -34,3 +34,11 @@ def test_bars_are_the_intervals_and_have_no_length_where_there_is_none() -> None
     _, bars = drawn([0, 1], whole=True)
     assert bars[0] == pytest.approx(np.array([(0.25, 0.4), (0.25, 0.6)]))
     assert bars[1] == pytest.approx(np.array([(1.25, 0.5), (1.25, 0.5)]))
+
+
+def test_marks_at_the_ends_have_room_whatever_the_numbers() -> None:
+    for last in (1.0, 10.0, 60_000.0):
+        rows = pd.DataFrame({"source": "a", "series": "b", "x": [0.0, last], "y": [0.1, 0.9], "ci": np.nan})
+        low, high = _limits(GridBlock(label="y", rows=rows))[0]
+        assert low == pytest.approx(-max(0.4, 0.06 * last))
+        assert high == pytest.approx(last + max(0.4, 0.06 * last))

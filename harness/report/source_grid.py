@@ -146,7 +146,7 @@ def _draw_block(
         elif block.categories is not None:
             axes.set_xticks(range(len(block.categories)), block.categories, rotation=90)
         else:
-            axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            axes.xaxis.set_major_locator(MaxNLocator(5 if high < 100 else 2, integer=True))
         axes.tick_params(axis="x", labelsize=10)
         axes.tick_params(axis="y", labelleft=index % columns == 0, labelsize=10)
 
@@ -156,7 +156,9 @@ def _limits(block: GridBlock) -> tuple[tuple[float, float], tuple[float, float]]
     rows = _drawn(block)
     if rows.empty:
         return (-0.5, 0.5), (0.1, 1)
-    x = (float(rows["x"].min()) - 0.4, float(rows["x"].max()) + 0.4)
+    first, last = float(rows["x"].min()), float(rows["x"].max())
+    beside = max(0.4, 0.06 * (last - first))
+    x = (first - beside, last + beside)
     y: Floats = rows["y"].to_numpy(dtype=np.float64)
     reach: Floats = np.nan_to_num(rows["ci"].to_numpy(dtype=np.float64))
     low = min(float(np.min(y)), max(float(np.min(y - reach)), block.bounds[0]))
