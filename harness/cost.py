@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness import plugins
 from harness.episode import Shape, VariableShape
-from harness.method import Method, can_adapt
+from harness.method import BatchTrained, Method, Trainable, can_adapt
 from harness.plugins import Component
 from harness.probe import Probe
 from harness.spec import RunSpec, canonical
@@ -43,13 +43,16 @@ class Estimate:
 def training_work(spec: RunSpec) -> float:
     """Pixels through the network while training and validating."""
     train = spec.train
-    steps = _steps(spec, spec.trainer, testing=False)
-    episodes = train.iterations * train.meta_batch
-    passes = (1 + BACKWARD) * (_queries(train.shape) + (1 + 2 * steps) * _supports(train.shape))
-    rounds = -(-train.iterations // train.validate_every)
+    trainer: Trainable = plugins.build(plugins.METHODS, spec.trainer)
+    if isinstance(trainer, BatchTrained):
+        images = float(trainer.batch_size)
+    else:
+        steps = _steps(spec, spec.trainer, testing=False)
+        images = train.meta_batch * (_queries(train.shape) + (1 + 2 * steps) * _supports(train.shape))
+    rounds = max(1, -(-train.iterations // train.validate_every))
     validations = rounds * train.validation_episodes * len(train.validation_sources)
     return spec.images.size**2 * (
-        episodes * passes
+        train.iterations * (1 + BACKWARD) * images
         + validations * _prediction(train.validation_shape, _steps(spec, spec.trainer, testing=True))
     )
 
@@ -67,7 +70,7 @@ def probing_work(spec: RunSpec) -> float:
     Of what a probe computes besides, as a decomposition of features, it counts what `Probe.work` says.
     """
     method: Method = plugins.build(plugins.METHODS, spec.method)
-    steps, n_layers = method.adaptation_steps, len(_learner(spec, method).body.layers)
+    steps, n_layers = method.adaptation_steps, len(_learner(spec).body.layers)
     passes = 0.0
     for component in spec.probes:
         probe: Probe = plugins.build(plugins.PROBES, component)
@@ -126,20 +129,26 @@ def _kind(spec: RunSpec) -> str:
 
 def _steps(spec: RunSpec, component: Component, *, testing: bool) -> float:
     """Inner steps, counted in passes through the whole body: steps on the head alone cost next to nothing."""
+    from harness.gradient_adaptation import GradientAdaptation
     from harness.inner_loop_method import InnerLoopMethod
 
-    method = plugins.build(plugins.METHODS, component)
-    if not isinstance(method, InnerLoopMethod):
+    method: Method = plugins.build(plugins.METHODS, component)
+    if testing and isinstance(method, GradientAdaptation):
+        steps = method.adaptation_steps
+    elif isinstance(method, InnerLoopMethod):
+        steps = method.inner_steps
+    else:
         return 0.0
-    learner = _learner(spec, method)
+    learner = _learner(spec)
     layers = len(learner.body.layers)
     share = 1 - learner.first_adapted(method.adapted_layers(learner)) / layers
-    return share * (method.adaptation_steps if testing else method.inner_steps)
+    return share * steps
 
 
-def _learner(spec: RunSpec, method: Method) -> "Learner":
+def _learner(spec: RunSpec) -> "Learner":
     network = plugins.build(plugins.NETWORKS, spec.network)
-    return method.init(network.build(spec.images.channels, spec.images.size), spec.max_way)
+    trainer: Trainable = plugins.build(plugins.METHODS, spec.trainer)
+    return trainer.init(network.build(spec.images.channels, spec.images.size), spec.max_way)
 
 
 def _prediction(shape: Shape, steps: float) -> float:

@@ -157,6 +157,11 @@ class Episode:
     classes: tuple[int, ...]
     index: int
 
+    @property
+    def n_values(self) -> int:
+        """Its pixel values, support and query together."""
+        return self.task.support_x.numel() + self.task.query_x.numel()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Spare:

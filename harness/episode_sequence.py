@@ -6,10 +6,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from harness.augmentation import Augmentation, augment
-from harness.device_pixels import DevicePool
+from harness.augmentation import Augmentation
 from harness.episode import Episode, Shape, Spare, Task
-from harness.pixels import scaled_ends, to_tensor
+from harness.pool_tensors import PoolTensors
 from harness.pools import Pool
 from harness.sampling import IntArray, spare_rows
 from harness.seeds import counter_rng
@@ -43,10 +42,9 @@ class SourceSequence:
         augmentation: Augmentation | None = None,
         device: str = "cpu",
     ) -> None:
-        self._pool, self._images, self._augmentation = pool, images, augmentation
-        self._seed, self._stream = seed, f"{pool.source}/{pool.split}{stream}"
-        self._device = device
-        self._on_device = DevicePool(pool, images, device) if device != "cpu" and not augmentation else None
+        self._pool, self._seed, self._device = pool, seed, device
+        self._stream = f"{pool.source}/{pool.split}{stream}"
+        self._tensors = PoolTensors(pool, images, augmentation=augmentation, seed=seed, device=device)
         self._sampler = make_sampler(
             pool.class_sizes,
             shape,
@@ -81,17 +79,7 @@ class SourceSequence:
         )
 
     def _tensor(self, rows: IntArray, part: str) -> Tensor:
-        if self._on_device is not None:
-            return self._on_device[rows]
-        pool = self._pool
-        x = to_tensor(pool.images[rows], self._images, mean=pool.mean, std=pool.std)
-        if self._augmentation is None:
-            return x
-        ends = scaled_ends(self._images, mean=pool.mean, std=pool.std)
-        augmented = augment(
-            x, self._augmentation, ends=ends, seed=self._seed, stream=f"{self._stream}/{part}"
-        )
-        return augmented.to(self._device)
+        return self._tensors.read(rows, f"{self._stream}/{part}")
 
 
 class MixedSequence:

@@ -32,7 +32,9 @@ def linear_head_gradients(
         logits = learner.logits(weights, features, batch.n_way)
         targets = F.one_hot(batch.support_y, batch.n_way).to(logits.dtype)
         errors = (logits.softmax(-1) - targets) / batch.support_y.shape[1]
-        unused = learner.max_way - batch.n_way
+        unused = (
+            weights["head.weight"].shape[1] if "head.weight" in weights else learner.max_way
+        ) - batch.n_way
         if unused:
             errors = F.pad(errors, (0, unused))
         gradients = {"head.weight": errors.mT @ features, "head.bias": errors.sum(1)}

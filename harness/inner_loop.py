@@ -12,18 +12,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from harness.head_gradients import has_linear_head, linear_head_gradients
+from harness.layers import Statistics
 from harness.learner import LayerMask, Learner, Weights, query_features, support_statistics
+from harness.step_directions import Direction
 from harness.task_batch import TaskBatch
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +73,7 @@ def adapt(
     clip: float | None = None,
     start: Weights = MappingProxyType({}),
     proximal: float = 0.0,
+    direction: Direction | None = None,
     variation: Variation = PLAIN,
 ) -> Weights:
     """The weights after `steps` inner steps of length `rate` on each task of the batch.
@@ -84,6 +83,7 @@ def adapt(
         start: each task's own weights before the first step, [T, ...] each, in place of the stored ones; of the
             head, which may be fixed, and of layers that change. All of them are returned.
         proximal: λ of λ/2 · ‖θ_i - θ‖², added to the loss of each step; θ are the learner's stored weights.
+        direction: turns a step's gradients, after the pull, into what the rate multiplies; None for the gradients.
         graph: keep the graph of the steps themselves, for second-order outer gradients. Without it the steps
             are constants to the outer loss: first-order MAML.
         training: whether the outer loop is training (concerns the `running` batch-norm policy only).
@@ -91,29 +91,21 @@ def adapt(
     """
     first = learner.first_adapted(mask)
     statistics = support_statistics(learner, training=training)
-    with torch.set_grad_enabled(
-        training and torch.is_grad_enabled()
-    ):  # at test nothing below is differentiated
+    with torch.set_grad_enabled(training and torch.is_grad_enabled()):  # at test none of it is differentiated
         below = learner.body(batch.support_x, statistics, 0, first)
+        if first == len(learner.body.layers):
+            below = learner.features({}, below, statistics, first)
     weights = _initial(learner, mask, len(below), start, variation)
     fixed = {name: weight for name, weight in start.items() if name not in weights}
     anchors = learner.adaptable(mask) if proximal else {}
-    step = partial(_step, rate=rate, clip=clip, pull=(proximal, anchors), variation=variation)
-    steps = steps if weights else 0
-    if first < len(learner.body.layers):
-        for number in range(1, steps + 1):
-            features = learner.features({**fixed, **weights}, below, statistics, first)
-            gradients = _gradients(learner, weights, fixed, features, batch, graph=graph)
-            del features  # with its graph, which the next step needs no more
-            weights = step(number, weights, gradients)
-        return {**fixed, **weights}
-    with torch.set_grad_enabled(training and torch.is_grad_enabled()):
-        features = learner.features({}, below, statistics, first)
-    for number in range(1, steps + 1):
-        if has_linear_head(learner):
-            gradients = linear_head_gradients(learner, weights, features, batch, graph=graph)
+    step = partial(
+        _step, rate=rate, clip=clip, pull=(proximal, anchors), direction=direction, variation=variation
+    )
+    for number in range(1, (steps if weights else 0) + 1):
+        if first == len(learner.body.layers) and has_linear_head(learner):
+            gradients = linear_head_gradients(learner, weights, below, batch, graph=graph)
         else:
-            gradients = _gradients(learner, weights, fixed, features, batch, graph=graph)
+            gradients = _gradients(learner, weights, fixed, (below, first, statistics), batch, graph=graph)
         weights = step(number, weights, gradients)
     return {**fixed, **weights}
 
@@ -141,11 +133,25 @@ def _initial(
 
 
 def _gradients(
-    learner: Learner, weights: Weights, fixed: Weights, features: Tensor, batch: TaskBatch, *, graph: bool
+    learner: Learner,
+    weights: Weights,
+    fixed: Weights,
+    known: tuple[Tensor, int, Statistics],
+    batch: TaskBatch,
+    *,
+    graph: bool,
 ) -> list[Tensor]:
-    """Of each task's support loss by its own weights, in their order."""
+    """Of each task's support loss by its own weights, in their order.
+
+    known: what the stages below `first` gave for the support set, `first`, and the statistics; where no stage is left,
+    the features themselves.
+    """
+    below, first, statistics = known
+    own = {**fixed, **weights}
+    body_adapts = first < len(learner.body.layers)
+    features = learner.features(own, below, statistics, first) if body_adapts else below
     # A sum over tasks of means over images: each task's weights get the gradient of its own mean loss.
-    loss = task_losses(learner.logits({**fixed, **weights}, features, batch.n_way), batch.support_y).sum()
+    loss = task_losses(learner.logits(own, features, batch.n_way), batch.support_y).sum()
     return list(torch.autograd.grad(loss, list(weights.values()), create_graph=graph))
 
 
@@ -157,6 +163,7 @@ def _step(
     rate: float | Rates,
     clip: float | None,
     pull: tuple[float, Weights],
+    direction: Direction | None,
     variation: Variation,
 ) -> dict[str, Tensor]:
     raw = dict(zip(weights, gradients, strict=True))
@@ -167,6 +174,8 @@ def _step(
     moves = {
         name: m + strength * (weights[name] - anchors[name]) if strength else m for name, m in moves.items()
     }
+    if direction is not None:
+        moves = dict(direction(weights, moves))
     if callable(rate):
         rates = rate(number)
         after = {name: weight - rates[name] * moves[name] for name, weight in weights.items()}

@@ -28,7 +28,7 @@ class Learner(nn.Module):
     def __init__(self, body: Body, max_way: int) -> None:
         super().__init__()
         self.body = body
-        self.head = Head(body.out_features, max_way)
+        self.head: nn.Module = Head(body.out_features, max_way)
         self.max_way = max_way
 
     @property

@@ -1,22 +1,26 @@
 """What a method is: the contract that every method plugin keeps.
 
-    learner = method.init(body, max_way)
-    for episodes in meta_batches:  method.outer_loss(learner, episodes).backward(); step
+    learner = method.trainer.init(body, max_way)
+    for episodes in meta_batches:  method.trainer.outer_loss(learner, episodes).backward(); step
     for episode in test_episodes:  method.predict(learner, episode.task) -> logits, scored against episode.query_y
 
-A method is a frozen dataclass registered under the entry-point group `harness.methods`. Its fields are its
-hyperparameters, set from gin. It keeps no state: what it trains lives in the learner.
+A trainer learns from episodes (`outer_loss`), or from batches of images of all training classes (`batch_loss`), or
+is declared `untrained`. A method is a frozen dataclass registered under the entry-point group `harness.methods`. Its
+fields are its hyperparameters, set from gin. It keeps no state: what it trains lives in the learner.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, TypeGuard, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, TypeGuard, runtime_checkable
+
+from harness.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
 
     from harness.episode import Episode, Task
+    from harness.image_batch import ImageBatch
     from harness.inner_loop import Variation
     from harness.learner import LayerMask, Learner, Weights
     from harness.networks import Body
@@ -24,13 +28,12 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Method(Protocol):
-    """How to train on episodes and how to predict on one.
+    """How to predict on an episode, and which method trains for it.
 
     Attributes:
         name: the method's name in every row; a field with a default, so that two settings of one method can
             stand side by side in an experiment.
-        trainer: the method whose `outer_loss` trains the learner; `self` unless the method only predicts
-            differently (NIL).
+        trainer: the method that trains the learner; `self` unless the method only predicts differently (NIL).
         adaptation_steps: inner steps taken at test time, 0 for a method without an inner loop; reported in
             every row.
     """
@@ -40,15 +43,33 @@ class Method(Protocol):
         """The method's name in rows."""
 
     @property
-    def trainer(self) -> Method:
+    def trainer(self) -> Trainable:
         """The method that trains the learner."""
 
     @property
     def adaptation_steps(self) -> int:
         """Inner steps at test time."""
 
+    def predict(self, learner: Learner, task: Task) -> torch.Tensor:
+        """Logits [n_query, n_way] for the queries; leaves the learner bit for bit as it was."""
+
+
+@runtime_checkable
+class Trainable(Method, Protocol):
+    """A method that has a learner of its own. It keeps the contract of one of `EpisodeTrained`, `BatchTrained` or
+    `Untrained`, see `trains_on`.
+    """
+
     def init(self, body: Body, max_way: int) -> Learner:
-        """A fresh learner on `body` that can tell up to `max_way` classes apart."""
+        """A fresh learner on `body` that can tell up to `max_way` classes apart.
+
+        Of a method that trains on batches, `max_way` is at least the number of the training classes.
+        """
+
+
+@runtime_checkable
+class EpisodeTrained(Trainable, Protocol):
+    """Trained on episodes, a meta-batch an update."""
 
     def outer_loss(self, learner: Learner, episodes: Sequence[Episode]) -> torch.Tensor:
         """The scalar to minimise over a whole meta-batch; differentiable in the learner's parameters.
@@ -56,8 +77,45 @@ class Method(Protocol):
         A mean over tasks of means over query images, so its scale depends on neither.
         """
 
-    def predict(self, learner: Learner, task: Task) -> torch.Tensor:
-        """Logits [n_query, n_way] for the queries; leaves the learner bit for bit as it was."""
+
+@runtime_checkable
+class BatchTrained(Trainable, Protocol):
+    """Trained on batches of `batch_size` images of all training classes, one batch an update.
+
+    The regime's `iterations` count the batches; its `shape` and `meta_batch` play no part.
+    """
+
+    @property
+    def batch_size(self) -> int:
+        """Images an update."""
+
+    def batch_loss(self, learner: Learner, batch: ImageBatch) -> torch.Tensor:
+        """The scalar to minimise over a batch, a mean over its images."""
+
+
+@runtime_checkable
+class Untrained(Trainable, Protocol):
+    """Not trained at all: the learner stays as drawn, whatever the regime says."""
+
+    @property
+    def untrained(self) -> Literal[True]:
+        """Declares it."""
+
+
+def trains_on(method: Trainable) -> Literal["episodes", "batches", "nothing"]:
+    """What an update of the method learns from. Raises ConfigError where it says none of the three, or several."""
+    kinds: dict[Literal["episodes", "batches", "nothing"], type] = {
+        "episodes": EpisodeTrained,
+        "batches": BatchTrained,
+        "nothing": Untrained,
+    }
+    found = [kind for kind, protocol in kinds.items() if isinstance(method, protocol)]
+    if len(found) == 1:
+        return found[0]
+    raise ConfigError(
+        f"The method {type(method).__name__} does not say what it trains on: give it exactly one of `outer_loss` (with "
+        "`init`), `batch_loss` (with `init` and `batch_size`) or `untrained = True` (with `init`)."
+    )
 
 
 @runtime_checkable

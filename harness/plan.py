@@ -13,11 +13,12 @@ from harness import plugins
 from harness.dataset import Dataset
 from harness.episode import EpisodeShape
 from harness.errors import HarnessError, PlanError, did_you_mean, named_choices
-from harness.experiment import Evaluation, Experiment, Regime
+from harness.experiment import Evaluation, Experiment
 from harness.method import can_adapt
 from harness.missing_sources import LeftOutSource, without_missing
 from harness.planned_sources import PlannedSources, datasets_of, episodes_of, identity
-from harness.spec import EvaluationSpec, ImageSpec, RunSpec, SourceSpec, TrainSpec, canonical
+from harness.planned_training import train_spec, training_classes
+from harness.spec import EvaluationSpec, ImageSpec, RunSpec, SourceSpec, canonical
 from harness.subsets import subsets
 
 LONGEST_RUN_ID = 200
@@ -231,20 +232,22 @@ def _runs(experiment: Experiment, sources: PlannedSources) -> Iterator[RunSpec]:
     evaluations = tuple(
         spec for evaluation in experiment.evaluations for spec in _evaluation_specs(evaluation, sources)
     )
+    ways = experiment.max_way or max(MAX_WAY, _most_ways(experiment))
     for regime in experiment.regimes:
-        train = _train_spec(regime, sources)
         for method in experiment.methods:
+            described = plugins.describe(plugins.METHODS, method)
+            trainer = method.trainer
             for seed in experiment.seed_list:
                 run = RunSpec(
                     method_name=method.name,
-                    method=plugins.describe(plugins.METHODS, method),
-                    trainer=plugins.describe(plugins.METHODS, method.trainer),
+                    method=described,
+                    trainer=plugins.describe(plugins.METHODS, trainer),
                     trained_on=regime.label,
                     network=network,
                     batch_norm=experiment.network.batch_norm,
-                    max_way=experiment.max_way or max(MAX_WAY, _most_ways(experiment)),
+                    max_way=max(ways, training_classes(regime, trainer, sources)),
                     images=image_spec(experiment),
-                    train=train,
+                    train=train_spec(regime, trainer, sources),
                     selection=regime.selection,
                     evaluations=evaluations,
                     seed=seed,
@@ -261,24 +264,6 @@ def _unprobed(experiment: Experiment) -> Iterator[str]:
     for method in experiment.methods if asked else ():
         if not can_adapt(method):
             yield f"{method.name} adapts nothing to a task, so it has no rows of {named_choices(asked)}"
-
-
-def _train_spec(regime: Regime, sources: PlannedSources) -> TrainSpec:
-    return TrainSpec(
-        sources=tuple(sources.spec(dataset) for dataset in regime.sources),
-        shape=regime.shape,
-        augmentation=regime.augmentation,
-        iterations=regime.iterations,
-        meta_batch=regime.meta_batch,
-        learning_rate=regime.learning_rate,
-        schedule=regime.schedule,
-        gradient_clip=regime.gradient_clip,
-        validate_every=regime.validate_every,
-        validation_episodes=regime.validation_episodes,
-        validation_sources=tuple(sources.spec(dataset) for dataset in regime.validated_on),
-        validation_shape=regime.validation_shape or regime.shape,
-        snapshots=tuple(sorted(set(regime.snapshots))),
-    )
 
 
 def _evaluation_specs(evaluation: Evaluation, sources: PlannedSources) -> Iterator[EvaluationSpec]:

@@ -58,7 +58,10 @@ class SourceSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSpec:
-    """How a learner is trained. The names are those of `experiment.Regime`, which documents them."""
+    """How a learner is trained. The names are those of `experiment.Regime`, which documents them.
+
+    `learns_from`: what an update is made of, see `method.trains_on`; without updates, `iterations` is 0.
+    """
 
     sources: tuple[SourceSpec, ...]
     shape: Shape
@@ -73,6 +76,7 @@ class TrainSpec:
     validation_sources: tuple[SourceSpec, ...]
     validation_shape: Shape
     snapshots: tuple[int, ...] = ()
+    learns_from: str = "episodes"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,8 +65,3 @@ def tasks_at_once(task: Task, image_values: int) -> int:
     """
     allowed = VALUES_ON_A_GPU if task.support_x.is_cuda else VALUES_AT_ONCE
     return max(1, allowed // (image_values * (len(task.support_x) + len(task.query_x))))
-
-
-def values(task: Task) -> int:
-    """Its pixel values, support and query together."""
-    return task.support_x.numel() + task.query_x.numel()

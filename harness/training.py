@@ -1,26 +1,27 @@
-"""The outer loop: sample a meta-batch, step on its outer loss, validate now and then, keep checkpoints."""
+"""The outer loop: take what an update learns from, step on its loss, validate now and then, keep checkpoints."""
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import torch
 
 from harness import checkpoint
 from harness.checkpoint import TrainingState
-from harness.episode import Episode
 from harness.episode_sequence import EpisodeSequence
 from harness.evaluation import mean_accuracy
 from harness.interruption import DeferredInterrupt
 from harness.learner import Learner
-from harness.method import Method
+from harness.method import Trainable
 from harness.progress import Progress, Report
 from harness.read_ahead import ReadAhead
 from harness.seeds import seed_torch
 from harness.spec import RunSpec, TrainSpec
 from harness.store import RunFolder
+from harness.updates import Updates
 
 CHECKPOINT_SECONDS = 60.0
 """A killed training loses at most about this much work."""
@@ -36,14 +37,14 @@ class TrainingDivergedError(Exception):
 class Trainer:
     """One training: what it needs, and `run`, which carries it from where it stands to its last iteration.
 
-    `episodes` is the training sequence; iteration i uses episodes i·meta_batch and following. `validation`
-    holds one sequence for each training source.
+    `updates`: what iterations learn from, None for a method that is not trained; its spec has no iterations.
+    `validation` holds one sequence for each validation source.
     """
 
     spec: RunSpec
-    method: Method
+    method: Trainable
     learner: Learner
-    episodes: EpisodeSequence
+    updates: Updates | None
     validation: Sequence[EpisodeSequence]
     folder: RunFolder
     report: Report
@@ -61,10 +62,15 @@ class Trainer:
         self.folder.cut_curve(state.iteration)
         clock = _Clock(state)
         self._keep(state)
-        first, last = (i * train.meta_batch for i in (state.iteration, train.iterations))
-        with DeferredInterrupt() as interrupt, ReadAhead(self.episodes, range(first, last)) as episodes:
+        if self.updates is None:
+            if content is None:
+                self._validate(state)
+                self._save(optimiser, state)
+            return state
+        first, last = (i * self.updates.per_update for i in (state.iteration, train.iterations))
+        with DeferredInterrupt() as interrupt, ReadAhead(self.updates.items, range(first, last)) as items:
             while state.iteration < train.iterations:
-                self._iterate(optimiser, state, episodes)
+                self._iterate(self.updates, optimiser, state, items)
                 self._keep(state)
                 state.seconds = clock.seconds()
                 validated = state.iteration % train.validate_every == 0 or state.iteration == train.iterations
@@ -91,19 +97,19 @@ class Trainer:
             checkpoint.save_snapshot(path, self.spec.training_id, self.learner)
 
     def _iterate(
-        self, optimiser: torch.optim.Optimizer, state: TrainingState, episodes: Iterator[Episode]
+        self, updates: Updates, optimiser: torch.optim.Optimizer, state: TrainingState, items: ReadAhead[Any]
     ) -> None:
-        """One outer update on the next episodes."""
+        """One outer update on the next items."""
         train, i = self.spec.train, state.iteration
         began = time.perf_counter()
-        batch = list(islice(episodes, train.meta_batch))
+        batch = list(islice(items, updates.per_update))
         state.waiting_seconds += time.perf_counter() - began
         seed_torch(self.spec.seed, f"train/{i}")
         self.learner.train()
         for group in optimiser.param_groups:
             group["lr"] = learning_rate(train, i)
         optimiser.zero_grad(set_to_none=True)
-        loss = self.method.outer_loss(self.learner, batch)
+        loss = updates.loss(self.learner, batch)
         if not math.isfinite(loss.item()):
             raise TrainingDivergedError(
                 f"The outer loss of {self.method.name} is {loss.item()} at iteration {i + 1}. "
@@ -127,7 +133,8 @@ class Trainer:
         if accuracy is not None and accuracy > state.best_valid:
             state.best_valid, state.best_iteration = accuracy, state.iteration
             state.best = {name: value.clone() for name, value in self.learner.state_dict().items()}
-        state.last_loss, state.last_valid = state.loss_sum / state.loss_count, accuracy
+        state.last_loss = state.loss_sum / state.loss_count if state.loss_count else None
+        state.last_valid = accuracy
         self.folder.append_curve(
             {
                 "iteration": state.iteration,

@@ -10,10 +10,10 @@ import torch
 
 from harness import checkpoint, plugins
 from harness.environment import describe_environment, keep_freed_memory, peak_memory_mb, reset_peak_memory
-from harness.episode_sequence import MixedSequence, SourceSequence
+from harness.episode_sequence import SourceSequence
 from harness.evaluation import evaluate
 from harness.learner import Learner
-from harness.method import Method, can_adapt
+from harness.method import Method, Trainable, can_adapt
 from harness.networks import Network
 from harness.pools import Pool, open_pool
 from harness.probing import probe_all
@@ -25,6 +25,7 @@ from harness.selection import select
 from harness.spec import RunSpec, SourceSpec
 from harness.store import RunFolder, Workspace
 from harness.training import Trainer
+from harness.updates import updates
 
 THREADS = 1
 """Torch threads of a worker: one worker a core is faster than one worker on all, and sums in a fixed order."""
@@ -59,7 +60,7 @@ def execute(spec: RunSpec, workspace: Workspace, report: Report) -> None:
 def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Report) -> None:
     method: Method = plugins.build(plugins.METHODS, spec.method)
     network: Network = plugins.build(plugins.NETWORKS, spec.network)
-    trainer: Method = plugins.build(plugins.METHODS, spec.trainer)
+    trainer: Trainable = plugins.build(plugins.METHODS, spec.trainer)
     learner = fresh_learner(spec, trainer, network)
     checkpoint.adopt(spec, workspace)
     folder.write_status("training")
@@ -94,7 +95,7 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
     )
 
 
-def fresh_learner(spec: RunSpec, method: Method, network: Network) -> Learner:
+def fresh_learner(spec: RunSpec, method: Trainable, network: Network) -> Learner:
     """The learner before its first update: pure in the spec."""
     seed_torch(spec.seed, "init")
     return spec.compute.place(
@@ -103,24 +104,18 @@ def fresh_learner(spec: RunSpec, method: Method, network: Network) -> Learner:
 
 
 def _trainer(
-    spec: RunSpec, workspace: Workspace, folder: RunFolder, method: Method, learner: Learner, report: Report
+    spec: RunSpec,
+    workspace: Workspace,
+    folder: RunFolder,
+    method: Trainable,
+    learner: Learner,
+    report: Report,
 ) -> Trainer:
-    train, images, device = spec.train, spec.images, spec.compute.device
+    train, images = spec.train, spec.images
 
     def pool(source: SourceSpec, split: str) -> Pool:
         return open_pool(workspace.cache, source.pool_key(split, images))
 
-    training = [
-        SourceSequence(
-            pool(source, "train"),
-            train.shape,
-            images,
-            seed=spec.seed,
-            augmentation=train.augmentation,
-            device=device,
-        )
-        for source in train.sources
-    ]
     # A stream of its own: whoever tests on the valid split must not test on the episodes that chose.
     validation = [
         SourceSequence(
@@ -129,7 +124,7 @@ def _trainer(
             images,
             seed=spec.seed,
             stream="/selection",
-            device=device,
+            device=spec.compute.device,
         )
         for source in train.validation_sources
     ]
@@ -137,7 +132,7 @@ def _trainer(
         spec=spec,
         method=method,
         learner=learner,
-        episodes=MixedSequence(training, seed=spec.seed, stream="train/source"),
+        updates=updates(method, spec, [pool(source, "train") for source in train.sources]),
         validation=validation,
         folder=folder,
         report=report,

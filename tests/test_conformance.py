@@ -103,10 +103,10 @@ class WrongMethod(ANIL):
 @pytest.mark.parametrize(
     ("fault", "broken"),
     [
-        ("nan", "outer loss is a finite scalar"),
-        ("detached", "outer loss is a finite scalar"),
-        ("not a scalar", "outer loss is a finite scalar"),
-        ("random", "outer loss and predict are deterministic"),
+        ("nan", "loss of an update is a finite scalar"),
+        ("detached", "loss of an update is a finite scalar"),
+        ("not a scalar", "loss of an update is a finite scalar"),
+        ("random", "loss and predict are deterministic"),
         ("moves the learner", "predict leaves the learner as it was"),
         ("too many logits", "predict gives logits for 2, 5 and 20 ways"),
         ("first class", "order of the labels does not matter"),

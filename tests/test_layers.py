@@ -79,7 +79,7 @@ def without_query(task: Task, gone: int) -> Task:
 @pytest.mark.parametrize("policy", ["transductive", "support", "running"])
 def test_queries_inform_one_another_only_when_transductive(method: Method, policy: str) -> None:
     learner = tiny_learner(method, batch_norm=policy)
-    method.outer_loss(learner, [tiny_episode(seed=4)])  # gives the running averages something to hold
+    method.trainer.outer_loss(learner, [tiny_episode(seed=4)])  # gives the running averages something to hold
     task = tiny_episode(seed=5).task
     whole = method.predict(learner, task)
     part = method.predict(learner, without_query(task, 0))
@@ -174,13 +174,6 @@ def test_nil_is_the_sum_of_cosines() -> None:
                 if task.support_y[i] == c
             ]
             assert logits[q, c].item() == pytest.approx(sum(cosines).item())  # type: ignore[union-attr]
-
-
-def test_nil_trains_as_its_trainer() -> None:
-    anil = ANIL(inner_lr=0.3)
-    learner = tiny_learner(anil)
-    episodes = [tiny_episode(seed=1)]
-    assert NIL(trainer=anil).outer_loss(learner, episodes) == anil.outer_loss(learner, episodes)
 
 
 def test_meta_batch_of_mixed_shapes_is_the_mean_over_its_tasks() -> None:

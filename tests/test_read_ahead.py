@@ -8,7 +8,6 @@ import pytest
 from harness import read_ahead
 from harness.episode import Episode
 from harness.read_ahead import ReadAhead
-from harness.task_batch import values
 from tiny import tiny_episode
 
 
@@ -64,7 +63,7 @@ def test_whoever_stops_early_leaves_no_thread() -> None:
 
 
 def test_no_more_is_read_than_may_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    size = values(tiny_episode().task)
+    size = tiny_episode().n_values
     for limit, ahead in ((3 * size, 3), (size // 2, 1)):
         monkeypatch.setattr(read_ahead, "VALUES_AHEAD", limit)
         sequence = Slow()

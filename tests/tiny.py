@@ -55,10 +55,10 @@ def tiny_learner(
     """A learner on a Conv4 of three filters, with a head that is not zero."""
     torch.manual_seed(seed)
     settings = {"filters": 3, **network}
-    learner = method.init(Conv4(**settings).build(channels, size), max_way).to(dtype)  # type: ignore[arg-type]
+    learner = method.trainer.init(Conv4(**settings).build(channels, size), max_way).to(dtype)  # type: ignore[arg-type]
     with torch.no_grad():
-        learner.head.weight.normal_(std=0.5)
-        learner.head.bias.normal_(std=0.5)
+        for parameter in learner.head.parameters():
+            parameter.normal_(std=0.5)
         for name, parameter in learner.named_parameters():
             if name.endswith("norm.bias"):
                 parameter.normal_(std=0.3)

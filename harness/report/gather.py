@@ -34,8 +34,11 @@ RUN_CONDITIONS = (
 )
 """Conditions that are the same for all episodes of a run."""
 
-SHARED = ("train", "network", "images", "max_way")
+SHARED = ("network", "images")
 """Keys of a spec in which all runs trained on one regime must agree."""
+
+SHARED_ALIKE = ("train", "max_way")
+"""Keys in which those of them must agree that learn from the same: from episodes, from batches, or from nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,9 +213,14 @@ def _refuse_mixtures(runs: list[FinishedRun]) -> None:
         place = with_shots(run.episodes).iloc[0]
         alike = tuple(place[[key for key in RUN_CONDITIONS if key in PANEL_KEYS]])
         entry = {key: value for key, value in run.spec.items() if key not in OWN}
-        regime = {key: run.spec.get(key) for key in SHARED}
+        regime, training = ({key: run.spec.get(key) for key in keys} for keys in (SHARED, SHARED_ALIKE))
+        learns_from = run.spec.get("train", {}).get("learns_from")
         row = ("method", run.method, run.trained_on, *tuple(place[list(RUN_CONDITIONS)]))
-        for key, value in ((row, entry), (("regime", run.trained_on, *alike), regime)):
+        for key, value in (
+            (row, entry),
+            (("regime", run.trained_on, *alike), regime),
+            (("training", run.trained_on, learns_from, *alike), training),
+        ):
             other, known = seen.setdefault(key, (run, value))
             if found := list(_differences(known, value)):
                 raise WorkspaceError(_mixture(other, run, found))

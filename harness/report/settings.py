@@ -47,7 +47,7 @@ class Table:
 def regimes(runs: Sequence[FinishedRun]) -> Table:
     """What each regime trained on, and for how long."""
     columns = ("Trained on", "Sources", "Episodes", "Updates", "Outer step", "Validation")
-    return _distinct(columns, runs, lambda run: (run.trained_on, *_regime(run.spec.get("train", {}))))
+    return _distinct(columns, runs, lambda run: (run.trained_on, *_regime(run)))
 
 
 def methods(runs: Sequence[FinishedRun]) -> Table:
@@ -127,24 +127,37 @@ def environment(runs: Sequence[FinishedRun]) -> Table:
     return Table(columns=("What", "Recorded"), rows=rows)
 
 
-def _regime(train: dict[str, Any]) -> tuple[str, ...]:
+def _regime(run: FinishedRun) -> tuple[str, ...]:
+    train = run.spec.get("train", {})
     sources = ", ".join(_component(source) for source in train.get("sources", [])) or DASH
     schedule = train.get("schedule", DASH)
     step = f"Adam, learning rate {_said(train.get('learning_rate'))}, {schedule}"
     if train.get("gradient_clip") is not None:
         step += f", gradient clipped to {_said(train['gradient_clip'])}"
-    updates = f"{_said(train.get('iterations'))} of {_said(train.get('meta_batch'))} episodes"
+    shape, updates = _updates(run)
     if train.get("augmentation"):
         updates += f", augmented ({_said_pairs(train['augmentation'])})"
     if not train.get("validation_sources"):
-        return sources, _shape(train.get("shape", {})), updates, step, DASH
+        return sources, shape, updates, step, DASH
     validation = (
         f"every {_said(train.get('validate_every'))} updates on {_said(train.get('validation_episodes'))} "
         f"episodes of each of {', '.join(source['name'] for source in train['validation_sources'])}"
     )
     if train.get("validation_shape") not in (None, train.get("shape")):
         validation += f", {_shape(train['validation_shape'])}"
-    return sources, _shape(train.get("shape", {})), updates, step, validation
+    return sources, shape, updates, step, validation
+
+
+def _updates(run: FinishedRun) -> tuple[str, str]:
+    """What an update learns from, and how many there are."""
+    train = run.spec.get("train", {})
+    iterations, learns_from = _said(train.get("iterations")), train.get("learns_from", "episodes")
+    if learns_from == "nothing":
+        return DASH, "none"
+    if learns_from == "batches":
+        batch = run.spec.get("trainer", {}).get("params", {}).get("batch_size")
+        return "images of all classes", f"{iterations} of {_said(batch)} images"
+    return _shape(train.get("shape", {})), f"{iterations} of {_said(train.get('meta_batch'))} episodes"
 
 
 def _said_pairs(values: dict[str, Any]) -> str:
@@ -226,6 +239,8 @@ def _cost(group: list[FinishedRun]) -> tuple[str, ...]:
 
 def _episodes_drawn(run: FinishedRun) -> float | None:
     train = run.spec.get("train", {})
+    if train.get("learns_from", "episodes") != "episodes":
+        return None
     iterations = run.status.get("iterations", train.get("iterations"))
     batch = train.get("meta_batch")
     return float(iterations * batch) if iterations is not None and batch is not None else None

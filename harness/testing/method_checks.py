@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from harness import plugins
+from harness.batch_sequence import BatchSequence
 from harness.dataset import Dataset
 from harness.episode import Episode, EpisodeShape
 from harness.episode_sequence import SourceSequence
 from harness.evaluation import evaluate
 from harness.learner import Learner
-from harness.method import Method, predicts_batches
+from harness.method import BatchTrained, EpisodeTrained, Method, Trainable, predicts_batches, trains_on
 from harness.networks import Conv4
 from harness.plugins import Component
 from harness.pools import Pool
@@ -27,6 +28,11 @@ MAX_WAY = 20
 IMAGES = ImageSpec(size=28, channels=1, scaling="unit", resize="antialias")
 UPDATES = 60
 META_BATCH = 4
+
+MOST_IMAGES = 64
+"""Of a batch of a method that trains on batches."""
+
+NOT_TRAINED = "it is not trained"
 
 SIDE_BY_SIDE = 1e-3
 """How far logits may move with the company a task is in, relative to the largest: orders of float32 sums."""
@@ -40,9 +46,9 @@ def check_method(method: Any) -> list[Check]:
     checks = {
         "attributes": _attributes,
         "frozen dataclass that pickles": lambda subject: frozen_dataclass(subject.method),
-        "outer loss is a finite scalar": _loss,
-        "outer gradient is finite and reaches the learner": _gradient,
-        "outer loss and predict are deterministic": _deterministic,
+        "loss of an update is a finite scalar": _loss,
+        "its gradient is finite and reaches the learner": _gradient,
+        "loss and predict are deterministic": _deterministic,
         "predict gives logits for 2, 5 and 20 ways": _ways,
         "predict leaves the learner as it was": _unchanged,
         "tasks side by side get what each gets alone": _side_by_side,
@@ -61,7 +67,13 @@ class _Subject:
 
     def learner(self) -> Learner:
         torch.manual_seed(0)
-        return self.method.trainer.init(Conv4(filters=8).build(1, IMAGES.size), MAX_WAY)
+        return self.method.trainer.init(Conv4(filters=8).build(1, IMAGES.size), self.rows)
+
+    @property
+    def rows(self) -> int:
+        """Of the head: as many as a plan would ask for."""
+        classes = len(self.pools["train"].class_sizes)
+        return max(MAX_WAY, classes) if trains_on(self.method.trainer) == "batches" else MAX_WAY
 
     def episode(self, k: int = 0, n_way: int = 5, split: str = "train") -> Episode:
         shape = EpisodeShape(n_way=n_way, n_shot=1, n_query=3)
@@ -71,8 +83,20 @@ class _Subject:
     def pools(self) -> dict[str, Pool]:
         return {split: glyph_pool(split) for split in ("train", "test")}
 
-    def loss(self, learner: Learner, n_episodes: int = 3) -> Tensor:
-        return self.method.outer_loss(learner, [self.episode(k) for k in range(n_episodes)])
+    @property
+    def is_trained(self) -> bool:
+        return trains_on(self.method.trainer) != "nothing"
+
+    def loss(self, learner: Learner, update: int = 0) -> Tensor:
+        """That of one of the updates, each on other images; of a method that is trained."""
+        trainer = self.method.trainer
+        if isinstance(trainer, BatchTrained):
+            batches = BatchSequence(
+                [self.pools["train"]], IMAGES, batch_size=min(trainer.batch_size, MOST_IMAGES), seed=0
+            )
+            return trainer.batch_loss(learner, batches[update])
+        assert isinstance(trainer, EpisodeTrained)
+        return trainer.outer_loss(learner, [self.episode(update * META_BATCH + k) for k in range(META_BATCH)])
 
 
 def glyph_pool(split: str) -> Pool:
@@ -108,19 +132,24 @@ def _attributes(subject: _Subject) -> str:
     require(
         isinstance(steps, int) and steps >= 0, f"adaptation_steps is {steps!r}, not a whole number from 0"
     )
-    require(isinstance(method.trainer, Method), f"trainer is {method.trainer!r}, not a method")
-    return f"{method.name}, trained by {method.trainer.name}, {steps} steps at test time"
+    trainer = method.trainer
+    require(isinstance(trainer, Trainable), f"trainer is {trainer!r}, not a method with a learner")
+    return f"{method.name}, trained by {trainer.name} on {trains_on(trainer)}, {steps} steps at test time"
 
 
 def _loss(subject: _Subject) -> str:
+    if not subject.is_trained:
+        return NOT_TRAINED
     loss = subject.loss(subject.learner())
-    require(loss.shape == (), f"outer_loss has shape {tuple(loss.shape)}")
-    require(bool(loss.isfinite()), f"outer_loss is {loss.item()}")
-    require(loss.requires_grad, "outer_loss cannot be differentiated")
+    require(loss.shape == (), f"the loss has shape {tuple(loss.shape)}")
+    require(bool(loss.isfinite()), f"the loss is {loss.item()}")
+    require(loss.requires_grad, "the loss cannot be differentiated")
     return f"{loss.item():.3f}"
 
 
 def _gradient(subject: _Subject) -> str:
+    if not subject.is_trained:
+        return NOT_TRAINED
     learner = subject.learner()
     subject.loss(learner).backward()  # type: ignore[no-untyped-call]
     gradients = [p.grad for p in learner.parameters() if p.grad is not None]
@@ -136,10 +165,10 @@ def _deterministic(subject: _Subject) -> str:
     for _ in range(2):
         learner = subject.learner()
         torch.manual_seed(1)
-        loss = subject.loss(learner).detach()
+        loss = subject.loss(learner).detach() if subject.is_trained else torch.zeros(())
         torch.manual_seed(1)
         results.append((loss, subject.method.predict(learner, subject.episode().task).detach()))
-    require(torch.equal(results[0][0], results[1][0]), "the same outer loss computed twice differs")
+    require(torch.equal(results[0][0], results[1][0]), "the same loss computed twice differs")
     require(torch.equal(results[0][1], results[1][1]), "the same prediction made twice differs")
     return "bit for bit"
 
@@ -200,7 +229,7 @@ def _relabelled(subject: _Subject) -> str:
 def _state(subject: _Subject) -> str:
     learner = subject.learner()
     task = subject.episode().task
-    other = subject.method.trainer.init(Conv4(filters=8).build(1, IMAGES.size), MAX_WAY)
+    other = subject.method.trainer.init(Conv4(filters=8).build(1, IMAGES.size), subject.rows)
     other.load_state_dict(learner.state_dict())
     same = torch.equal(subject.method.predict(learner, task), subject.method.predict(other, task))
     require(same, "a learner with the loaded state predicts otherwise: state is kept outside state_dict")
@@ -208,13 +237,14 @@ def _state(subject: _Subject) -> str:
 
 
 def _learns(subject: _Subject) -> str:
+    if not subject.is_trained:
+        return NOT_TRAINED
     learner, method = subject.learner(), subject.method
     optimiser = torch.optim.Adam(learner.parameters(), lr=1e-2)
     for update in range(UPDATES):
         learner.train()
         optimiser.zero_grad()
-        episodes = [subject.episode(update * META_BATCH + k) for k in range(META_BATCH)]
-        method.outer_loss(learner, episodes).backward()  # type: ignore[no-untyped-call]
+        subject.loss(learner, update).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     scores = evaluate(method, learner, [subject.episode(k, split="test") for k in range(100)], seed=0)
     accuracy = np.array([score.accuracy for score in scores])

@@ -58,7 +58,7 @@ class _Subject:
     @cached_property
     def learner(self) -> Learner:
         torch.manual_seed(0)
-        return self.method.init(Conv4(filters=8).build(1, IMAGES.size), MAX_WAY).eval()
+        return self.method.trainer.init(Conv4(filters=8).build(1, IMAGES.size), MAX_WAY).eval()
 
     @cached_property
     def sequence(self) -> SourceSequence:

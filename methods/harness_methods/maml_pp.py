@@ -94,7 +94,15 @@ class MAMLPlusPlus(InnerLoopMethod):
         assert callable(rates)
         for number in range(1, self.inner_steps + 1):
             own = rates(number)
-            weights = self.steps(learner, batch, 1, training=True, rate=partial(_same, own), start=weights)
+            weights = self.steps(
+                learner,
+                batch,
+                1,
+                training=True,
+                graph=not self.first_order,
+                rate=partial(_same, own),
+                start=weights,
+            )
             found.append(weights)
         return found
 

@@ -80,12 +80,12 @@ class RelationNet(EmbeddingMethod):
         """Mean over tasks of the mean squared error of the scores."""
         losses = []
         for batch, query_y in equal_shapes(episodes, learner.tasks_at_once):
-            scores = self._logits(learner, batch, training=True)
+            scores = self.logits(learner, batch, training=True)
             targets = F.one_hot(query_y, batch.n_way).to(scores.dtype)
             losses.append((scores - targets).square().mean(dim=(1, 2)))
         return torch.cat(losses).mean()
 
-    def _logits(self, learner: Learner, batch: TaskBatch, *, training: bool) -> Tensor:
+    def logits(self, learner: Learner, batch: TaskBatch, *, training: bool) -> Tensor:
         """The scores stand for logits: their order is all that a prediction needs."""
         assert isinstance(learner, RelationLearner)
         by_support = learner.body.batch_norm == "support"

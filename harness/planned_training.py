@@ -1,0 +1,35 @@
+"""What is planned for a training: its spec, by what the method trains on."""
+
+from harness.experiment import Regime
+from harness.method import Trainable, trains_on
+from harness.planned_sources import PlannedSources
+from harness.spec import TrainSpec
+
+
+def train_spec(regime: Regime, trainer: Trainable, sources: PlannedSources) -> TrainSpec:
+    """How `trainer` is trained under the regime; without updates where it is not trained."""
+    learns_from = trains_on(trainer)
+    iterations = 0 if learns_from == "nothing" else regime.iterations
+    return TrainSpec(
+        sources=tuple(sources.spec(dataset) for dataset in regime.sources),
+        shape=regime.shape,
+        augmentation=regime.augmentation,
+        iterations=iterations,
+        meta_batch=regime.meta_batch,
+        learning_rate=regime.learning_rate,
+        schedule=regime.schedule,
+        gradient_clip=regime.gradient_clip,
+        validate_every=regime.validate_every,
+        validation_episodes=regime.validation_episodes,
+        validation_sources=tuple(sources.spec(dataset) for dataset in regime.validated_on),
+        validation_shape=regime.validation_shape or regime.shape,
+        snapshots=tuple(sorted(k for k in set(regime.snapshots) if k <= iterations)),
+        learns_from=learns_from,
+    )
+
+
+def training_classes(regime: Regime, trainer: Trainable, sources: PlannedSources) -> int:
+    """How many classes the head must tell apart while training on batches: all of the sources; otherwise 0."""
+    if trains_on(trainer) != "batches":
+        return 0
+    return sum(len(sources.content(dataset, "train").sizes) for dataset in regime.sources)

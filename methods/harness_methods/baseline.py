@@ -1,0 +1,45 @@
+"""Baseline: Chen et al. 2019, "A Closer Look at Few-shot Classification" (arXiv 1904.04232), section 3.2."""
+
+from dataclasses import dataclass, field
+
+from harness.errors import ConfigError
+from harness.fine_tuning import FineTuning
+from harness.learner import HEAD, LayerMask, Learner
+from harness.method import Trainable
+from harness.step_directions import Direction, Momentum
+from harness_methods.multiclass import Multiclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline(FineTuning):
+    """Classify all training classes; at test fix the body and fit a new linear classifier to the support set.
+
+    As the authors: SGD of rate 0.01 with momentum and dampening of 0.9 and a weight decay of 0.001, for 100 rounds.
+    Theirs are of minibatches of 4 in random order; here each step is on the whole support set, of which those are a
+    sample, so that the result is the same every time.
+    """
+
+    name: str = "baseline"
+    trainer: Trainable = field(default_factory=Multiclass)
+    finetune_lr: float = 0.01
+    num_finetune_steps: int = 100
+    momentum: float = 0.9
+    dampening: float = 0.9
+    weight_decay: float = 0.001
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("momentum", "dampening", "weight_decay"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                raise ConfigError(
+                    f"{type(self).__name__}.{name} must be at least 0 and below 1; got {value!r}."
+                )
+
+    def adapted_layers(self, learner: Learner) -> LayerMask:  # noqa: ARG002
+        """The head alone."""
+        return frozenset({HEAD})
+
+    def direction(self) -> Direction:
+        """SGD with momentum."""
+        return Momentum(momentum=self.momentum, dampening=self.dampening, weight_decay=self.weight_decay)

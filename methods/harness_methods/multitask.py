@@ -1,0 +1,103 @@
+"""Multitask training, a head per task: Raghu et al. 2020 (arXiv 1909.09157), section 5."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.errors import ConfigError
+from harness.image_batch import ImageBatch
+from harness.learner import Learner, support_statistics
+from harness.networks import Body
+from harness.parameters import check_fields, check_whole
+from harness.read_out_method import CosineReadOut
+from harness.seeds import counter_rng
+
+
+class TaskHeads(nn.Module):
+    """A linear head of `n_way` rows for each of `n_tasks` tasks, drawn as torch.nn.Linear draws."""
+
+    def __init__(self, features: int, n_tasks: int, n_way: int) -> None:
+        super().__init__()
+        drawn = nn.Linear(features, n_tasks * n_way)
+        self.weight = nn.Parameter(drawn.weight.detach().view(n_tasks, n_way, features).clone())
+        self.bias = nn.Parameter(drawn.bias.detach().view(n_tasks, n_way).clone())
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features [N, D] -> logits [N, n_tasks, n_way]."""
+        return torch.einsum("nd,twd->ntw", features, self.weight) + self.bias
+
+
+class MultitaskLearner(Learner):
+    """A learner with the heads of its training tasks; its own head is not used."""
+
+    def __init__(self, body: Body, max_way: int, n_tasks: int, n_way: int) -> None:
+        super().__init__(body, max_way)
+        self.task_heads = TaskHeads(body.out_features, n_tasks, n_way)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Multitask(CosineReadOut):
+    """Train one body and the heads of a fixed set of tasks at once, without an inner loop; tested with NIL's read-out.
+
+    Each of `n_tasks` tasks tells `n_way` of the training classes apart, drawn once and the
+    same for every seed. An image of a batch counts in every task that has its class; the loss is the mean
+    cross-entropy over these pairs.
+    batch_size: images an update. The defaults of all three are ours.
+    """
+
+    name: str = "multitask"
+    batch_size: int = 64
+    n_tasks: int = 100
+    n_way: int = 5
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_whole("Multitask.batch_size", self.batch_size, low=1)
+        check_whole("Multitask.n_tasks", self.n_tasks, low=1)
+        check_whole("Multitask.n_way", self.n_way, low=2)
+
+    @property
+    def trainer(self) -> "Multitask":
+        """The method itself."""
+        return self
+
+    def init(self, body: Body, max_way: int) -> MultitaskLearner:
+        """A learner with the heads of all tasks."""
+        return MultitaskLearner(body, max_way, self.n_tasks, self.n_way)
+
+    def batch_loss(self, learner: Learner, batch: ImageBatch) -> Tensor:
+        """Mean cross-entropy over pairs of an image and a task that has its class.
+
+        Raises ConfigError where there are fewer training classes than ways.
+        """
+        assert isinstance(learner, MultitaskLearner)
+        places = torch.from_numpy(task_places(batch.n_classes, self.n_tasks, self.n_way)).to(batch.y.device)
+        features = learner.features({}, batch.x[None], support_statistics(learner, training=True))[0]
+        surprises = -learner.task_heads(features).log_softmax(2)
+        own = places[batch.y]
+        counted = own >= 0
+        losses = surprises.gather(2, own.clamp(min=0)[..., None])[..., 0]
+        loss: Tensor = (losses * counted).sum() / counted.sum().clamp(min=1)
+        return loss
+
+
+@lru_cache(maxsize=8)
+def task_places(
+    n_classes: int, n_tasks: int, n_way: int
+) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":
+    """[n_classes, n_tasks]: the label that a class has in a task, -1 where the task does not have it.
+
+    The same tasks for every seed. Raises ConfigError where there are fewer classes than ways.
+    """
+    if n_classes < n_way:
+        raise ConfigError(
+            f"Multitask.n_way is {n_way}, but there are {n_classes} training classes: lower it to at most {n_classes}."
+        )
+    places = np.full((n_classes, n_tasks), -1, dtype=np.int64)
+    for task in range(n_tasks):
+        chosen = counter_rng(0, "multitask", task).choice(n_classes, size=n_way, replace=False)
+        places[chosen, task] = np.arange(n_way)
+    return places

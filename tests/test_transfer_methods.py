@@ -1,0 +1,275 @@
+"""Methods on what an ordinary training has left, each against a few lines of PyTorch or of plain loops in float64."""
+
+from functools import partial
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from harness.cosine_head import CosineHead
+from harness.errors import ConfigError
+from harness.image_batch import ImageBatch
+from harness.learner import Learner
+from harness.read_outs import linear_probe
+from harness_methods.anil import ANIL
+from harness_methods.baseline import Baseline
+from harness_methods.baseline_pp import BaselinePlusPlus
+from harness_methods.finetune import Finetune
+from harness_methods.knn import KNN
+from harness_methods.linear_probe import LinearProbe
+from harness_methods.maml import MAML
+from harness_methods.matching_net import MatchingNet
+from harness_methods.multiclass import Multiclass
+from harness_methods.multitask import Multitask, MultitaskLearner, task_places
+from harness_methods.nil import NIL
+from harness_methods.nil_training import NILTraining
+from harness_methods.random_features import RandomFeatures
+from plain_inner_loop import Params, reference_logits, reference_outputs
+from tiny import tiny_episode, tiny_learner
+
+EPISODES = [tiny_episode(seed=1), tiny_episode(seed=2), tiny_episode(seed=3, n_way=2, n_query=3)]
+TASK = EPISODES[0].task
+N_CLASSES = 7
+BATCH = ImageBatch(
+    x=tiny_episode(seed=4, n_way=4, n_shot=3).task.support_x,
+    y=torch.tensor([0, 3, 6, 2, 2, 5, 1, 0, 4, 6, 6, 3]),
+    n_classes=N_CLASSES,
+)
+
+
+def embeddings(learner: Learner, x: Tensor) -> Tensor:
+    return reference_outputs(stored(learner), x, 3)["conv4"].mean(dim=(2, 3))
+
+
+def stored(learner: Learner) -> Params:
+    """The parameters, with a head of zeros for learners of other heads."""
+    params = {name: p.detach().clone() for name, p in learner.named_parameters()}
+    width = learner.body.out_features
+    zeros = {"head.weight": torch.zeros(3, width).double(), "head.bias": torch.zeros(3).double()}
+    return {**zeros, **params}
+
+
+def test_the_multiclass_loss_is_that_of_one_head_over_all_classes() -> None:
+    method = Multiclass()
+    learner = tiny_learner(method, max_way=N_CLASSES + 2)
+    logits = reference_logits(stored(learner), BATCH.x, N_CLASSES)
+    surprises = [-logits[i].log_softmax(0)[BATCH.y[i]] for i in range(len(BATCH.y))]
+    assert method.batch_loss(learner, BATCH).item() == pytest.approx(sum(surprises).item() / 12, abs=1e-10)  # type: ignore[union-attr]
+
+
+def test_the_cosine_classifier_sees_angles_alone() -> None:
+    method = Multiclass(classifier="cosine", scale_factor=4.0)
+    learner = tiny_learner(method, max_way=N_CLASSES)
+    assert isinstance(learner.head, CosineHead)
+    features = embeddings(learner, BATCH.x)
+    loss = method.batch_loss(learner, BATCH).item()
+    total = 0.0
+    for f, y in zip(features, BATCH.y, strict=True):
+        cosines = torch.stack([F.cosine_similarity(f, w, dim=0) for w in learner.head.weight])
+        total -= (4 * cosines).log_softmax(0)[y].item()
+    assert loss == pytest.approx(total / 12, abs=1e-10)
+    with torch.no_grad():
+        learner.head.weight *= torch.rand(N_CLASSES, 1) + 0.5
+    assert method.batch_loss(learner, BATCH).item() == pytest.approx(loss, abs=1e-12)
+
+
+def test_the_multitask_loss_counts_an_image_in_every_task_of_its_class() -> None:
+    method = Multitask(n_tasks=6, n_way=3)
+    learner = tiny_learner(method)
+    assert isinstance(learner, MultitaskLearner)
+    features = embeddings(learner, BATCH.x)
+    heads = learner.task_heads
+    losses = []
+    places = task_places(N_CLASSES, 6, 3)
+    for f, y in zip(features, BATCH.y, strict=True):
+        for t in range(6):
+            if places[y, t] >= 0:
+                logits = heads.weight[t] @ f + heads.bias[t]
+                losses.append(-logits.log_softmax(0)[places[y, t]])
+    assert losses
+    found = method.batch_loss(learner, BATCH)
+    assert found.item() == pytest.approx(torch.stack(losses).mean().item(), abs=1e-10)
+    found.backward()
+    assert learner.head.weight.grad is None  # type: ignore[union-attr]
+    assert learner.get_parameter("task_heads.weight").grad is not None
+
+
+def test_the_tasks_of_multitask_are_fixed_and_each_has_its_ways() -> None:
+    places = task_places(N_CLASSES, 50, 4)
+    assert [sorted(places[:, t][places[:, t] >= 0].tolist()) for t in range(50)] == [[0, 1, 2, 3]] * 50
+    assert len({tuple(places[:, t].tolist()) for t in range(50)}) > 40
+    with pytest.raises(ConfigError, match=r"Multitask\.n_way is 9, but there are 7 training classes"):
+        task_places(N_CLASSES, 2, 9)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [Multiclass(), Multiclass(classifier="cosine"), Multitask(n_tasks=4, n_way=3)],
+    ids=["linear", "cosine", "multitask"],
+)
+def test_the_gradient_of_a_batch_is_that_of_finite_differences(method: Multiclass | Multitask) -> None:
+    learner = tiny_learner(method, max_way=N_CLASSES)
+    method.batch_loss(learner, BATCH).backward()  # type: ignore[no-untyped-call]
+    for name, parameter in learner.named_parameters():
+        if parameter.grad is None:
+            continue
+        place = tuple(int(i) for i in torch.unravel_index(parameter.grad.abs().argmax(), parameter.shape))
+        losses = []
+        with torch.no_grad():
+            for step in (1e-6, -2e-6):
+                parameter[place] += step
+                losses.append(method.batch_loss(learner, BATCH).item())
+            parameter[place] += 1e-6
+        assert float(parameter.grad[place]) == pytest.approx(
+            (losses[0] - losses[1]) / 2e-6, rel=1e-3, abs=1e-8
+        ), name
+
+
+def test_baseline_fits_a_new_linear_classifier_as_torch_would() -> None:
+    method = Baseline(num_finetune_steps=30, finetune_lr=0.5)
+    learner = tiny_learner(method, max_way=N_CLASSES)
+    support, query = (embeddings(learner, x) for x in (TASK.support_x, TASK.query_x))
+    head = nn.Linear(support.shape[1], 3).double()
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    optimiser = torch.optim.SGD(head.parameters(), lr=0.5, momentum=0.9, dampening=0.9, weight_decay=0.001)
+    for _ in range(30):
+        optimiser.zero_grad()
+        F.cross_entropy(head(support), TASK.support_y).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    found = method.predict(learner, TASK)
+    assert torch.allclose(found, head(query), atol=1e-10)
+    assert found.abs().max() > 0.1
+
+
+def test_baseline_pp_fits_a_cosine_classifier_as_torch_would() -> None:
+    method = BaselinePlusPlus(num_finetune_steps=20, finetune_lr=0.1)
+    learner = tiny_learner(method, max_way=N_CLASSES)
+    support, query = (embeddings(learner, x) for x in (TASK.support_x, TASK.query_x))
+    unit = F.normalize(support, dim=1)
+    vectors = torch.stack([unit[TASK.support_y == c].mean(0) for c in range(3)]).requires_grad_()
+    optimiser = torch.optim.SGD([vectors], lr=0.1, momentum=0.9, dampening=0.9, weight_decay=0.001)
+
+    def logits(features: Tensor) -> Tensor:
+        return 10 * torch.stack([F.cosine_similarity(features, w[None], dim=1) for w in vectors], dim=1)
+
+    began = logits(query).detach()
+    for _ in range(20):
+        optimiser.zero_grad()
+        F.cross_entropy(logits(support), TASK.support_y).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    assert torch.allclose(method.predict(learner, TASK), logits(query), atol=1e-9)
+    assert (logits(query) - began).abs().max() > 0.01
+    without_steps = BaselinePlusPlus(num_finetune_steps=0)
+    assert torch.allclose(without_steps.predict(learner, TASK), began, atol=1e-10)
+
+
+@pytest.mark.parametrize("adam", [True, False], ids=["adam", "gradient"])
+@pytest.mark.parametrize("every_layer", [True, False], ids=["all layers", "head"])
+def test_finetune_steps_as_torch_would(adam: bool, every_layer: bool) -> None:
+    method = Finetune(
+        num_finetune_steps=4, finetune_lr=0.02, finetune_with_adam=adam, finetune_all_layers=every_layer
+    )
+    learner = tiny_learner(method, max_way=N_CLASSES)
+    params = stored(learner)
+    params["head.weight"], params["head.bias"] = torch.zeros(3, 3).double(), torch.zeros(3).double()
+    moving = {
+        name: p.requires_grad_()
+        for name, p in params.items()
+        if name.startswith("head") or (every_layer and not name.endswith("norm.bias"))
+    }
+    kind = torch.optim.Adam if adam else torch.optim.SGD
+    optimiser = kind(moving.values(), lr=0.02)
+    for _ in range(4):
+        optimiser.zero_grad()
+        F.cross_entropy(reference_logits(params, TASK.support_x, 3), TASK.support_y).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    assert torch.allclose(method.predict(learner, TASK), reference_logits(params, TASK.query_x, 3), atol=1e-8)
+    before = dict(learner.named_parameters())
+    if every_layer:
+        assert not torch.equal(
+            params["body.stages.conv1.conv.weight"], before["body.stages.conv1.conv.weight"]
+        )
+
+
+@pytest.mark.parametrize("method", [Baseline(), BaselinePlusPlus(), Finetune(num_finetune_steps=3)])
+def test_the_head_that_was_trained_plays_no_part(method: Baseline) -> None:
+    learner = tiny_learner(method, max_way=N_CLASSES)
+    before = method.predict(learner, TASK)
+    with torch.no_grad():
+        for parameter in learner.head.parameters():
+            parameter.normal_()
+    assert torch.equal(method.predict(learner, TASK), before)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5, 6, 50])
+def test_the_nearest_neighbours_vote(k: int) -> None:
+    method = KNN(k=k)
+    learner = tiny_learner(method, max_way=N_CLASSES, filters=12)  # with few filters many cosines are equal
+    support, query = (embeddings(learner, x) for x in (TASK.support_x, TASK.query_x))
+    found = method.predict(learner, TASK)
+    for q, logits in zip(query, found, strict=True):
+        order = sorted(range(6), key=lambda i: -F.cosine_similarity(q, support[i], dim=0).item())[:k]
+        votes = [sum(int(TASK.support_y[i]) == c for i in order) for c in range(3)]
+        # Of the classes with most votes, that of the nearest neighbour.
+        best = next(c for c in (int(TASK.support_y[i]) for i in order) if votes[c] == max(votes))
+        assert int(logits.argmax()) == best
+        ranked = sorted(range(3), key=lambda c: votes[c])
+        assert [votes[c] for c in logits.argsort().tolist()] == [votes[c] for c in ranked]
+
+
+def test_the_linear_probe_is_the_read_out_of_that_name() -> None:
+    learner = tiny_learner(LinearProbe(), max_way=N_CLASSES)
+    support, query = (embeddings(learner, x)[None] for x in (TASK.support_x, TASK.query_x))
+    expected = linear_probe(support, TASK.support_y[None], query, 3)[0]
+    assert torch.allclose(LinearProbe().predict(learner, TASK), expected, atol=1e-6)
+
+
+def test_nil_training_minimises_the_loss_of_what_nil_predicts() -> None:
+    method = NILTraining()
+    learner = tiny_learner(method)
+    losses = [F.cross_entropy(NIL().predict(learner, e.task), e.query_y) for e in EPISODES]
+    loss = method.outer_loss(learner, EPISODES)
+    assert loss.item() == pytest.approx(torch.stack(losses).mean().item(), abs=1e-10)
+    loss.backward()  # type: ignore[no-untyped-call]
+    for name, parameter in learner.named_parameters():
+        assert (parameter.grad is None) == name.startswith("head"), name
+
+
+@pytest.mark.parametrize(
+    "trainer",
+    [MAML(), ANIL(), Multiclass(), Multitask(), RandomFeatures(), NILTraining(), MatchingNet()],
+    ids=lambda m: m.name,
+)
+def test_nil_reads_out_every_training_of_the_paper(trainer: ANIL) -> None:
+    method = NIL(trainer=trainer)
+    learner = tiny_learner(method, max_way=N_CLASSES)
+    support, query = (embeddings(learner, x) for x in (TASK.support_x, TASK.query_x))
+    cosines = torch.stack([F.cosine_similarity(q[None], support) for q in query])
+    summed = torch.stack([cosines[:, TASK.support_y == c].sum(1) for c in range(3)], dim=1)
+    assert torch.allclose(method.predict(learner, TASK), summed, atol=1e-10)
+
+
+def test_a_classifier_of_another_kind_than_was_trained_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"BaselinePlusPlus\.trainer must train a cosine classifier"):
+        BaselinePlusPlus(trainer=Multiclass())
+    for method in (Baseline, Finetune):
+        with pytest.raises(ConfigError, match=r"trains a cosine one: set its classifier = 'linear'"):
+            method(trainer=Multiclass(classifier="cosine"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (partial(KNN, k=0), r"KNN\.k must be a whole number of at least 1"),
+        (partial(Multiclass, classifier="cos"), r"Multiclass\.classifier must be one of"),
+        (partial(Multiclass, batch_size=0), r"Multiclass\.batch_size"),
+        (partial(Multitask, n_way=1), r"Multitask\.n_way"),
+        (partial(Baseline, momentum=1.0), r"Baseline\.momentum must be at least 0 and below 1"),
+        (partial(Finetune, finetune_lr=0.0), r"Finetune\.finetune_lr must be a number above 0"),
+    ],
+)
+def test_wrong_settings_are_refused(wrong: partial[object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        wrong()
