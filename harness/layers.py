@@ -26,13 +26,24 @@ class Statistics:
     averages.
     """
 
-    def __init__(self, mode: Mode, recorded: dict[nn.Module, tuple[Tensor, Tensor]] | None = None) -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        recorded: dict[nn.Module, tuple[Tensor, Tensor]] | None = None,
+        by_task: "dict[int, Statistics] | None" = None,
+    ) -> None:
         self.mode = mode
         self.recorded = {} if recorded is None else recorded
+        self._by_task: dict[int, Statistics] = {} if by_task is None else by_task
 
     def replay(self) -> "Statistics":
         """The statistics recorded so far, for use on other images of the same tasks."""
-        return Statistics("replay", self.recorded)
+        by_task = {number: statistics.replay() for number, statistics in self._by_task.items()}
+        return Statistics("replay", self.recorded, by_task)
+
+    def of_task(self, number: int) -> "Statistics":
+        """Those of one of the tasks, for layers that work on one task at a time."""
+        return self._by_task.setdefault(number, Statistics(self.mode))
 
 
 class BatchNorm(nn.Module):
