@@ -82,6 +82,7 @@ class WrongMethod(ANIL):
         faulty = {
             "nan": loss * torch.nan,
             "detached": loss.detach(),
+            "head alone": loss.detach() + learner.head.weight.sum(),
             "not a scalar": loss[None],
             "random": loss * torch.rand((), generator=torch.Generator().manual_seed(id(learner) % 2**31)),
         }
@@ -105,6 +106,7 @@ class WrongMethod(ANIL):
     [
         ("nan", "loss of an update is a finite scalar"),
         ("detached", "loss of an update is a finite scalar"),
+        ("head alone", "its gradient is finite and reaches the learner"),
         ("not a scalar", "loss of an update is a finite scalar"),
         ("random", "loss and predict are deterministic"),
         ("moves the learner", "predict leaves the learner as it was"),

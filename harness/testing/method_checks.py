@@ -152,12 +152,19 @@ def _gradient(subject: _Subject) -> str:
         return NOT_TRAINED
     learner = subject.learner()
     subject.loss(learner).backward()  # type: ignore[no-untyped-call]
-    gradients = [p.grad for p in learner.parameters() if p.grad is not None]
+    named = dict(learner.named_parameters())
+    gradients = {name: p.grad for name, p in named.items() if p.grad is not None}
     require(bool(gradients), "no parameter has a gradient")
-    require(all(bool(g.isfinite().all()) for g in gradients), "a gradient is not finite")
-    reached = sum(bool(g.abs().max() > 0) for g in gradients)
-    require(reached > 0, "every gradient is zero")
-    return f"{reached} of {len(list(learner.parameters()))} parameters"
+    require(all(bool(g.isfinite().all()) for g in gradients.values()), "a gradient is not finite")
+    reached = [name for name, g in gradients.items() if bool(g.abs().max() > 0)]
+    require(bool(reached), "every gradient is zero")
+    body = [name for name in named if name.startswith("body.")]
+    require(
+        bool(set(body) & set(reached)), "no gradient reaches the body: nothing but the head would be trained"
+    )
+    left = sorted(set(named) - set(reached))
+    stays = f"; as drawn stay {', '.join(left[:3])}{' and others' * (len(left) > 3)}" if left else ""
+    return f"{len(reached)} of {len(named)} parameters{stays}"
 
 
 def _deterministic(subject: _Subject) -> str:
