@@ -1,0 +1,178 @@
+"""Ranks of methods on each source, and over sources: by the rule of Meta-Dataset's leaderboard, and by paired tests.
+
+Both take the best method that is left, let those tie with it that cannot be told from it, give all of them the average
+of the next ranks, and go on with the others. They differ in what cannot be told apart. Meta-Dataset's rule compares
+intervals of means, as if the methods had been tested on different episodes; here all are tested on the same ones, so
+the paired rule tests their differences episode by episode, corrected for the number of pairs (Holm).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from harness.equivalence import ALPHA, holm
+from harness.errors import ConfigError, named_choices
+from harness.nested import Floats, Ints, NestedMean, nested_mean, p_above, p_below
+
+Ties = Callable[[int, int], bool]
+"""(the best that is left, another) -> whether they cannot be told apart."""
+
+
+def ranks(means: Sequence[float], tied: Ties) -> Floats:
+    """The rank of each method, 1 for the best; tied ones share the average of their places.
+
+    A method ties with the *best* that is left, not with its neighbour, so chains of ties do not grow.
+    """
+    order = sorted(range(len(means)), key=lambda i: -means[i])
+    found = np.zeros(len(means))
+    given = 0
+    while order:
+        best = order[0]
+        group = [i for i in order if i == best or tied(best, i)]
+        found[group] = given + (len(group) + 1) / 2
+        given += len(group)
+        order = [i for i in order if i not in group]
+    return found
+
+
+def published_ranks(means: Sequence[float], ci95: Sequence[float]) -> Floats:
+    """Ranks on one source by Meta-Dataset's rule: tied where |difference| <= √(ci95² + ci95²) of the two.
+
+    means and ci95 (half-widths) in any one unit. Raises ConfigError where they are not of one length or not numbers.
+    """
+    values, widths = np.asarray(means, dtype=np.float64), np.asarray(ci95, dtype=np.float64)
+    if values.shape != widths.shape or not (np.isfinite(values).all() and np.isfinite(widths).all()):
+        raise ConfigError("A ranking needs a mean and an interval, both numbers, of every method.")
+
+    def tied(best: int, other: int) -> bool:
+        return bool(abs(values[best] - values[other]) <= np.hypot(widths[best], widths[other]))
+
+    return ranks(list(values), tied)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedRanking:
+    """The methods of one leaderboard by paired tests.
+
+    by_source: source -> rank of each method. average: over sources, each counting alike. p: of the hypothesis that two
+    methods are equally good over all sources, Holm-corrected over the pairs. cliques: sets of methods, best first, in
+    which no two can be told apart; only the largest such sets.
+    """
+
+    methods: tuple[str, ...]
+    by_source: pd.DataFrame
+    average: pd.Series
+    p: pd.DataFrame
+    cliques: tuple[tuple[str, ...], ...]
+
+
+def paired_ranking(episodes: pd.DataFrame) -> PairedRanking:
+    """Rank the methods of `episodes`, which has the columns method, source, seed, episode, accuracy (0..1).
+
+    Every method must have been tested on the same (source, seed, episode). On a source two methods tie where the paired
+    difference is not significant at 5 %, corrected over all pairs on that source; over all sources the difference of a
+    pair is that of its means over sources, with the seeds and the episodes of each source as its errors (`nested`).
+    Raises ConfigError where a method lacks episodes that another has.
+    """
+    table = episodes.pivot_table(
+        index=["source", "seed", "episode"],
+        columns="method",
+        values="accuracy",
+        aggfunc="first",
+        observed=True,
+    )
+    methods = tuple(map(str, table.columns))
+    lacking = [name for name in methods if table[name].isna().any()]
+    if lacking:
+        raise ConfigError(
+            f"The methods {named_choices(lacking)} lack episodes that others have, so they cannot be ranked with them. "
+            "Test all methods on the same episodes and seeds."
+        )
+    rows = {}
+    for source, own in table.groupby(level="source", sort=True):
+        seeds = own.index.get_level_values("seed").to_numpy(dtype=np.int64)
+        values = own.to_numpy(dtype=np.float64)
+        means = [nested_mean(values[:, i], seeds).mean for i in range(len(methods))]
+        told = _told_apart(
+            {
+                (i, j): nested_mean(values[:, i] - values[:, j], seeds)
+                for i, j in combinations(range(len(methods)), 2)
+            }
+        )
+        rows[str(source)] = ranks(means, lambda best, other, told=told: not told[_pair(best, other)])  # type: ignore[misc]
+    by_source = pd.DataFrame.from_dict(rows, orient="index", columns=pd.Index(methods))
+    average = by_source.mean()
+    p = _over_sources(table, methods)
+    return PairedRanking(
+        methods=methods, by_source=by_source, average=average, p=p, cliques=_cliques(average, p)
+    )
+
+
+def _pair(i: int, j: int) -> tuple[int, int]:
+    return (i, j) if i < j else (j, i)
+
+
+def _two_sided(mean: NestedMean) -> float:
+    return min(1.0, 2 * min(p_above(mean, 0.0), p_below(mean, 0.0)))
+
+
+def _told_apart(means: dict[tuple[int, int], NestedMean]) -> dict[tuple[int, int], bool]:
+    corrected = holm([_two_sided(mean) for mean in means.values()])
+    return {pair: bool(value < ALPHA) for pair, value in zip(means, corrected, strict=True)}
+
+
+def _over_sources(table: pd.DataFrame, methods: tuple[str, ...]) -> pd.DataFrame:
+    """Corrected p-values of the pairs' mean differences over sources."""
+    seeds, sources = (pd.factorize(table.index.get_level_values(name))[0] for name in ("seed", "source"))
+    values = table.to_numpy(dtype=np.float64)
+    pairs = list(combinations(range(len(methods)), 2))
+    raw = [_two_sided(_mean_over_sources(values[:, i] - values[:, j], seeds, sources)) for i, j in pairs]
+    p = np.ones((len(methods), len(methods)))
+    for (i, j), value in zip(pairs, holm(raw), strict=True):
+        p[i, j] = p[j, i] = value
+    return pd.DataFrame(p, index=pd.Index(methods), columns=pd.Index(methods))
+
+
+def _mean_over_sources(difference: Floats, seeds: Ints, sources: Ints) -> NestedMean:
+    """Of the differences of one pair [n]: sources are fixed and count alike, seeds and episodes are drawn.
+
+    A seed's value is the mean over sources of its means; the episodes' error is that of the sources together.
+    seeds, sources: [n], counted from 0.
+    """
+    n_seeds, n_sources = int(seeds.max()) + 1, int(sources.max()) + 1
+    cells = seeds * n_sources + sources
+    sizes = np.bincount(cells)
+    means = np.bincount(cells, weights=difference) / sizes
+    squares = np.bincount(cells, weights=(difference - means[cells]) ** 2)
+    errors = squares / np.maximum(sizes - 1, 1) / sizes
+    of_seeds = means.reshape(n_seeds, n_sources).mean(axis=1)
+    between = float(np.var(of_seeds, ddof=1)) if n_seeds > 1 else float("nan")
+    return NestedMean(
+        mean=float(of_seeds.mean()),
+        episode_error=float(np.sqrt(errors.sum())) / (n_seeds * n_sources),
+        episode_df=len(difference) - n_seeds * n_sources,
+        seed_error=float(np.sqrt(between / n_seeds)),
+        seed_df=n_seeds - 1,
+        episode_variance=float("nan"),
+        seed_variance=between,
+        n_episodes=len(difference),
+        n_seeds=n_seeds,
+    )
+
+
+def _cliques(average: "pd.Series[float]", p: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
+    """Runs of methods, in the order of their average ranks, of which no two are told apart, and no longer run holds."""
+    order = [str(name) for name in average.sort_values(kind="stable").index]
+    together = p.loc[order, order].to_numpy(dtype=np.float64) >= ALPHA
+    runs: list[tuple[str, ...]] = []
+    for first in range(len(order)):
+        last = first
+        while last + 1 < len(order) and together[last + 1, first : last + 1].all():
+            last += 1
+        run = tuple(order[first : last + 1])
+        if len(run) > 1 and not any(set(run) <= set(longer) for longer in runs):
+            runs.append(run)
+    return tuple(runs)
