@@ -57,7 +57,8 @@ def published_ranks(means: Sequence[float], ci95: Sequence[float]) -> Floats:
 class PairedRanking:
     """The methods of one leaderboard by paired tests.
 
-    by_source: source -> rank of each method. average: over sources, each counting alike. p: of the hypothesis that two
+    methods: best average rank first, the higher mean first where ranks are equal. by_source: source -> rank of each
+    method. average: over sources, each counting alike. p: of the hypothesis that two
     methods are equally good over all sources, Holm-corrected over the pairs. cliques: sets of methods, best first, in
     which no two can be told apart; only the largest such sets.
     """
@@ -104,10 +105,15 @@ def paired_ranking(episodes: pd.DataFrame) -> PairedRanking:
         )
         rows[str(source)] = ranks(means, lambda best, other, told=told: not told[_pair(best, other)])  # type: ignore[misc]
     by_source = pd.DataFrame.from_dict(rows, orient="index", columns=pd.Index(methods))
-    average = by_source.mean()
+    average, heights = by_source.mean(), table.groupby(level="source").mean().mean()
+    order = sorted(methods, key=lambda name: (float(average[name]), -float(heights[name]), name))
     p = _over_sources(table, methods)
     return PairedRanking(
-        methods=methods, by_source=by_source, average=average, p=p, cliques=_cliques(average, p)
+        methods=tuple(order),
+        by_source=by_source[order],
+        average=average[order],
+        p=p.loc[order, order],
+        cliques=_cliques(order, p),
     )
 
 
@@ -163,10 +169,9 @@ def _mean_over_sources(difference: Floats, seeds: Ints, sources: Ints) -> Nested
     )
 
 
-def _cliques(average: "pd.Series[float]", p: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
-    """Runs of methods, in the order of their average ranks, of which no two are told apart, and no longer run holds."""
-    order = [str(name) for name in average.sort_values(kind="stable").index]
-    together = p.loc[order, order].to_numpy(dtype=np.float64) >= ALPHA
+def _cliques(order: Sequence[str], p: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
+    """Runs of methods in their order, of which no two are told apart, and that no longer run holds."""
+    together = p.reindex(index=list(order), columns=list(order)).to_numpy(dtype=np.float64) >= ALPHA
     runs: list[tuple[str, ...]] = []
     for first in range(len(order)):
         last = first

@@ -118,7 +118,7 @@ def gather(
     runs: list[FinishedRun] = []
     left_out: list[LeftOut] = []
     for folder in folders:
-        run, missing = _read(folder)
+        run, missing = read_run(folder)
         runs += [run] if run else []
         left_out += missing
     runs.sort(key=lambda run: (natural(run.trained_on), natural(run.method), run.seed, run.run_id))
@@ -169,7 +169,8 @@ def _probes(
     return probes.astype(dict.fromkeys(texts, "category")), tuple(without)
 
 
-def _read(folder: RunFolder) -> tuple[FinishedRun | None, list[LeftOut]]:
+def read_run(folder: RunFolder) -> tuple[FinishedRun | None, list[LeftOut]]:
+    """A finished run; None, with the reason, for what is unfinished, damaged or not what its name says."""
     name = folder.path.name
     if not folder.path.is_dir():
         return None, [LeftOut(run_id=name, reason="never started")]

@@ -1,0 +1,73 @@
+"""What the commands of the command line share: options, groups that guess a mistyped command, the console."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PATH = click.Path(path_type=Path)
+
+
+class Group(click.Group):
+    """A group that guesses what a mistyped command was meant to be."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, but for the message."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            names = self.list_commands(ctx)
+            ctx.fail(
+                f"No such command {args[0]!r}.{did_you_mean(args[0], names)} There are: {', '.join(names)}."
+            )
+        return super().resolve_command(ctx, args)
+
+
+def options(*added: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options as one decorator, shown in their order."""
+
+    def add(command: Any) -> Any:
+        for option in reversed(added):
+            command = option(command)
+        return command
+
+    return add
+
+
+DATA = click.option("--data", type=PATH, envvar="HARNESSDATA", help="Folder of raw data. [env: HARNESSDATA]")
+CACHE = click.option(
+    "--cache",
+    type=PATH,
+    envvar="HARNESSCACHE",
+    help="Folder of prepared pools. [env: HARNESSCACHE; default: the user's cache folder]",
+)
+SET = click.option(
+    "--set", "bindings", multiple=True, metavar="NAME.PARAM=VALUE", help="Override a setting; repeatable."
+)
+EXPERIMENT = options(click.argument("config", type=PATH), SET, DATA, CACHE)
+
+
+def cache_folder(cache: Path | None) -> Path:
+    """What --cache says, or the user's cache folder."""
+    if cache is not None:
+        return cache
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("harness", appauthor=False))
+
+
+def console_of() -> Console:
+    """The terminal, or a wide page where there is none."""
+    from rich.console import Console
+
+    # Without a terminal there is no width to keep to, and names must not be folded.
+    return Console() if sys.stdout.isatty() else Console(width=160)

@@ -1,0 +1,220 @@
+"""What may be ranked together, and its two rankings.
+
+Methods are ranked within one regime (what they were trained on) and one kind of episodes, on the sources that all of
+them were tested on. Rows that were measured under other conditions are refused, unless the user asks to have each
+condition ranked by itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from harness.equivalence import holm
+from harness.errors import ConfigError, did_you_mean, named_choices
+from harness.nested import half_width, nested_mean, p_above, p_below
+from harness.pairing import refuse_repeats
+from harness.ranking import PairedRanking, paired_ranking, published_ranks
+from harness.report.panels import natural
+from harness.statistics import interval
+
+SHAPE = ("split", "n_way", "shots")
+"""What kind of episodes; each is a ranking of its own."""
+
+CONDITIONS = (
+    "protocol",
+    "protocol_version",
+    "image_size",
+    "batch_norm",
+    "precision",
+    "network",
+    "fingerprint",
+    "max_images_per_class",
+)
+"""What must agree among rows that are ranked together; the last two source by source."""
+
+BY_SOURCE = ("fingerprint", "max_images_per_class")
+
+FEWEST_PAIRS = 20
+"""Episodes of a source that all methods share; with fewer there is no paired ranking."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedGroup:
+    """Methods that were measured alike.
+
+    conditions: what all rows share, by column; apart: those of them that set the group apart. cells: a row a method and
+    source, with accuracy, ci95 (0..1), n_episodes, n_seeds. sources: that all methods have, in which they are ranked;
+    not_shared: the others. published: source by method, ranks by Meta-Dataset's rule. paired: None where it cannot be
+    made, and `unpaired` says why. against: rows of each method's difference from the baseline on each source.
+    """
+
+    trained_on: str
+    conditions: dict[str, object]
+    apart: tuple[str, ...]
+    cells: pd.DataFrame
+    sources: tuple[str, ...]
+    not_shared: tuple[str, ...]
+    published: pd.DataFrame
+    paired: PairedRanking | None
+    unpaired: str
+    against: pd.DataFrame | None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Best average rank first, by the paired ranking where there is one."""
+        if self.paired:
+            return self.paired.methods
+        average = self.published.mean()
+        return tuple(sorted(map(str, average.index), key=lambda name: (float(average[name]), natural(name))))
+
+
+def ranked_groups(
+    episodes: pd.DataFrame, *, group_by: Sequence[str] = (), baseline: str | None = None
+) -> list[RankedGroup]:
+    """The groups of `episodes` (as `merging.merge` gives them), in the order of regime, shape and conditions.
+
+    Raises ConfigError for a `group_by` that is no condition, rows that differ in a condition and may not be ranked
+    together, a baseline that is no method, and an episode that was measured twice.
+    """
+    for name in group_by:
+        if name not in CONDITIONS:
+            raise ConfigError(
+                f"--group-by {name!r} is no condition.{did_you_mean(name, CONDITIONS)} Conditions: "
+                f"{named_choices(CONDITIONS)}."
+            )
+    methods = episodes["method"].unique().tolist()
+    if baseline is not None and baseline not in methods:
+        raise ConfigError(
+            f"--baseline {baseline!r} is no method here.{did_you_mean(baseline, methods)} Methods: "
+            f"{named_choices(methods)}."
+        )
+    apart = ["trained_on", *SHAPE, *(c for c in group_by if c not in BY_SOURCE)]
+    frame = _sources_apart(episodes, [c for c in group_by if c in BY_SOURCE])
+    frame = frame.sort_values(apart, key=lambda column: column.map(lambda v: natural(str(v))), kind="stable")
+    groups = []
+    for values, rows in frame.groupby(apart, sort=False, dropna=False):
+        conditions = dict(zip(apart, values, strict=True))
+        _refuse_unlike(rows, group_by, conditions)
+        groups.append(_ranked(rows, apart, baseline))
+    return groups
+
+
+def _sources_apart(episodes: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """A source of several contents is several sources, told apart by the columns."""
+    frame = episodes
+    for column in columns:
+        several = (
+            frame.groupby("source", observed=True)[column].transform(lambda v: v.nunique(dropna=False)) > 1
+        )
+        mark = frame[column].astype("string").fillna("all").str.slice(0, 8)
+        source = frame["source"].astype("string")
+        frame = frame.assign(source=source.mask(several, source + " [" + mark + "]"))
+    return frame
+
+
+def _refuse_unlike(rows: pd.DataFrame, group_by: Sequence[str], conditions: dict[str, object]) -> None:
+    """Raise ConfigError, naming them, where conditions differ within the group."""
+    differing = []
+    for column in (c for c in CONDITIONS if c not in group_by):
+        sources = map(str, rows["source"].unique()) if column in BY_SOURCE else [""]
+        for source in sources:
+            own = rows[rows["source"] == source] if source else rows
+            values = own[column].unique().tolist()
+            if len(values) > 1:
+                shown = ", ".join(sorted(str(value)[:12] for value in values))
+                differing.append((column, f"{column} ({shown}{f', on {source}' if source else ''})"))
+                break
+    if not differing:
+        return
+    what = f"trained on {conditions['trained_on']}, {conditions['split']} split"
+    flags = " ".join(f"--group-by {column}" for column, _ in differing)
+    raise ConfigError(
+        f"Rows that were not measured alike are not ranked together ({what}): they differ in "
+        f"{'; '.join(said for _, said in differing)}. Leave some experiments out, or rank each by itself: `{flags}`."
+    )
+
+
+def _ranked(rows: pd.DataFrame, apart: Sequence[str], baseline: str | None) -> RankedGroup:
+    refuse_repeats(rows, ["method", "trained_on", "source", "split", "n_way", "shots"])
+    cells = _cells(rows)
+    methods = sorted(cells["method"].unique(), key=natural)
+    counts = cells.groupby("source")["method"].nunique()
+    sources = tuple(sorted((str(s) for s, n in counts.items() if n == len(methods)), key=natural))
+    ranked = {
+        source: published_ranks(own["accuracy"].tolist(), own["ci95"].tolist())
+        for source in sources
+        if len(own := cells[cells["source"] == source].set_index("method").loc[methods])
+    }
+    published = pd.DataFrame.from_dict(ranked, orient="index", columns=pd.Index(methods))
+    paired, unpaired = _paired(rows[rows["source"].isin(sources)], methods)
+    named = baseline if baseline in methods else None
+    return RankedGroup(
+        trained_on=str(rows["trained_on"].iloc[0]),
+        conditions={key: rows[key].iloc[0] for key in (*SHAPE, *CONDITIONS) if key not in BY_SOURCE},
+        apart=tuple(key for key in apart if key in CONDITIONS),
+        cells=cells,
+        sources=sources,
+        not_shared=tuple(sorted(set(map(str, counts.index)) - set(sources), key=natural)),
+        published=published,
+        paired=paired,
+        unpaired=unpaired,
+        against=_against(rows, named, [m for m in methods if m != named]) if named else None,
+    )
+
+
+def _cells(rows: pd.DataFrame) -> pd.DataFrame:
+    found = []
+    for (method, source), own in rows.groupby(["method", "source"], observed=True):
+        values, seeds = own["accuracy"].to_numpy(dtype=np.float64), own["seed"].to_numpy(dtype=np.int64)
+        found.append(
+            (method, source, float(values.mean()), interval(values, seeds), len(values), len(set(seeds)))
+        )
+    return pd.DataFrame(found, columns=["method", "source", "accuracy", "ci95", "n_episodes", "n_seeds"])
+
+
+def _paired(rows: pd.DataFrame, methods: Sequence[str]) -> tuple[PairedRanking | None, str]:
+    """The paired ranking on what all methods share, or why there is none."""
+    if len(methods) < 2:
+        return None, "There is one method only."
+    place = ["source", "seed", "episode"]
+    everywhere = rows.groupby(place, observed=True)["method"].transform("nunique") == len(methods)
+    shared = rows[everywhere]
+    per_source = shared.groupby("source", observed=True).size() / len(methods)
+    lacking = sorted(set(rows["source"]) - set(per_source[per_source >= FEWEST_PAIRS].index))
+    if not len(shared) or lacking:
+        where = f" of {named_choices(map(str, lacking))}" if lacking else ""
+        return None, (
+            f"The methods do not share {FEWEST_PAIRS} test episodes{where}: test them with the same seeds and numbers "
+            "of episodes to have them ranked in pairs."
+        )
+    return paired_ranking(shared), ""
+
+
+def _against(rows: pd.DataFrame, baseline: str, methods: Sequence[str]) -> pd.DataFrame:
+    """Each method less the baseline on shared episodes of each source, p corrected over all of them (Holm)."""
+    keys = ["source", "seed", "episode"]
+    base = rows[rows["method"] == baseline].set_index(keys)["accuracy"]
+    found: list[dict[str, object]] = []
+    for method in methods:
+        own = rows[rows["method"] == method].set_index(keys)["accuracy"]
+        both = (own - base).dropna()
+        for source, values in both.groupby(level="source", observed=True):
+            seeds = values.index.get_level_values("seed").to_numpy(dtype=np.int64)
+            mean = nested_mean(np.asarray(values, dtype=np.float64), seeds)
+            found.append(
+                {
+                    "method": method,
+                    "source": str(source),
+                    "difference": mean.mean,
+                    "ci95": half_width(mean),
+                    "p": min(1.0, 2 * min(p_above(mean, 0), p_below(mean, 0))),
+                    "n_episodes": mean.n_episodes,
+                    "n_seeds": mean.n_seeds,
+                }
+            )
+    frame = pd.DataFrame(
+        found, columns=["method", "source", "difference", "ci95", "p", "n_episodes", "n_seeds"]
+    )
+    return frame.assign(p_holm=holm(frame["p"].to_numpy(dtype=np.float64)))

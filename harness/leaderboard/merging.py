@@ -1,0 +1,102 @@
+"""The finished runs of several experiments as one frame of episodes, each method under a name of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from harness.errors import WorkspaceError
+from harness.record import read_record
+from harness.report.gather import FinishedRun, read_run
+from harness.spec import digest
+from harness.statistics import with_shots
+from harness.store import LeftOut, RunFolder, run_folders
+
+METHOD = ("method", "trainer")
+"""Keys of a spec that say what a method is, whatever it was trained and tested on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Merged:
+    """Episodes of all finished runs, columns of results.EPISODE_COLUMNS and `shots`, `experiment`; and what is missing.
+
+    The name of a method, or of what it was trained on, is followed by the experiment's where two experiments mean
+    different things by it.
+    """
+
+    episodes: pd.DataFrame
+    experiments: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def merge(folders: Sequence[Path]) -> Merged:
+    """Read the experiments in `folders`, each as `harness run` leaves it: the runs of its last command.
+
+    A run that is in several of them counts once. Raises WorkspaceError for a folder that is not there, and where none
+    has a finished run.
+    """
+    found: dict[str, tuple[FinishedRun, str]] = {}
+    left_out: list[LeftOut] = []
+    names = _names(folders)
+    for folder, name in zip(folders, names, strict=True):
+        for run_folder in _runs(folder):
+            run, missing = read_run(run_folder)
+            left_out += [LeftOut(run_id=f"{name}/{one.run_id}", reason=one.reason) for one in missing]
+            if run is not None:
+                found.setdefault(run.run_id, (run, name))
+    if not found:
+        reasons = "; ".join(f"{one.run_id}: {one.reason}" for one in left_out[:3]) or "there are no runs"
+        raise WorkspaceError(
+            f"No run has finished in {', '.join(map(str, folders))} ({reasons}). A leaderboard is made from "
+            "runs/, which `harness run CONFIG` fills; a report without its runs cannot be ranked."
+        )
+    return Merged(episodes=_labelled(list(found.values())), experiments=names, left_out=tuple(left_out))
+
+
+def _names(folders: Sequence[Path]) -> tuple[str, ...]:
+    """A name for each experiment: its folder's, with as much of the path as keeps them apart."""
+    resolved = [folder.resolve() for folder in folders]
+    for depth in range(1, 1 + max((len(path.parts) for path in resolved), default=1)):
+        names = ["/".join(path.parts[-depth:]) for path in resolved]
+        if len(set(names)) == len(set(resolved)):
+            return tuple(names)
+    return tuple(map(str, resolved))
+
+
+def _runs(folder: Path) -> list[RunFolder]:
+    if not folder.is_dir():
+        raise WorkspaceError(
+            f"There is no folder {folder}: name one that `harness run` made, such as reports/quickstart."
+        )
+    runs = folder / "runs"
+    listed = [RunFolder(runs / run_id) for run_id in read_record(folder).get("runs", ())]
+    return listed or (run_folders(runs) if runs.is_dir() else [])
+
+
+def _labelled(runs: list[tuple[FinishedRun, str]]) -> pd.DataFrame:
+    """One frame; a name that stands for several things gets the experiment's beside it."""
+    methods: dict[str, set[str]] = {}
+    regimes: dict[str, set[str]] = {}
+    for run, _ in runs:
+        methods.setdefault(run.method, set()).add(digest([run.spec.get(key) for key in METHOD], 16))
+        regimes.setdefault(run.trained_on, set()).update(_regime(run))
+    frames = []
+    for run, experiment in runs:
+        named = {
+            column: name if len(meanings[name]) < 2 else f"{name} ({experiment})"
+            for column, name, meanings in (
+                ("method", run.method, methods),
+                ("trained_on", run.trained_on, regimes),
+            )
+        }
+        frames.append(run.episodes.assign(**named, experiment=experiment))
+    return with_shots(pd.concat(frames, ignore_index=True))
+
+
+def _regime(run: FinishedRun) -> set[str]:
+    """What the run's training was, equal for all methods of one regime; empty for a method that is not trained."""
+    train = dict(run.spec.get("train", {}))
+    learns_from = train.pop("learns_from", "episodes")
+    train.pop("snapshots", None)
+    return set() if learns_from == "nothing" else {digest(train, 16)}

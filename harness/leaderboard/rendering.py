@@ -1,0 +1,202 @@
+"""A leaderboard as text: Markdown, LaTeX for a paper, and one frame of all its numbers."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from harness.leaderboard.groups import RankedGroup
+from harness.published_numbers import PAPERS
+from harness.report.markdown import bold, escape, table
+from harness.report.panels import Cell, heading
+from harness.report.settings import Table
+
+DASH = "\N{EN DASH}"
+
+RULES = (
+    "Ranks by Meta-Dataset's rule: on each source the best mean that is left ties with all whose interval reaches it, "
+    "|difference| <= √(ci² + ci²); tied methods share the average of their places.",
+    "Paired ranks: the same, but two methods tie where the difference on the very same episodes is not significant "
+    "(p >= 0.05, Holm over all pairs of the source; seeds that disagree count). Only these use that all methods "
+    "were tested on the same episodes.",
+)
+
+
+def title_of(group: RankedGroup) -> str:
+    """`Trained on omniglot: 5-way 1-shot, test split`."""
+    return f"Trained on {group.trained_on}: {heading(group.conditions, group.apart)}"
+
+
+def group_table(group: RankedGroup) -> Table:
+    """Methods by rank: both average ranks, then accuracy in % ± half the 95 % interval on each source."""
+    sources = (*group.sources, *group.not_shared)
+    best = {source: _ranked_first(group, source) for source in group.sources}
+    rows = []
+    for method in group.methods:
+        row = [method, _rank(group.paired.average[method]) if group.paired else DASH]
+        row.append(_rank(group.published[method].mean()) if group.sources else DASH)
+        for source in sources:
+            cell = cell_of(group, method, source)
+            text = str(cell) if cell else DASH
+            row.append(bold(text) if cell and method in best.get(source, ()) else text)
+        rows.append(tuple(row))
+    columns = ("Method", "Paired rank", "Rank, Meta-Dataset's rule", *sources)
+    return Table(columns=columns, rows=tuple(rows))
+
+
+def cell_of(group: RankedGroup, method: str, source: str) -> Cell | None:
+    """What was measured of a method on a source; None for nothing."""
+    found = group.cells[(group.cells["method"] == method) & (group.cells["source"] == source)]
+    if found.empty:
+        return None
+    one = found.iloc[0]
+    return Cell(**{name: one[name] for name in ("accuracy", "ci95", "n_episodes", "n_seeds")})
+
+
+def _ranked_first(group: RankedGroup, source: str) -> tuple[str, ...]:
+    """The methods that are best on a source or tie with the best."""
+    table = group.paired.by_source if group.paired else group.published
+    ranks = table.to_dict("index")[source]
+    return tuple(str(name) for name, rank in ranks.items() if rank == min(ranks.values()))
+
+
+def _rank(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def markdown(
+    groups: Sequence[RankedGroup],
+    published: pd.DataFrame | None,
+    figures: Sequence[str | None],
+    notes: Sequence[str],
+) -> str:
+    """The page. figures: of each group, its path or None. published: rows to show beside, None for none."""
+    parts = ["# Leaderboard", *map(escape, notes), *RULES, "Bold: first or tied with the first on a source."]
+    for group, figure in zip(groups, figures, strict=True):
+        parts += [f"## {escape(title_of(group))}", table(group_table(group))]
+        if group.not_shared:
+            parts.append(
+                f"Ranked on {len(group.sources)} of {len(group.sources) + len(group.not_shared)} sources; not on {escape(', '.join(group.not_shared))}, on which not "
+                "every method was tested."
+            )
+        if figure:
+            parts.append(
+                f"![Average paired ranks; a bar joins methods that cannot be told apart over all sources]({figure})"
+            )
+        if group.unpaired:
+            parts.append(f"No paired ranking: {escape(group.unpaired)}")
+        if group.against is not None:
+            parts += [
+                "Points ahead of the baseline on the same episodes, ± half the 95 % interval, p by Holm:"
+            ]
+            parts.append(table(_against_table(group.against)))
+    if published is not None:
+        parts += [_published_section(published)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _against_table(against: pd.DataFrame) -> Table:
+    rows = tuple(
+        (
+            row["method"],
+            row["source"],
+            f"{100 * row['difference']:+.1f} ± {100 * row['ci95']:.1f}",
+            "< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}",
+            str(row["n_episodes"]),
+        )
+        for row in _records(against)
+    )
+    return Table(columns=("Method", "Source", "Difference", "p", "Episodes"), rows=rows)
+
+
+def _published_section(published: pd.DataFrame) -> str:
+    parts = [
+        "## Published elsewhere, not measured here",
+        "As the papers have them: other episodes, images and trainings, so they are neither ranked nor paired with the "
+        "rows above.",
+    ]
+    for _, rows in published.groupby(["paper", "trained_on", "n_way", "shots"], sort=False, dropna=False):
+        found = _records(rows)
+        one = found[0]
+        shape = "" if pd.isna(one["n_way"]) else f", {one['n_way']}-way {one['shots']}-shot"
+        spread = "the 95 % interval over episodes" if one["spread"] == "ci95" else "deviation over seeds"
+        unit = "%" if one["unit"] == "percent" else "return"
+        where = f"{PAPERS[one['paper']]}, trained on {escape(one['trained_on'])}{shape}"
+        parts.append(f"{where} ({unit} ± {spread}):")
+        sources = list(dict.fromkeys(row["source"] for row in found))
+        cells = {(row["method"], row["source"]): f"{row['value']:g} ± {row['plus_minus']:g}" for row in found}
+        methods = list(dict.fromkeys(row["method"] for row in found))
+        lines = tuple((m, *(cells.get((m, source), DASH) for source in sources)) for m in methods)
+        parts.append(table(Table(columns=("Method", *sources), rows=lines)))
+    return "\n\n".join(parts)
+
+
+def long_frame(groups: Sequence[RankedGroup]) -> pd.DataFrame:
+    """A row a group, method and source, with both ranks there and on average."""
+    frame = pd.concat([_long(group) for group in groups], ignore_index=True)
+    first = ["trained_on", "split", "n_way", "shots", "method", "source"]
+    return frame[[*first, *(column for column in frame.columns if column not in first)]]
+
+
+def _long(group: RankedGroup) -> pd.DataFrame:
+    own = _records(group.cells)
+    tables = {
+        "rank_meta_dataset": group.published,
+        "rank_paired": group.paired.by_source if group.paired else pd.DataFrame(),
+    }
+    for name, ranks in tables.items():
+        values = ranks.to_dict("index")
+        average = ranks.mean().to_dict()
+        for row in own:
+            row[name] = values.get(row["source"], {}).get(row["method"], float("nan"))
+            row[f"average_{name}"] = average.get(row["method"], float("nan"))
+    return pd.DataFrame([{"trained_on": group.trained_on, **group.conditions, **row} for row in own])
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]
+
+
+def latex(groups: Sequence[RankedGroup]) -> str:
+    """A booktabs table a group, ready for a paper that loads booktabs; a line a method."""
+    parts = ["% \\usepackage{booktabs}"]
+    for group in groups:
+        content = group_table(group)
+        numbers = "r" * (len(content.columns) - 1)
+        head = " & ".join(_latex(name) for name in content.columns)
+        lines = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in content.rows]
+        parts += [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{Accuracy in \%, $\pm$ half the 95\,\% interval. {_latex(title_of(group))}.}}",
+            rf"\begin{{tabular}}{{l{numbers}}}",
+            r"\toprule",
+            head + r" \\",
+            r"\midrule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def _latex(text: str) -> str:
+    """Plain text, or Markdown's bold, in LaTeX."""
+    strong = re.fullmatch(r"\*\*(.*)\*\*", text)
+    plain = strong[1] if strong else text
+    escaped = "".join(_LATEX.get(character, character) for character in plain)
+    return rf"\textbf{{{escaped}}}" if strong else escaped
+
+
+_LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "\\": r"\textbackslash{}",
+    "±": r"$\pm$",
+    "†": r"$\dagger$",
+    "\N{EN DASH}": "--",
+}
