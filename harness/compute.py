@@ -9,6 +9,8 @@ from harness.errors import ConfigError
 from harness.parameters import check_choice, check_fields
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from harness.learner import Learner
 
 DEVICES = ("cpu", "cuda")
@@ -48,16 +50,22 @@ class Compute:
         if self.device == "cuda":
             torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
             torch.backends.cudnn.deterministic = True
-        foreign = [type(m).__name__ for m in learner.modules() if isinstance(m, torch.nn.Conv2d)]
+        self.check_convolutions(learner)
+        for module in learner.modules():
+            if isinstance(module, Conv2d):
+                module.low = self.precision == "bfloat16"
+        return learner.to(self.device)
+
+    def check_convolutions(self, network: Module) -> None:
+        """Raises ConfigError where the network has convolutions that would not compute at this precision."""
+        import torch
+
+        foreign = [type(m).__name__ for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
         if self.precision == "bfloat16" and foreign:
             raise ConfigError(
                 f"Compute.precision is 'bfloat16', but this network has convolutions of another kind ({foreign[0]}), "
                 "which would stay float32. Build it of harness.layers.Conv2d, or set Compute.precision = 'float32'."
             )
-        for module in learner.modules():
-            if isinstance(module, Conv2d):
-                module.low = self.precision == "bfloat16"
-        return learner.to(self.device)
 
     def check_device(self) -> None:
         """Raises ConfigError where this machine lacks the device."""

@@ -57,9 +57,10 @@ class Images:
 class Regime:
     """What a learner is trained on.
 
-    sources: one is chosen uniformly for each training episode. shape: of the training episodes.
-    augmentation: of training images; None for none.
-    iterations: outer updates. meta_batch: episodes an update. learning_rate: Adam's.
+    sources: one is chosen uniformly for each training episode, or for each image of a batch. shape: of the training
+    episodes. augmentation: of training images; None for none. iterations: outer updates, none for a method that
+    is not trained. meta_batch: episodes an update; a method that trains on batches says itself how large they are.
+    learning_rate: Adam's.
     schedule: `constant`, or `cosine` down to zero at the last iteration. gradient_clip: largest norm of the
     outer gradient, None for no clipping. validate_every: iterations between validations, the last iteration
     included. validation_episodes: fixed episodes of each validation source's valid split. validation_sources:
@@ -142,7 +143,8 @@ class Experiment:
 
     name: the folder under reports/. title and claim: what the report says it is about. seeds: a list, or a
     number n for seeds 0..n-1. max_way: rows of the head; None for 50, or the largest number of ways in the
-    experiment where that is more. The head is drawn whole, so other rows mean another training.
+    experiment where that is more. The head is drawn whole, so other rows mean another training. For methods that
+    train on batches it is at least the number of training classes.
     missing_sources: what to do where a source's raw data is not there, or a split of it has no classes:
     `error`, or `skip` to go on without, which the report says. probes: measured on every trained learner after its
     evaluation, on the same episodes (see `harness.probe`). dissimilarity: None, or how to measure how far each test

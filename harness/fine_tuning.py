@@ -41,7 +41,9 @@ class FineTuning(GradientAdaptation):
         if trained != self.classifier:
             raise ConfigError(
                 f"{plugin}.trainer must train a {self.classifier} classifier, as {plugin} fits one; "
-                f"{type(self.trainer).__name__} trains a {trained} one: set its classifier = {self.classifier!r}."
+                f"{type(self.trainer).__name__} trains a {trained} one. Write `{plugin}.trainer = @{self.classifier}/"
+                f"Multiclass()`, `{self.classifier}/Multiclass.classifier = {self.classifier!r}` and a "
+                f"`{self.classifier}/Multiclass.name` of its own."
             )
 
     @property

@@ -31,6 +31,10 @@ class GradientAdaptation:
         """Inner steps at test time."""
         raise NotImplementedError
 
+    def n_steps(self, batch: TaskBatch) -> int:  # noqa: ARG002
+        """Steps at test time on these tasks, where their number depends on the support set."""
+        return self.adaptation_steps
+
     def rate(self, learner: Learner, *, training: bool) -> float | Rates:
         """How long the steps are."""
         raise NotImplementedError
@@ -99,7 +103,7 @@ class GradientAdaptation:
             weights = self.steps(
                 learner,
                 batch,
-                self.adaptation_steps,
+                self.n_steps(batch),
                 training=False,
                 graph=False,
                 mask=mask,

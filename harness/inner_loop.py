@@ -42,7 +42,7 @@ Rates = Callable[[int], Mapping[str, Tensor]]
 """The number of an inner step, from 1 -> the rate of each adapted weight, as one number or one an element."""
 
 Multipliers = Callable[[Weights, Weights], Mapping[str, Tensor]]
-"""(weights, clipped gradients) -> factors on the rate in this step, [T], by weight; 1 for those not named."""
+"""(weights, the step as it would be: rate times direction) -> factors on it, [T], by weight; 1 for those not named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,19 +168,22 @@ def _step(
 ) -> dict[str, Tensor]:
     raw = dict(zip(weights, gradients, strict=True))
     used = raw if clip is None else {name: g.clamp(-clip, clip) for name, g in raw.items()}
-    factors = {} if variation.multipliers is None else variation.multipliers(weights, used)
-    moves = {name: _scaled(g, factors[name]) if name in factors else g for name, g in used.items()}
     strength, anchors = pull
     moves = {
-        name: m + strength * (weights[name] - anchors[name]) if strength else m for name, m in moves.items()
+        name: m + strength * (weights[name] - anchors[name]) if strength else m for name, m in used.items()
     }
     if direction is not None:
         moves = dict(direction(weights, moves))
     if callable(rate):
         rates = rate(number)
-        after = {name: weight - rates[name] * moves[name] for name, weight in weights.items()}
+        moves, length = {name: rates[name] * move for name, move in moves.items()}, 1.0
     else:
-        after = {name: torch.sub(weight, moves[name], alpha=rate) for name, weight in weights.items()}
+        length = rate
+    if variation.multipliers is not None:
+        moves, length = {name: length * move for name, move in moves.items()}, 1.0
+        factors = variation.multipliers(weights, moves)
+        moves = {name: _scaled(m, factors[name]) if name in factors else m for name, m in moves.items()}
+    after = {name: torch.sub(weight, moves[name], alpha=length) for name, weight in weights.items()}
     if variation.observe is not None:
         before, slopes, reached = (
             {name: t.detach() for name, t in each.items()} for each in (weights, raw, after)

@@ -43,16 +43,16 @@ def relative_norms(learner: Learner, tensors: Weights, weights: Weights, n_way: 
 
 
 def equal_relative_steps(
-    learner: Learner, weights: Weights, gradients: Weights, *, n_way: int, like: str = HEAD
+    learner: Learner, weights: Weights, steps: Weights, *, n_way: int, like: str = HEAD
 ) -> dict[str, Tensor]:
-    """Factors on the rate, by parameter name, [T]: every layer's step over its weights is that of the layer `like`.
+    """Factors on the steps, by parameter name, [T]: every layer's step over its weights is that of the layer `like`.
 
-    With g the gradient and w the weights of a layer, its relative step is rate · f · |g| / |w|; so, primes for `like`,
-    f = (|g'| / |w'|) / (|g| / |w|). 1 where that is undefined: a layer without gradient does not move whatever the
-    factor, and weights of `like` that are all zero have no relative step.
+    With s the step and w the weights of a layer, primes for `like`, f = (|s'| / |w'|) / (|s| / |w|). 1 where that is
+    undefined: a layer without gradient does not move whatever the factor, and weights of `like` that are all zero have
+    no relative step.
     """
-    sizes, slopes = (layer_norms(learner, tensors, n_way) for tensors in (weights, gradients))
-    paces = {layer: slopes[layer] / sizes[layer] for layer in sizes}
+    sizes, lengths = (layer_norms(learner, tensors, n_way) for tensors in (weights, steps))
+    paces = {layer: lengths[layer] / sizes[layer] for layer in sizes}
     factors = {}
     for name, weight in weights.items():
         wanted = paces[like] / paces[layer_of(name)]
@@ -63,7 +63,7 @@ def equal_relative_steps(
 
 def constant_factors(
     weights: Weights,
-    gradients: Weights,  # noqa: ARG001
+    steps: Weights,  # noqa: ARG001
     *,
     layers: Sequence[str],
     factor: float,

@@ -82,7 +82,8 @@ class EpisodeTrained(Trainable, Protocol):
 class BatchTrained(Trainable, Protocol):
     """Trained on batches of `batch_size` images of all training classes, one batch an update.
 
-    The regime's `iterations` count the batches; its `shape` and `meta_batch` play no part.
+    The regime's `iterations` count the batches; its `meta_batch` plays no part, and its `shape` only in validation. A
+    trainer may have `check_classes(n_classes)`, which raises ConfigError where it cannot do with so many.
     """
 
     @property
@@ -112,6 +113,12 @@ def trains_on(method: Trainable) -> Literal["episodes", "batches", "nothing"]:
     found = [kind for kind, protocol in kinds.items() if isinstance(method, protocol)]
     if len(found) == 1:
         return found[0]
+    other = getattr(method, "trainer", method)
+    if not found and other is not method:
+        raise ConfigError(
+            f"{type(method).__name__} trains nothing itself, so it can be no trainer: name its own, "
+            f"@{type(other).__name__}(), in its place."
+        )
     raise ConfigError(
         f"The method {type(method).__name__} does not say what it trains on: give it exactly one of `outer_loss` (with "
         "`init`), `batch_loss` (with `init` and `batch_size`) or `untrained = True` (with `init`)."
@@ -158,3 +165,14 @@ class AdaptingMethod(Method, Protocol):
 def can_adapt(method: Method) -> TypeGuard[AdaptingMethod]:
     """Whether the method adapts to a task; NIL, for one, does not."""
     return isinstance(method, AdaptingMethod)
+
+
+def starting_weights(method: Method, learner: Learner, task: Task) -> Weights:
+    """A task's weights before the first step where they are not the learner's stored ones, [1, ...] each.
+
+    The new head of a method that fine-tunes, Proto-MAML's prototypes: its `start`, see `gradient_adaptation`.
+    """
+    from harness.task_batch import stack
+
+    start = getattr(method, "start", None)
+    return start(learner, stack([task]), training=False) if start is not None else {}

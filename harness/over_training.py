@@ -16,7 +16,7 @@ from harness.episode_sequence import SourceSequence
 from harness.layer_outputs import paired_outputs
 from harness.learner import Learner
 from harness.measured import Measured, undefined
-from harness.method import Method, can_adapt
+from harness.method import Method, can_adapt, starting_weights
 from harness.pools import open_pool
 from harness.probe import SPARE_LIMIT
 from harness.spec import EvaluationSpec, RunSpec
@@ -28,11 +28,13 @@ from harness.task_batch import stack
 def adaptation_similarity(
     spec: RunSpec, learner: Learner, evaluation: EvaluationSpec, workspace: Workspace, n_episodes: int
 ) -> Iterator[tuple[str, Measured, int]]:
-    """(layer, pooled debiased CKA before and after adaptation, images); nothing for a method that cannot adapt.
+    """(layer, pooled debiased CKA before and after adaptation, images).
 
+    The method that trained adapts; there is nothing for one that cannot.
     Undefined, with the reason, where no episode has FEWEST_IMAGES spare images.
     """
-    method: Method = plugins.build(plugins.METHODS, spec.method)
+    # The trainer, not the run's method: several methods may share a training, in any order.
+    method: Method = plugins.build(plugins.METHODS, spec.trainer)
     if not can_adapt(method):
         return
     pool = open_pool(workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images))
@@ -46,7 +48,8 @@ def adaptation_similarity(
             continue
         images += len(spare)
         after = method.adapt(learner, task, adapted=everything)
-        for layer, old, new in paired_outputs(learner, {}, after, stack([task]), spare[None]):
+        before = starting_weights(method, learner, task)
+        for layer, old, new in paired_outputs(learner, before, after, stack([task]), spare[None]):
             parts[layer].append(hsic(old[0], new[0]))
     few = undefined(f"No episode has {FEWEST_IMAGES} spare images, which a similarity needs.")
     for layer, own in parts.items():

@@ -214,8 +214,9 @@ def _most_ways(experiment: Experiment) -> int:
 
 
 def _check_network(experiment: Experiment) -> None:
-    """Raises ConfigError for a network that cannot take the images."""
-    experiment.network.build(image_spec(experiment).channels, experiment.images.size)
+    """Raises ConfigError for a network that cannot take the images, or cannot compute as asked."""
+    body = experiment.network.build(image_spec(experiment).channels, experiment.images.size)
+    experiment.compute.check_convolutions(body)
 
 
 def image_spec(experiment: Experiment) -> ImageSpec:

@@ -10,26 +10,36 @@ def train_spec(regime: Regime, trainer: Trainable, sources: PlannedSources) -> T
     """How `trainer` is trained under the regime; without updates where it is not trained."""
     learns_from = trains_on(trainer)
     iterations = 0 if learns_from == "nothing" else regime.iterations
+    episodic = learns_from == "episodes"
+    validation_shape = regime.validation_shape or regime.shape
     return TrainSpec(
         sources=tuple(sources.spec(dataset) for dataset in regime.sources),
-        shape=regime.shape,
+        # What has no effect is the same whatever the regime says, so that it makes no other training.
+        shape=regime.shape if episodic else validation_shape,
         augmentation=regime.augmentation,
         iterations=iterations,
-        meta_batch=regime.meta_batch,
+        meta_batch=regime.meta_batch if episodic else 1,
         learning_rate=regime.learning_rate,
         schedule=regime.schedule,
         gradient_clip=regime.gradient_clip,
         validate_every=regime.validate_every,
         validation_episodes=regime.validation_episodes,
         validation_sources=tuple(sources.spec(dataset) for dataset in regime.validated_on),
-        validation_shape=regime.validation_shape or regime.shape,
+        validation_shape=validation_shape,
         snapshots=tuple(sorted(k for k in set(regime.snapshots) if k <= iterations)),
         learns_from=learns_from,
     )
 
 
 def training_classes(regime: Regime, trainer: Trainable, sources: PlannedSources) -> int:
-    """How many classes the head must tell apart while training on batches: all of the sources; otherwise 0."""
+    """How many classes the head must tell apart while training on batches: all of the sources; otherwise 0.
+
+    Raises ConfigError where the trainer has a `check_classes` that refuses so many.
+    """
     if trains_on(trainer) != "batches":
         return 0
-    return sum(len(sources.content(dataset, "train").sizes) for dataset in regime.sources)
+    n_classes = sum(len(sources.content(dataset, "train").sizes) for dataset in regime.sources)
+    check = getattr(trainer, "check_classes", None)
+    if check is not None:
+        check(n_classes)
+    return n_classes

@@ -122,17 +122,25 @@ class RunSpec:
     def training_id(self) -> str:
         """The hash of what training depends on: runs that share it share one trained learner."""
         keys = ("trainer", "network", "max_way", "images", "train", "seed", "compute", "protocol_version")
-        return digest({key: canonical(getattr(self, key)) for key in keys}, 16)
+        content = self._content()
+        return digest({key: content[key] for key in keys}, 16)
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON data, as stored in spec.json."""
         return {"run_id": self.run_id, "training_id": self.training_id, **self._content()}
 
     def _content(self) -> dict[str, Any]:
-        """The spec as JSON data; without `probes` where there are none, so that such runs keep their names."""
+        """The spec as JSON data.
+
+        Without `probes` where there are none, and without `learns_from` for episodes: such runs keep their names.
+        """
         plain = canonical(self)
         assert isinstance(plain, dict)
-        return plain if self.probes else {key: value for key, value in plain.items() if key != "probes"}
+        if not self.probes:
+            del plain["probes"]
+        if self.train.learns_from == "episodes":
+            del plain["train"]["learns_from"]
+        return plain
 
 
 def canonical(value: Any) -> Any:

@@ -7,7 +7,8 @@ models, transformers for one, everything below the head is a single stage.
 
 import difflib
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -30,6 +31,7 @@ CONTAINERS = ("stages", "blocks", "features", "layers")
 class Timm:
     """The timm model called `model`, without its classifier, freshly drawn.
 
+    Nothing in it is left to chance in training: dropout and dropped paths are off.
     batch_norm: what normalises the queries where the model has batch norm, see `networks.BATCH_NORM_POLICIES`.
     weights: None, or the absolute path of a file of weights (`.safetensors`, or `.pth` as torch saves it) to begin
     with; nothing is ever downloaded. weights_sha256: the file's SHA-256, so that a run's id says what it began with.
@@ -55,14 +57,8 @@ class Timm:
         if self.weights is not None:
             _load(model, Path(self.weights), self.weights_sha256)
         image = torch.linspace(0, 1, in_channels * image_size**2).view(1, in_channels, image_size, image_size)
-        try:
-            with torch.no_grad():
-                features = model.eval()(image)
-        except (RuntimeError, AssertionError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ConfigError(
-                f"Timm.model {self.model!r} cannot take images of {image_size} pixels ({reason}): set Images.size."
-            ) from error
+        with torch.no_grad(), self._explained(image_size):
+            features = model.eval()(image)
         stages, readout = _stages(model, image, features)
         for name, stage in stages.items():
             stages[name] = _with_our_norms(stage)
@@ -83,23 +79,49 @@ class Timm:
                 "`python -c 'import timm; print(timm.list_models())'` lists them."
             )
         settings: dict[str, Any] = {"pretrained": False, "num_classes": 0, "in_chans": in_channels}
+        with self._explained(image_size):
+            try:
+                made: nn.Module = timm.create_model(self.model, **settings, img_size=image_size)
+            except TypeError:  # most convolutional models take any size
+                made = timm.create_model(self.model, **settings)
+        return _without_chance(made)
+
+    @contextmanager
+    def _explained(self, image_size: int) -> Iterator[None]:
+        """Turn whatever a model makes of a wrong image size into a sentence."""
         try:
-            made: nn.Module = timm.create_model(self.model, **settings, img_size=image_size)
-        except TypeError:  # most convolutional models take any size
-            made = timm.create_model(self.model, **settings)
-        return made
+            yield
+        except (RuntimeError, AssertionError, ValueError, IndexError, ZeroDivisionError) as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise ConfigError(
+                f"Timm.model {self.model!r} cannot be made for images of {image_size} pixels ({reason}): set "
+                "Images.size."
+            ) from error
 
 
 def _timm() -> ModuleType:
     try:
         import timm
-    except ImportError as error:
+    except Exception as error:  # torchvision, which it needs, raises all kinds where it does not fit torch
+        reason = " ".join(str(error).split())[:200]
         raise ConfigError(
-            f"The network Timm needs the package timm, which cannot be imported ({error}): "
-            "`pip install 'harness[timm]'`."
+            f"The network Timm needs the package timm, which cannot be imported ({reason}). Install it with "
+            "`pip install 'harness[timm]'`; beside PyTorch's CPU build, install torchvision's CPU build of the "
+            "matching version, too."
         ) from error
     module: ModuleType = timm
     return module
+
+
+def _without_chance(model: nn.Module) -> nn.Module:
+    """The model without dropout and dropped paths: no method here asks for them, and inner loops must repeat."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+        for name in ("drop_rate", "drop_prob"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, 0.0)
+    return model
 
 
 def _load(model: nn.Module, path: Path, expected: str | None) -> None:
@@ -145,6 +167,8 @@ def _stages(
         with torch.no_grad():
             for name, part in _parts(model):
                 x = part(x)
+                if x.ndim == 4 and x.shape[2] != x.shape[3]:  # [N, H, W, C]: not what a stage gives
+                    return {"backbone": _OnePosition(model)}, None
                 if tail or x.ndim != 4:
                     tail.append(part)
                 elif not stages or _has_weights(part):

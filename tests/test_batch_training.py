@@ -15,8 +15,8 @@ from harness import cli, plugins
 from harness.batch_sequence import BatchSequence
 from harness.config import load_experiment
 from harness.cost import training_work
-from harness.errors import ConfigError
-from harness.method import Trainable, trains_on
+from harness.errors import ConfigError, PlanError
+from harness.method import trains_on
 from harness.plan import plan
 from harness.pools import Pool
 from harness.progress import Progress
@@ -170,7 +170,11 @@ def test_a_report_of_a_run_without_training_is_written(home: Path) -> None:
     config = write_tiny(home, methods)
     assert cli.main(["run", str(config), "--backend", "serial"]) == 0
     report = (home / "reports" / "tiny" / "report.md").read_text(encoding="utf-8")
-    assert "random_features" in report
+    assert "seed 0) | images of all classes | 4 of 64 images | Adam" in report
+    assert "seed 0) | \N{EN DASH} | none | \N{EN DASH} |" in report
+    assert "5-way 1-shot, 1 queries a class | 4 of 2 episodes |" in report
+    assert "knn is trained otherwise than maml: how they compare says nothing about reuse." in report
+    assert "knn against maml:** reuse" not in report
 
 
 def test_costs_count_the_images_of_the_batches(planned: Callable[..., dict[str, RunSpec]]) -> None:
@@ -187,10 +191,13 @@ class Silent:
     """Says nothing of what it trains on."""
 
     name: str = "silent"
-    trainer: Trainable = dataclasses.field(default_factory=Multiclass)
     adaptation_steps: int = 0
     init = Multiclass.init
     predict = Multiclass.predict
+
+    @property
+    def trainer(self) -> "Silent":
+        return self
 
 
 def test_a_method_says_what_it_trains_on() -> None:
@@ -200,7 +207,22 @@ def test_a_method_says_what_it_trains_on() -> None:
         "nothing",
     ]
     with pytest.raises(ConfigError, match=r"Silent does not say what it trains on: .*`batch_loss`"):
-        trains_on(Silent())  # type: ignore[arg-type]
+        trains_on(Silent())
+    with pytest.raises(ConfigError, match=r"KNN trains nothing itself, .*: name its own, @Multiclass\(\)"):
+        trains_on(KNN())  # type: ignore[arg-type]
+
+
+def test_what_has_no_effect_makes_no_other_training(planned: Callable[..., dict[str, RunSpec]]) -> None:
+    methods = "Experiment.methods = [@RandomFeatures(), @Multiclass(), @MAML()]"
+    runs, other = planned(methods), planned(methods, "Regime.meta_batch = 3")
+    assert [runs[name].training_id == other[name].training_id for name in runs] == [True, True, False]
+
+
+def test_too_few_training_classes_for_a_task_are_found_in_the_plan(tmp_path: Path, cache: Path) -> None:
+    methods = ("Experiment.methods = [@Multitask()]", "Multitask.n_way = 30")
+    experiment, _ = load_experiment(write_tiny(tmp_path, *methods))
+    with pytest.raises(PlanError, match=r"Multitask\.n_way is 30, but there are 24 training classes"):
+        plan(experiment, data_dir=None, cache=cache)
 
 
 def test_a_default_training_beside_a_listed_one_is_refused(tmp_path: Path, cache: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from command_line import refused
 from experiments import write_tiny
-from harness import episode_sequence, task_convolutions
+from harness import pool_tensors, task_convolutions
 from harness.compute import Compute
 from harness.device_pixels import DevicePool, to_device_tensor
 from harness.episode import EpisodeShape
@@ -63,7 +63,7 @@ def test_episodes_put_together_on_the_device_are_the_same(monkeypatch: pytest.Mo
         made.append(DevicePool(pool, images, "cpu"))
         return made[0]
 
-    monkeypatch.setattr(episode_sequence, "DevicePool", on_the_cpu)
+    monkeypatch.setattr(pool_tensors, "DevicePool", on_the_cpu)
     sequence = SourceSequence(grey_pool(), shape, images, seed=0, device="meta")
     monkeypatch.setattr(sequence, "_device", "cpu")
     found = sequence[7]

@@ -110,7 +110,7 @@ class WrongMethod(ANIL):
         ("not a scalar", "loss of an update is a finite scalar"),
         ("random", "loss and predict are deterministic"),
         ("moves the learner", "predict leaves the learner as it was"),
-        ("too many logits", "predict gives logits for 2, 5 and 20 ways"),
+        ("too many logits", "predict gives logits for 2, 5, 20 and varying ways"),
         ("first class", "order of the labels does not matter"),
         ("guesses", "learns: above chance after a few updates"),
     ],

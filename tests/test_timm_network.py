@@ -1,6 +1,7 @@
 """Backbones of timm as bodies, against timm's own models run one task at a time."""
 
 import hashlib
+import subprocess
 import sys
 from pathlib import Path
 
@@ -131,6 +132,20 @@ def test_tasks_side_by_side_keep_their_own_statistics() -> None:
             assert torch.allclose(logits, ProtoNet().predict(learner, task), atol=1e-9)
 
 
+def test_models_that_give_channels_last_are_one_stage() -> None:
+    """Probes take dimension 2 for the channels."""
+    body = ours("test_mambaout")
+    assert body.layers == ("backbone",)
+    assert body(images(1, 2, 1), Statistics("batch"), 0, 1).shape == (1, 2, body.out_features, 1, 1)
+
+
+def test_nothing_is_left_to_chance_in_training() -> None:
+    torch.manual_seed(0)
+    body = Timm(model="swin_tiny_patch4_window7_224").build(1, 56).train()
+    x = torch.randn(1, 2, 1, 56, 56)
+    assert torch.equal(body(x, Statistics("batch")), body(x, Statistics("batch")))
+
+
 def test_weights_are_read_from_a_file_that_is_the_one_named(tmp_path: Path) -> None:
     other = timm().create_model("test_resnet", num_classes=10, in_chans=1)
     path = tmp_path / "weights.pth"
@@ -157,8 +172,12 @@ def test_mistakes_are_said_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -
         Timm(model="resnet81").build(3, SIZE)
     with pytest.raises(ConfigError, match=r"must be an absolute path or None; got 'here\.pth'"):
         Timm(weights="here.pth")
-    with pytest.raises(ConfigError, match=r"cannot take images of 8 pixels .*: set Images\.size"):
+    with pytest.raises(ConfigError, match=r"cannot be made for images of 8 pixels .*: set Images\.size"):
         Timm(model="vgg11").build(3, 8)
+    broken = 'import sys; sys.modules["torchvision"] = None; from harness.timm_network import Timm; Timm().build(3, 32)'
+    said = subprocess.run([sys.executable, "-c", broken], capture_output=True, text=True, check=False).stderr
+    assert "ConfigError: The network Timm needs the package timm, which cannot be imported" in said
+    assert "install torchvision's CPU build" in said
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ConfigError, match=r"needs the package timm.*pip install 'harness\[timm\]'"):
         Timm().build(3, SIZE)

@@ -1,17 +1,22 @@
 """Methods on what an ordinary training has left, each against a few lines of PyTorch or of plain loops in float64."""
 
+import copy
 from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from harness.cosine_head import CosineHead
+from harness.episode import Task
 from harness.errors import ConfigError
 from harness.image_batch import ImageBatch
+from harness.inner_loop import InnerStep, Variation
+from harness.layer_norms import constant_factors, equal_relative_steps, relative_changes
 from harness.learner import Learner
-from harness.read_outs import linear_probe
+from harness.read_outs import PENALTY
 from harness_methods.anil import ANIL
 from harness_methods.baseline import Baseline
 from harness_methods.baseline_pp import BaselinePlusPlus
@@ -75,13 +80,13 @@ def test_the_cosine_classifier_sees_angles_alone() -> None:
 
 
 def test_the_multitask_loss_counts_an_image_in_every_task_of_its_class() -> None:
-    method = Multitask(n_tasks=6, n_way=3)
-    learner = tiny_learner(method)
+    method = Multitask(tasks_per_class=3, n_way=3)
+    learner = tiny_learner(method, max_way=N_CLASSES + 3)  # more rows than classes: some heads are not used
     assert isinstance(learner, MultitaskLearner)
     features = embeddings(learner, BATCH.x)
     heads = learner.task_heads
     losses = []
-    places = task_places(N_CLASSES, 6, 3)
+    places = task_places(N_CLASSES, 3, 3)
     for f, y in zip(features, BATCH.y, strict=True):
         for t in range(6):
             if places[y, t] >= 0:
@@ -95,17 +100,20 @@ def test_the_multitask_loss_counts_an_image_in_every_task_of_its_class() -> None
     assert learner.get_parameter("task_heads.weight").grad is not None
 
 
-def test_the_tasks_of_multitask_are_fixed_and_each_has_its_ways() -> None:
-    places = task_places(N_CLASSES, 50, 4)
-    assert [sorted(places[:, t][places[:, t] >= 0].tolist()) for t in range(50)] == [[0, 1, 2, 3]] * 50
-    assert len({tuple(places[:, t].tolist()) for t in range(50)}) > 40
+def test_the_classes_are_dealt_out_to_the_tasks_of_multitask() -> None:
+    places = task_places(23, 5, 4)
+    assert places.shape == (23, 25)
+    assert [sorted(places[:, t][places[:, t] >= 0].tolist()) for t in range(25)] == [[0, 1, 2, 3]] * 25
+    for deal in range(5):  # 20 of the 23 classes have one task each time
+        assert sorted((places[:, 5 * deal : 5 * deal + 5] >= 0).sum(1).tolist()) == [0] * 3 + [1] * 20
+    assert (places >= 0).any(1).all()
     with pytest.raises(ConfigError, match=r"Multitask\.n_way is 9, but there are 7 training classes"):
-        task_places(N_CLASSES, 2, 9)
+        Multitask(n_way=9).check_classes(N_CLASSES)
 
 
 @pytest.mark.parametrize(
     "method",
-    [Multiclass(), Multiclass(classifier="cosine"), Multitask(n_tasks=4, n_way=3)],
+    [Multiclass(), Multiclass(classifier="cosine"), Multitask(tasks_per_class=2, n_way=3)],
     ids=["linear", "cosine", "multitask"],
 )
 def test_the_gradient_of_a_batch_is_that_of_finite_differences(method: Multiclass | Multitask) -> None:
@@ -127,7 +135,7 @@ def test_the_gradient_of_a_batch_is_that_of_finite_differences(method: Multiclas
 
 
 def test_baseline_fits_a_new_linear_classifier_as_torch_would() -> None:
-    method = Baseline(num_finetune_steps=30, finetune_lr=0.5)
+    method = Baseline(num_finetune_steps=10, minibatch=2, finetune_lr=0.5)  # 6 images: 3 steps a round
     learner = tiny_learner(method, max_way=N_CLASSES)
     support, query = (embeddings(learner, x) for x in (TASK.support_x, TASK.query_x))
     head = nn.Linear(support.shape[1], 3).double()
@@ -144,7 +152,7 @@ def test_baseline_fits_a_new_linear_classifier_as_torch_would() -> None:
 
 
 def test_baseline_pp_fits_a_cosine_classifier_as_torch_would() -> None:
-    method = BaselinePlusPlus(num_finetune_steps=20, finetune_lr=0.1)
+    method = BaselinePlusPlus(num_finetune_steps=10, finetune_lr=0.1)
     learner = tiny_learner(method, max_way=N_CLASSES)
     support, query = (embeddings(learner, x) for x in (TASK.support_x, TASK.query_x))
     unit = F.normalize(support, dim=1)
@@ -193,6 +201,75 @@ def test_finetune_steps_as_torch_would(adam: bool, every_layer: bool) -> None:
         )
 
 
+@pytest.mark.parametrize("policy", ["support", "running"])
+@pytest.mark.parametrize("method", [Baseline(num_finetune_steps=4), Finetune(num_finetune_steps=4)])
+def test_every_policy_of_batch_norm_and_uneven_shots(method: Baseline | Finetune, policy: str) -> None:
+    """Statistics of the support set, or the stored ones, for support and queries alike."""
+    learner = tiny_learner(method, max_way=N_CLASSES, batch_norm=policy)
+    with torch.no_grad():
+        for name, buffer in learner.named_buffers():
+            buffer.uniform_(0.5, 1.5) if name.endswith("running_var") else buffer.uniform_(-0.2, 0.2)
+    task = Task(
+        support_x=TASK.support_x[:5], support_y=torch.tensor([0, 0, 1, 1, 2]), query_x=TASK.query_x, n_way=3
+    )
+    moving = [*learner.adaptable(method.adapted_layers(learner))]
+    plain = copy.deepcopy(learner)
+    head = nn.Linear(3, 3).double()
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+
+    def features(x: Tensor, of: Tensor) -> Tensor:
+        for stage in plain.body.stages.values():
+            x, of = (stage.conv(v[None])[0] for v in (x, of))
+            norm = stage.norm
+            mean, var = (
+                (of.mean(dim=(0, 2, 3)), of.var(dim=(0, 2, 3), unbiased=False))
+                if policy == "support"
+                else (norm.running_mean, norm.running_var)
+            )
+            x, of = (
+                F.relu(
+                    (v - mean[:, None, None]) / (var[:, None, None] + 1e-3).sqrt() + norm.bias[:, None, None]
+                )
+                for v in (x, of)
+            )
+        return x.mean(dim=(2, 3))
+
+    body = [p for name, p in plain.named_parameters() if name in moving and not name.startswith("head")]
+    optimiser: torch.optim.Optimizer = (
+        torch.optim.Adam([*head.parameters(), *body], lr=0.01)
+        if isinstance(method, Finetune)
+        else torch.optim.SGD(head.parameters(), lr=0.01, momentum=0.9, dampening=0.9, weight_decay=0.001)
+    )
+    for _ in range(4 if isinstance(method, Finetune) else 8):  # five images are two minibatches of four
+        optimiser.zero_grad()
+        F.cross_entropy(head(features(task.support_x, task.support_x)), task.support_y).backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    learner.eval()
+    expected = head(features(task.query_x, task.support_x))
+    assert torch.allclose(method.predict(learner, task), expected, atol=1e-8)
+
+
+def test_what_multiplies_the_steps_multiplies_them_whatever_their_direction() -> None:
+    """Adam does not care for the size of a gradient; a control that makes steps ten times larger must."""
+    method = Finetune(num_finetune_steps=3)
+    learner = tiny_learner(method, max_way=N_CLASSES)
+    moved = {}
+    for factor in (1.0, 10.0):
+        steps: list[InnerStep] = []
+        rule = partial(constant_factors, layers=learner.body.layers, factor=factor)
+        method.adapt(learner, TASK, variation=Variation(multipliers=rule, observe=steps.append))
+        name = "body.stages.conv4.conv.weight"
+        moved[factor] = [float((s.after[name] - s.before[name]).norm()) for s in steps]
+    assert moved[10.0][1] == pytest.approx(10 * moved[1.0][1], rel=0.2)
+    rule = partial(equal_relative_steps, learner, n_way=3)
+    steps = []
+    method.adapt(learner, TASK, variation=Variation(multipliers=rule, observe=steps.append))
+    relative = relative_changes(learner, steps[2].before, steps[2].after, 3)
+    head = relative["head"].value
+    assert [found.value for found in relative.values()] == pytest.approx([head] * 5, rel=1e-6)
+
+
 @pytest.mark.parametrize("method", [Baseline(), BaselinePlusPlus(), Finetune(num_finetune_steps=3)])
 def test_the_head_that_was_trained_plays_no_part(method: Baseline) -> None:
     learner = tiny_learner(method, max_way=N_CLASSES)
@@ -219,11 +296,16 @@ def test_the_nearest_neighbours_vote(k: int) -> None:
         assert [votes[c] for c in logits.argsort().tolist()] == [votes[c] for c in ranked]
 
 
-def test_the_linear_probe_is_the_read_out_of_that_name() -> None:
+def test_the_linear_probe_is_scikit_learns_logistic_regression() -> None:
     learner = tiny_learner(LinearProbe(), max_way=N_CLASSES)
-    support, query = (embeddings(learner, x)[None] for x in (TASK.support_x, TASK.query_x))
-    expected = linear_probe(support, TASK.support_y[None], query, 3)[0]
-    assert torch.allclose(LinearProbe().predict(learner, TASK), expected, atol=1e-6)
+    support, query = (
+        F.normalize(embeddings(learner, x), dim=1).numpy() for x in (TASK.support_x, TASK.query_x)
+    )
+    fitted = LogisticRegression(C=1 / PENALTY, tol=1e-10, max_iter=10_000).fit(
+        support, TASK.support_y.numpy()
+    )
+    expected = torch.from_numpy(fitted.predict_log_proba(query))
+    assert torch.allclose(LinearProbe().predict(learner, TASK).log_softmax(1), expected, atol=1e-5)
 
 
 def test_nil_training_minimises_the_loss_of_what_nil_predicts() -> None:
@@ -255,7 +337,9 @@ def test_a_classifier_of_another_kind_than_was_trained_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"BaselinePlusPlus\.trainer must train a cosine classifier"):
         BaselinePlusPlus(trainer=Multiclass())
     for method in (Baseline, Finetune):
-        with pytest.raises(ConfigError, match=r"trains a cosine one: set its classifier = 'linear'"):
+        with pytest.raises(
+            ConfigError, match=r"trains a cosine one. Write `\w+\.trainer = @linear/Multiclass"
+        ):
             method(trainer=Multiclass(classifier="cosine"))
 
 

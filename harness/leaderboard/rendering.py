@@ -76,9 +76,10 @@ def markdown(
     for group, figure in zip(groups, figures, strict=True):
         parts += [f"## {escape(title_of(group))}", table(group_table(group))]
         if group.not_shared:
+            n, of = len(group.sources), len(group.sources) + len(group.not_shared)
+            others = escape(", ".join(group.not_shared))
             parts.append(
-                f"Ranked on {len(group.sources)} of {len(group.sources) + len(group.not_shared)} sources; not on {escape(', '.join(group.not_shared))}, on which not "
-                "every method was tested."
+                f"Ranked on {n} of {of} sources; not on {others}, where not every method was tested."
             )
         if figure:
             parts.append(

@@ -14,6 +14,7 @@ from harness.cka import FEWEST_IMAGES, debiased_cka, hsic
 from harness.episode import Episode, Spare
 from harness.errors import ConfigError
 from harness.evaluation import accuracy
+from harness.head_gradients import has_linear_head
 from harness.inner_loop import PLAIN, InnerStep, Multipliers, Variation, query_logits
 from harness.layer_norms import (
     constant_factors,
@@ -26,7 +27,7 @@ from harness.layer_norms import (
 from harness.layer_outputs import function_changes, paired_outputs
 from harness.learner import HEAD, Learner, Weights
 from harness.measured import Measured, measured, undefined
-from harness.method import Method, can_adapt
+from harness.method import Method, can_adapt, starting_weights
 from harness.parameters import check_fields, check_name, check_whole
 from harness.probe import ProbeRow, Work, row
 from harness.task_batch import TaskBatch, stack
@@ -44,7 +45,8 @@ class GradientFlow:
     `equal relative steps`  in each step the rate of each body layer is multiplied so that its step, over the norm of
                             its weights, is the head's (`layer_norms.equal_relative_steps`)
     `body x10`, ...         the rate of all body layers times one of `body_rates`
-    `..., head zeroed`      each of these from a head of zeros: the body then gets no gradient in the first step
+    `..., head zeroed`      each of these from a head of zeros: the body then gets no gradient in the first step. Not
+                            where the head begins at zero in any case, nor for a cosine head, undefined there
 
     Quantities, with g the gradient of the support loss and w the weights before the step, a layer being one vector:
     - per layer and step, n the support images: `relative_step` ‖step‖ / ‖w‖; for `body x1` and its zeroed form also
@@ -93,7 +95,8 @@ class GradientFlow:
         """The rows of each condition in turn."""
         assert can_adapt(method)
         batch = stack([episode.task])
-        for condition, variation in self._variations(learner, batch.n_way).items():
+        start = starting_weights(method, learner, episode.task)
+        for condition, variation in self._variations(learner, batch.n_way, start).items():
             steps: list[InnerStep] = []
             after = method.adapt(
                 learner,
@@ -107,8 +110,8 @@ class GradientFlow:
             yield from _step_rows(condition, learner, steps, batch)
             yield from _end_rows(condition, learner, [step.before for step in steps[:1]], after, batch, spare)
 
-    def _variations(self, learner: Learner, n_way: int) -> dict[str, Variation]:
-        """Condition -> how its inner loop departs from the plain one."""
+    def _variations(self, learner: Learner, n_way: int, start: Weights) -> dict[str, Variation]:
+        """Condition -> how its inner loop departs from the plain one; `start` as `starting_weights` gives it."""
         multipliers: dict[str, Multipliers | None] = {
             AS_IS: None,
             EQUAL: partial(equal_relative_steps, learner, n_way=n_way),
@@ -117,10 +120,14 @@ class GradientFlow:
             multipliers[f"body x{rate:g}"] = partial(
                 constant_factors, layers=learner.body.layers, factor=rate
             )
-        zeros = {name: torch.zeros_like(p)[None] for name, p in learner.adaptable({HEAD}).items()}
+        heads = {name: start.get(name, p[None]) for name, p in learner.adaptable({HEAD}).items()}
+        zeros = {name: torch.zeros_like(head) for name, head in heads.items()}
+        starts: dict[str, Weights] = {"": {}}
+        if has_linear_head(learner) and any(bool(head.any()) for head in heads.values()):
+            starts[ZEROED] = zeros
         return {
             condition + suffix: replace(PLAIN, multipliers=rule, initial=initial)
-            for suffix, initial in (("", {}), (ZEROED, zeros))
+            for suffix, initial in starts.items()
             for condition, rule in multipliers.items()
         }
 

@@ -12,7 +12,7 @@ from harness.layer_outputs import paired_outputs
 from harness.learner import Learner
 from harness.masks import measured_masks
 from harness.measured import Measured, undefined
-from harness.method import Method, can_adapt
+from harness.method import Method, can_adapt, starting_weights
 from harness.parameters import check_fields, check_name, check_whole
 from harness.probe import SPARE_LIMIT, ProbeRow, Work, grouped, row
 from harness.similarity import mean_cosine
@@ -69,7 +69,8 @@ class Similarity:
             if len(spare.x) < FEWEST_IMAGES:
                 yield from _refused(condition, learner.layers, len(spare.x))
                 continue
-            for layer, old, new in paired_outputs(learner, {}, after, batch, spare.x[None]):
+            before = starting_weights(method, learner, episode.task)
+            for layer, old, new in paired_outputs(learner, before, after, batch, spare.x[None]):
                 for quantity, found in _compared(old[0], new[0]):
                     yield row(found, condition=condition, quantity=quantity, n=len(spare.x), layer=layer)
 

@@ -10,7 +10,7 @@ from harness.layer_outputs import first_changed, layer_outputs
 from harness.learner import Learner
 from harness.masks import NOTHING, measured_masks
 from harness.measured import Measured
-from harness.method import Method, can_adapt
+from harness.method import Method, can_adapt, starting_weights
 from harness.parameters import check_fields, check_name, check_whole
 from harness.probe import SPARE_LIMIT, ProbeRow, Work, grouped, row
 from harness.specialisation import ClassDistances, class_distances, mean_distances
@@ -56,7 +56,11 @@ class Specialisation:
         batch = stack([episode.task])
         masks = {NOTHING: frozenset[str](), **(measured_masks(method, learner) if can_adapt(method) else {})}
         for condition, mask in masks.items():
-            weights = method.adapt(learner, episode.task, adapted=mask) if mask and can_adapt(method) else {}
+            weights = (
+                method.adapt(learner, episode.task, adapted=mask)
+                if mask and can_adapt(method)
+                else starting_weights(method, learner, episode.task)
+            )
             layers = learner.layers[first_changed(learner, weights) if mask else 0 :]
             # Without images there is nothing to run; the distances then say that there are too few.
             outputs: Iterable[tuple[str, Tensor]] = (

@@ -56,7 +56,7 @@ def draw_curves(
             _mark_selected(top, part, selected, looks[part.methods[0]])
         top.set_title(f"Trained on {regime}")
         top.set_ylabel("validation accuracy, %")
-        bottom.set_ylabel("training loss (query)")
+        bottom.set_ylabel("training loss")
         bottom.set_xlabel("update" + (" (ring: the checkpoint that was tested)" if selected else ""))
         for axes in (top, bottom):
             axes.margins(x=0.02)

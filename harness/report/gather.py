@@ -215,7 +215,7 @@ def _refuse_mixtures(runs: list[FinishedRun]) -> None:
         alike = tuple(place[[key for key in RUN_CONDITIONS if key in PANEL_KEYS]])
         entry = {key: value for key, value in run.spec.items() if key not in OWN}
         regime, training = ({key: run.spec.get(key) for key in keys} for keys in (SHARED, SHARED_ALIKE))
-        learns_from = run.spec.get("train", {}).get("learns_from")
+        learns_from = run.spec.get("train", {}).get("learns_from", "episodes")
         row = ("method", run.method, run.trained_on, *tuple(place[list(RUN_CONDITIONS)]))
         for key, value in (
             (row, entry),

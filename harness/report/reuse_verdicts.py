@@ -112,17 +112,32 @@ def reference(runs: Sequence[FinishedRun], judging: Judging) -> str | None:
 
 
 def pairs(runs: Sequence[FinishedRun], judging: Judging) -> list[tuple[str, str]]:
-    """(method, reference) for every method that leaves the body alone and is not of the reference's plugin."""
+    """(method, reference) for every method that leaves the body alone and is not of the reference's plugin.
+
+    Both learn from the same: between a network trained on episodes and one trained on batches, or not at all, a
+    difference is one of trainings.
+    """
     full = reference(runs, judging)
     plugins = {_plugin(run) for run in runs if run.method == full} - {None}
     others = {run.method for run in runs if run.method != full and _plugin(run) not in plugins}
     others -= {run.method for run in runs if _adapts_the_body(run)}
+    others -= {run.method for run in runs if full is not None and _is_trained_otherwise(run, runs, full)}
     return [(name, full) for name in sorted(others, key=natural)] if full is not None else []
 
 
 def _adapts_the_body(run: FinishedRun) -> bool:
     """As the run's status says; runs before it did are of methods that leave the body alone, or of the reference."""
     return any(layer != HEAD for layer in run.status.get("adapted_layers", ()))
+
+
+def _is_trained_otherwise(run: FinishedRun, runs: Sequence[FinishedRun], full: str) -> bool:
+    """From batches, say, where the reference learns from episodes; False where there is no run of the reference."""
+    like = {_learns_from(other) for other in runs if other.method == full}
+    return bool(like) and _learns_from(run) not in like
+
+
+def _learns_from(run: FinishedRun) -> str:
+    return str(run.spec.get("train", {}).get("learns_from", "episodes"))
 
 
 def freezing(probes: pd.DataFrame) -> pd.DataFrame:
@@ -210,20 +225,35 @@ def _why_not(cell: pd.DataFrame, a: str, b: str, comparison: Comparison) -> str:
 
 
 def _missing(gathered: Gathered, judging: Judging) -> Iterator[Refusal]:
-    """Methods that adapt the body as the reference does; pairs of which one side has no finished run in a regime."""
+    """Methods that are not judged by what they are; pairs of which one side has no finished run in a regime."""
     trained = {(run.trained_on, run.method) for run in gathered.runs}
     full = reference(gathered.runs, judging)
-    for regime, name in sorted({(r.trained_on, r.method) for r in gathered.runs if _adapts_the_body(r)}):
-        if full is not None and name != full:
-            reason = f"{name} adapts the body, too: how it compares with {full} says nothing about reuse."
-            yield Refusal(method="", a=name, b=full, trained_on=regime, source="", reason=reason)
+    if full is None:
+        return
+    reasons = {
+        (run.trained_on, run.method): reason
+        for run in gathered.runs
+        if run.method != full and (reason := _says_nothing(run, gathered.runs, full))
+    }
+    for (regime, name), reason in sorted(reasons.items()):
+        yield Refusal(method="", a=name, b=full, trained_on=regime, source="", reason=reason)
     wanted = pairs(gathered.runs, judging)
     for regime in sorted({regime for regime, _ in trained}, key=natural):
         for a, b in wanted:
             absent = [name for name in (a, b) if (regime, name) not in trained]
-            if absent and full is not None:
+            if absent:
                 reason = f"There is no finished run of {' and '.join(absent)}."
                 yield Refusal(method="", a=a, b=b, trained_on=regime, source="", reason=reason)
+
+
+def _says_nothing(run: FinishedRun, runs: Sequence[FinishedRun], full: str) -> str:
+    """Why a comparison of the run's method with the one that adapts everything says nothing about reuse, if so."""
+    name = run.method
+    if _adapts_the_body(run):
+        return f"{name} adapts the body, too: how it compares with {full} says nothing about reuse."
+    if _is_trained_otherwise(run, runs, full):
+        return f"{name} is trained otherwise than {full}: how they compare says nothing about reuse."
+    return ""
 
 
 def _plugin(run: FinishedRun) -> str | None:

@@ -31,6 +31,10 @@ OF_DATA = {
 """Columns of results.CONDITIONS and what they are called here."""
 
 
+NO_UPDATES = "none"
+"""In place of how many there are, of a method that is not trained."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """A heading row and rows of plain text. Raises ValueError for a row with another number of cells."""
@@ -135,6 +139,8 @@ def _regime(run: FinishedRun) -> tuple[str, ...]:
     if train.get("gradient_clip") is not None:
         step += f", gradient clipped to {_said(train['gradient_clip'])}"
     shape, updates = _updates(run)
+    if updates == NO_UPDATES:
+        step = DASH
     if train.get("augmentation"):
         updates += f", augmented ({_said_pairs(train['augmentation'])})"
     if not train.get("validation_sources"):
@@ -153,7 +159,7 @@ def _updates(run: FinishedRun) -> tuple[str, str]:
     train = run.spec.get("train", {})
     iterations, learns_from = _said(train.get("iterations")), train.get("learns_from", "episodes")
     if learns_from == "nothing":
-        return DASH, "none"
+        return DASH, NO_UPDATES
     if learns_from == "batches":
         batch = run.spec.get("trainer", {}).get("params", {}).get("batch_size")
         return "images of all classes", f"{iterations} of {_said(batch)} images"

@@ -12,7 +12,7 @@ from torch import Tensor
 from harness import plugins
 from harness.batch_sequence import BatchSequence
 from harness.dataset import Dataset
-from harness.episode import Episode, EpisodeShape
+from harness.episode import Episode, EpisodeShape, VariableShape
 from harness.episode_sequence import SourceSequence
 from harness.evaluation import evaluate
 from harness.learner import Learner
@@ -49,7 +49,7 @@ def check_method(method: Any) -> list[Check]:
         "loss of an update is a finite scalar": _loss,
         "its gradient is finite and reaches the learner": _gradient,
         "loss and predict are deterministic": _deterministic,
-        "predict gives logits for 2, 5 and 20 ways": _ways,
+        "predict gives logits for 2, 5, 20 and varying ways": _ways,
         "predict leaves the learner as it was": _unchanged,
         "tasks side by side get what each gets alone": _side_by_side,
         "order of the labels does not matter": _relabelled,
@@ -78,6 +78,11 @@ class _Subject:
     def episode(self, k: int = 0, n_way: int = 5, split: str = "train") -> Episode:
         shape = EpisodeShape(n_way=n_way, n_shot=1, n_query=3)
         return SourceSequence(self.pools[split], shape, IMAGES, seed=0)[k]
+
+    def uneven(self, k: int) -> Episode:
+        """Of varying ways and shots, as Meta-Dataset draws them."""
+        shape = VariableShape(min_way=3, max_way=8, max_query=3, max_support=40)
+        return SourceSequence(self.pools["train"], shape, IMAGES, seed=0)[k]
 
     @cached_property
     def pools(self) -> dict[str, Pool]:
@@ -188,7 +193,16 @@ def _ways(subject: _Subject) -> str:
         expected = (len(episode.query_y), n_way)
         require(logits.shape == expected, f"{n_way} ways: shape {tuple(logits.shape)}, not {expected}")
         require(bool(logits.isfinite().all()), f"{n_way} ways: logits are not finite")
-    return f"up to {MAX_WAY}"
+    uneven = [subject.uneven(k) for k in range(3)]
+    for episode in uneven:
+        logits = subject.method.predict(learner, episode.task)
+        expected = (len(episode.query_y), episode.task.n_way)
+        require(logits.shape == expected, f"varying shots: shape {tuple(logits.shape)}, not {expected}")
+    trainer = subject.method.trainer
+    if isinstance(trainer, EpisodeTrained):
+        loss = trainer.outer_loss(learner, uneven)
+        require(loss.shape == () and bool(loss.isfinite()), f"the loss of episodes of varying size is {loss}")
+    return f"up to {MAX_WAY}, and of varying size"
 
 
 def _side_by_side(subject: _Subject) -> str:
@@ -223,10 +237,10 @@ def _relabelled(subject: _Subject) -> str:
     learner, task = subject.learner(), subject.episode().task
     logits = subject.method.predict(learner, task)
     order = torch.tensor([3, 0, 4, 1, 2])
-    rows = torch.cat([order, torch.arange(len(order), MAX_WAY)])
+    rows = torch.cat([order, torch.arange(len(order), subject.rows)])
     with torch.no_grad():
         for parameter in learner.parameters():
-            if parameter.ndim and len(parameter) == MAX_WAY:
+            if parameter.ndim and len(parameter) == subject.rows:
                 parameter[rows] = parameter.clone()
     renamed = subject.method.predict(learner, dataclasses.replace(task, support_y=order[task.support_y]))
     require(torch.allclose(renamed[:, order], logits, atol=1e-4), "renaming the classes changes the logits")
@@ -244,11 +258,10 @@ def _state(subject: _Subject) -> str:
 
 
 def _learns(subject: _Subject) -> str:
-    if not subject.is_trained:
-        return NOT_TRAINED
     learner, method = subject.learner(), subject.method
     optimiser = torch.optim.Adam(learner.parameters(), lr=1e-2)
-    for update in range(UPDATES):
+    updates = UPDATES if subject.is_trained else 0
+    for update in range(updates):
         learner.train()
         optimiser.zero_grad()
         subject.loss(learner, update).backward()  # type: ignore[no-untyped-call]
@@ -256,6 +269,6 @@ def _learns(subject: _Subject) -> str:
     scores = evaluate(method, learner, [subject.episode(k, split="test") for k in range(100)], seed=0)
     accuracy = np.array([score.accuracy for score in scores])
     mean, error = accuracy.mean(), accuracy.std() / np.sqrt(len(accuracy))
-    found = f"{mean:.1%} ± {error:.1%} on unseen glyphs after {UPDATES} updates; chance is 20%"
+    found = f"{mean:.1%} ± {error:.1%} on unseen glyphs after {updates} updates; chance is 20%"
     require(mean - 3 * error > 0.2, found)
     return found

@@ -42,21 +42,21 @@ class MultitaskLearner(Learner):
 class Multitask(CosineReadOut):
     """Train one body and the heads of a fixed set of tasks at once, without an inner loop; tested with NIL's read-out.
 
-    Each of `n_tasks` tasks tells `n_way` of the training classes apart, drawn once and the
-    same for every seed. An image of a batch counts in every task that has its class; the loss is the mean
-    cross-entropy over these pairs.
+    A task tells `n_way` of the training classes apart. The classes are dealt out to tasks `tasks_per_class` times, each
+    time anew; those that are left over have no task that time. The tasks are the same for every seed. An image of a
+    batch counts in every task that has its class; the loss is the mean cross-entropy over these pairs.
     batch_size: images an update. The defaults of all three are ours.
     """
 
     name: str = "multitask"
     batch_size: int = 64
-    n_tasks: int = 100
+    tasks_per_class: int = 5
     n_way: int = 5
 
     def __post_init__(self) -> None:
         check_fields(self)
         check_whole("Multitask.batch_size", self.batch_size, low=1)
-        check_whole("Multitask.n_tasks", self.n_tasks, low=1)
+        check_whole("Multitask.tasks_per_class", self.tasks_per_class, low=1)
         check_whole("Multitask.n_way", self.n_way, low=2)
 
     @property
@@ -64,19 +64,26 @@ class Multitask(CosineReadOut):
         """The method itself."""
         return self
 
+    def check_classes(self, n_classes: int) -> None:
+        """Raises ConfigError where there are fewer training classes than ways."""
+        if n_classes < self.n_way:
+            raise ConfigError(
+                f"Multitask.n_way is {self.n_way}, but there are {n_classes} training classes: lower it to at most "
+                f"{n_classes}."
+            )
+
     def init(self, body: Body, max_way: int) -> MultitaskLearner:
-        """A learner with the heads of all tasks."""
-        return MultitaskLearner(body, max_way, self.n_tasks, self.n_way)
+        """A learner with the heads of all tasks that `max_way` classes make."""
+        return MultitaskLearner(body, max_way, self.tasks_per_class * (max_way // self.n_way), self.n_way)
 
     def batch_loss(self, learner: Learner, batch: ImageBatch) -> Tensor:
-        """Mean cross-entropy over pairs of an image and a task that has its class.
-
-        Raises ConfigError where there are fewer training classes than ways.
-        """
+        """Mean cross-entropy over pairs of an image and a task that has its class."""
         assert isinstance(learner, MultitaskLearner)
-        places = torch.from_numpy(task_places(batch.n_classes, self.n_tasks, self.n_way)).to(batch.y.device)
+        self.check_classes(batch.n_classes)
+        places = torch.from_numpy(task_places(batch.n_classes, self.tasks_per_class, self.n_way))
+        places = places.to(batch.y.device)
         features = learner.features({}, batch.x[None], support_statistics(learner, training=True))[0]
-        surprises = -learner.task_heads(features).log_softmax(2)
+        surprises = -learner.task_heads(features)[:, : places.shape[1]].log_softmax(2)
         own = places[batch.y]
         counted = own >= 0
         losses = surprises.gather(2, own.clamp(min=0)[..., None])[..., 0]
@@ -86,18 +93,16 @@ class Multitask(CosineReadOut):
 
 @lru_cache(maxsize=8)
 def task_places(
-    n_classes: int, n_tasks: int, n_way: int
+    n_classes: int, tasks_per_class: int, n_way: int
 ) -> "np.ndarray[tuple[int, int], np.dtype[np.int64]]":
     """[n_classes, n_tasks]: the label that a class has in a task, -1 where the task does not have it.
 
-    The same tasks for every seed. Raises ConfigError where there are fewer classes than ways.
+    n_tasks is tasks_per_class · ⌊n_classes / n_way⌋: each deal is a random order of the classes, cut into tasks.
     """
-    if n_classes < n_way:
-        raise ConfigError(
-            f"Multitask.n_way is {n_way}, but there are {n_classes} training classes: lower it to at most {n_classes}."
-        )
-    places = np.full((n_classes, n_tasks), -1, dtype=np.int64)
-    for task in range(n_tasks):
-        chosen = counter_rng(0, "multitask", task).choice(n_classes, size=n_way, replace=False)
-        places[chosen, task] = np.arange(n_way)
+    each = n_classes // n_way
+    places = np.full((n_classes, tasks_per_class * each), -1, dtype=np.int64)
+    for deal in range(tasks_per_class):
+        order = counter_rng(0, "multitask", deal).permutation(n_classes)[: each * n_way]
+        tasks = deal * each + np.repeat(np.arange(each), n_way)
+        places[order, tasks] = np.tile(np.arange(n_way), each)
     return places
