@@ -105,6 +105,23 @@ def leaderboard(**options: Any) -> None:
     command.make_leaderboard(command.LeaderboardRequest(**options), console_of())
 
 
+@cli.command()
+@click.argument("a", type=PATH)
+@click.argument("b", type=PATH)
+@click.option(
+    "--margin", type=float, default=1.0, show_default=True, help="Points that do not matter, for equality."
+)
+@click.option("--out", type=PATH, default=Path("comparison"), show_default=True, help="Folder of the page.")
+def compare(a: Path, b: Path, out: Path, margin: float) -> None:
+    """Compare two runs, checkpoints or experiments on the test episodes that they share.
+
+    A run is a folder below runs/; of experiments, each method and training that both have is compared.
+    """
+    from harness.comparison import command
+
+    command.compare(command.CompareRequest(a=a, b=b, out=out, margin=margin), console_of())
+
+
 @cli.command("list")
 @click.argument("what", metavar="methods|sources|networks|probes")
 def list_plugins(what: str) -> None:

@@ -40,7 +40,7 @@ def merge(folders: Sequence[Path]) -> Merged:
     left_out: list[LeftOut] = []
     names = _names(folders)
     for folder, name in zip(folders, names, strict=True):
-        for run_folder in _runs(folder):
+        for run_folder in runs_of(folder):
             run, missing = read_run(run_folder)
             left_out += [LeftOut(run_id=f"{name}/{one.run_id}", reason=one.reason) for one in missing]
             if run is not None:
@@ -64,7 +64,8 @@ def _names(folders: Sequence[Path]) -> tuple[str, ...]:
     return tuple(map(str, resolved))
 
 
-def _runs(folder: Path) -> list[RunFolder]:
+def runs_of(folder: Path) -> list[RunFolder]:
+    """Of the last `harness run` in an experiment's folder, finished or not; WorkspaceError where there is no folder."""
     if not folder.is_dir():
         raise WorkspaceError(
             f"There is no folder {folder}: name one that `harness run` made, such as reports/quickstart."

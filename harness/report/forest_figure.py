@@ -120,7 +120,8 @@ def legend(figure: Figure, claims: Sequence[Claim], margin: float | None) -> Non
     if margin is not None:
         handles.append(Line2D([], [], color="#d0d0d0", linewidth=9))
         names.append(f"within the margin of {margin:g}")
-    figure.legend(handles, names, loc="outside upper left", ncols=len(names), frameon=False, fontsize=11)
+    columns = min(len(names), max(2, int(figure.get_figwidth() // 2)))
+    figure.legend(handles, names, loc="outside upper left", ncols=columns, frameon=False, fontsize=11)
 
 
 def _mark(claim: Claim) -> dict[str, Any]:

@@ -1,0 +1,175 @@
+"""`harness compare A B`: read, pair, test, show, and write a page, its numbers and a figure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.comparison.differences import A_BETTER, B_BETTER, OPEN, Difference, differences
+from harness.comparison.sides import Sides, read_sides
+from harness.errors import ConfigError
+from harness.files import make_folder, write_text
+from harness.report.forest_figure import BAD, GOOD, Claim, ForestPart, Interval, draw_forest
+from harness.report.forest_figure import OPEN as OPEN_MARK
+from harness.report.markdown import escape, table
+from harness.report.panels import natural
+from harness.report.settings import Table as Content
+
+CLAIMS = {
+    A_BETTER: Claim(label=A_BETTER, colour=GOOD[0], marker=GOOD[1]),
+    B_BETTER: Claim(label=B_BETTER, colour=BAD[0], marker=BAD[1]),
+    "equal": Claim(label="equally good", colour=GOOD[0], marker="D"),
+    OPEN: Claim(label=OPEN, colour=OPEN_MARK[0], marker=OPEN_MARK[1], filled=False),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareRequest:
+    """What the command line asks for, see `harness compare --help`."""
+
+    a: Path
+    b: Path
+    out: Path
+    margin: float = 1.0
+
+
+def compare(request: CompareRequest, console: Console) -> Path:
+    """Write comparison.md, comparison.csv and comparison.png into `out`; returns the path of the first.
+
+    Raises WorkspaceError and ConfigError as `read_sides` and `differences` do, and where no episode is shared.
+    """
+    sides = read_sides(request.a, request.b)
+    found = differences(sides.episodes, request.margin)
+    if not found:
+        raise ConfigError(_no_pairs(sides))
+    out = make_folder(request.out)
+    draw_forest(
+        _parts(found),
+        _sources(found),
+        frozenset(),
+        [CLAIMS[key] for key in CLAIMS if key in {_claim(one) for one in found}],
+        out / "comparison.png",
+        label="A less B, points",
+        margin=request.margin,
+    )
+    frame = pd.DataFrame(
+        [
+            {**one.names, **{k: v for k, v in vars(one).items() if k != "names"}, "said": one.said}
+            for one in found
+        ]
+    )
+    write_text(out / "comparison.csv", frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    content = _content(found)
+    write_text(out / "comparison.md", _page(sides, content, request.margin))
+    _show(sides, content, console)
+    console.print(f"Comparison: {out / 'comparison.md'}", highlight=False, soft_wrap=True)
+    return out / "comparison.md"
+
+
+def _no_pairs(sides: Sides) -> str:
+    seeds = {side: sorted(map(int, own["seed"].unique())) for side, own in sides.episodes.groupby("side")}
+    return (
+        f"{sides.names[0]} and {sides.names[1]} have no test episode in common: A has the seeds {seeds['A']}, B "
+        f"{seeds['B']}, and episodes are the same for one seed, source and shape only. Compare runs of one seed."
+    )
+
+
+def _sources(found: Sequence[Difference]) -> list[str]:
+    return sorted({_where(one) for one in found}, key=natural)
+
+
+def _where(one: Difference) -> str:
+    """`omniglot`, with the shape of the episodes where it is fixed."""
+    names = one.names
+    known = pd.notna(pd.Series([names["n_way"], names["shots"]])).all()
+    shape = f" {names['n_way']}w{names['shots']:g}s" if known else ""
+    split = "" if names["split"] == "test" else f" ({names['split']})"
+    return f"{names['source']}{shape}{split}"
+
+
+def _claim(one: Difference) -> str:
+    return one.said if one.said in CLAIMS else "equal"
+
+
+def _parts(found: Sequence[Difference]) -> list[ForestPart]:
+    parts: dict[str, dict[str, Interval]] = {}
+    for one in found:
+        title = f"{one.names['method']}, trained on {one.names['trained_on']}"
+        claim = CLAIMS[_claim(one)]
+        parts.setdefault(title, {})[_where(one)] = Interval(
+            value=100 * one.mean, low=100 * one.low, high=100 * one.high, claim=claim
+        )
+    return [ForestPart(title=title, rows=rows) for title, rows in parts.items()]
+
+
+def _content(found: Sequence[Difference]) -> Content:
+    columns = (
+        "Method",
+        "Trained on",
+        "Source",
+        "A less B",
+        "95 % interval",
+        "d",
+        "p, equal",
+        "p, differ",
+        "Pairs",
+        "So",
+    )
+    rows = tuple(
+        (
+            str(one.names["method"]),
+            str(one.names["trained_on"]),
+            _where(one),
+            f"{100 * one.mean:+.2f}",
+            f"{100 * one.low:+.2f} to {100 * one.high:+.2f}",
+            f"{one.d:+.2f}",
+            _p(one.p_equivalent),
+            _p(one.p_differ),
+            f"{one.n_episodes} of {one.n_seeds} " + ("seed" if one.n_seeds == 1 else "seeds"),
+            one.said,
+        )
+        for one in found
+    )
+    return Content(columns=columns, rows=rows)
+
+
+def _p(value: float) -> str:
+    if pd.isna(value):
+        return "too few"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _page(sides: Sides, content: Content, margin: float) -> str:
+    parts = [
+        "# Comparison",
+        f"A is {escape(sides.names[0])}, B is {escape(sides.names[1])}; accuracy in percentage points on the very same "
+        "episodes.",
+        *(["They differ in " + escape("; ".join(sides.differing)) + "."] if sides.differing else []),
+        table(content),
+        f"Equally good: the difference is smaller than the margin, {margin:g} point{'' if margin == 1 else 's'} (two "
+        "one-sided tests, p < 0.05). Better: p < 0.05, corrected for the number of rows (Holm). d is Cohen's, of the "
+        "pairs. Seeds that disagree count; with one seed all is about these two networks.",
+        "![A less B on each source, with 95 % intervals](comparison.png)",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _show(sides: Sides, content: Content, console: Console) -> None:
+    for side, name in zip("AB", sides.names, strict=True):
+        console.print(f"{side}: {name}", highlight=False, soft_wrap=True, markup=False)
+    for clause in sides.differing:
+        console.print(f"They differ in {clause}.", highlight=False, soft_wrap=True, markup=False)
+    shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    several = [len({row[place] for row in content.rows}) > 1 for place in (0, 1)]
+    kept = [place for place in range(len(content.columns)) if place > 1 or several[place]]
+    for place in kept:
+        words = place < 3 or place == len(content.columns) - 1
+        shown.add_column(Text(content.columns[place]), justify="left" if words else "right")
+    for row in content.rows:
+        shown.add_row(*(Text(row[place]) for place in kept))
+    console.print(shown)
