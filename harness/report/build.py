@@ -1,4 +1,4 @@
-"""From run folders to a report on disk: report.md, figures/, and its numbers as CSV.
+"""From run folders to a report on disk: report.html, report.md, figures/, and its numbers as CSV.
 
 leaderboard.csv, reuse.csv (verdicts), trends.csv, distances.csv, across.csv (similarity between trainings).
 """
@@ -18,7 +18,9 @@ from harness.report.album import Album
 from harness.report.blocks import Figure, Section
 from harness.report.curve_figure import draw_curves
 from harness.report.gather import Gathered, gather
+from harness.report.interactive import Spec, accuracy_spec, curve_specs, size_spec
 from harness.report.markdown import PanelView, ReportView, board_table, gap_table, render
+from harness.report.page import Board, board_of, render_page
 from harness.report.panels import Panel, panels
 from harness.report.reuse import reuse_sections
 from harness.report.reuse_trends import trend_rows
@@ -98,11 +100,13 @@ def _write(
     folder: Path, gathered: Gathered, verdicts: Verdicts, board: pd.DataFrame, words: "_Words"
 ) -> Path:
     """Write figures, tables and report.md, whose path is returned."""
-    view, trends = _draw(gathered, verdicts, words, make_folder(folder / "figures"))
+    drawn = _draw(gathered, verdicts, words, make_folder(folder / "figures"))
+    view, trends = drawn.view, drawn.trends
     _write_csv(board, folder / "leaderboard.csv")
     _write_csv(verdicts.rows if view.reuse else None, folder / "reuse.csv")
     for name, frame in (("trends", trends), ("distances", gathered.distances), ("across", gathered.across)):
         _write_csv(frame if len(frame) else None, folder / f"{name}.csv")
+    write_text(folder / "report.html", render_page(view, drawn.boards, drawn.curves, folder))
     write_text(folder / "report.md", render(view))
     return folder / "report.md"
 
@@ -130,10 +134,18 @@ def _write_csv(frame: pd.DataFrame | None, path: Path) -> None:
         write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
 
 
-def _draw(
-    gathered: Gathered, verdicts: Verdicts, words: _Words, figures: Path
-) -> tuple[ReportView, pd.DataFrame]:
-    """Draw all figures and remove those of an earlier report; returns what the report shows, and its trends."""
+@dataclass(frozen=True, kw_only=True)
+class _Drawn:
+    """What a report shows: the view of both pages, the boards and curves of the interactive one, and the trends."""
+
+    view: ReportView
+    boards: tuple[Board, ...]
+    curves: tuple[Spec, ...]
+    trends: pd.DataFrame
+
+
+def _draw(gathered: Gathered, verdicts: Verdicts, words: _Words, figures: Path) -> _Drawn:
+    """Draw all figures and remove those of an earlier report."""
     shown = panels(gathered.episodes) if gathered.runs else []
     looks = styles(
         (run.method for run in gathered.runs), (e.method for panel in shown for e in panel.entries)
@@ -143,7 +155,30 @@ def _draw(
     curves = _draw_all_curves(gathered, looks, album)
     reuse, found = reuse_sections(gathered, verdicts, looks, album) if gathered.runs else ((), [])
     album.remove_others()
-    return _view(gathered, views, reuse, curves, words), trend_rows(found)
+    near = gathered.in_training
+    return _Drawn(
+        view=_view(gathered, views, reuse, curves, words),
+        boards=tuple(
+            board_of(panel, view, near, _plots(panel, near, looks))
+            for panel, view in zip(shown, views, strict=True)
+        ),
+        curves=tuple(
+            spec
+            for regime, lines in gathered.curves.groupby("trained_on", sort=True)
+            for spec in curve_specs(str(regime), pd.DataFrame(lines), looks)
+        ),
+        trends=trend_rows(found),
+    )
+
+
+def _plots(panel: Panel, near: dict[str, frozenset[str]], looks: dict[str, Style]) -> list[Spec]:
+    """Accuracy per source, and against ways and shots where these vary, regime by regime."""
+    specs: list[Spec] = []
+    for regime in panel.regimes:
+        specs.append(accuracy_spec(panel, regime, near, looks))
+        sized = [size_spec(panel, regime, size, looks) for size in ("ways", "shots")]
+        specs += [spec for spec in sized if spec is not None]
+    return specs
 
 
 def _nothing(folders: list[RunFolder], gathered: Gathered, command: str) -> str:

@@ -1,0 +1,253 @@
+"""Interactive plots as Vega-Lite specifications: plain data, drawn by the page itself."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from harness.report.curve_figure import curves_of
+from harness.report.panels import Entry, Panel
+from harness.report.style import Style
+
+Spec = dict[str, Any]
+"""A Vega-Lite specification as JSON data."""
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+"""Names the language; nothing is fetched from there."""
+
+SHAPES = {
+    **{"o": "circle", "s": "square", "D": "diamond", "^": "triangle-up", "v": "triangle-down"},
+    **{"<": "triangle-left", ">": "triangle-right"},
+}
+"""Matplotlib's markers in Vega's words."""
+
+DASHES: dict[str, list[int]] = {"-": [1, 0], "--": [8, 4], "-.": [8, 3, 2, 3], ":": [2, 3]}
+
+BINS = 6
+"""Groups of episodes by their size, of equal numbers."""
+
+
+def accuracy_spec(
+    panel: Panel, regime: str, in_training: Mapping[str, frozenset[str]], looks: Mapping[str, Style]
+) -> Spec:
+    """Accuracy on each source with 95 % intervals, of the methods trained on `regime`; chance as a dashed line."""
+    near = in_training.get(regime, frozenset())
+    entries = [entry for entry in panel.entries if entry.trained_on == regime]
+    rows = [_point(panel, entry, source, source in near) for entry in entries for source in panel.sources]
+    values = [row for row in rows if row]
+    order = [_label(source, source in near) for source in panel.sources]
+    methods = [entry.method for entry in entries]
+    y = {"field": "source", "type": "nominal", "sort": order, "title": None, "axis": {"labelLimit": 220}}
+    offset = {"field": "method", "type": "nominal", "sort": methods}
+    tooltip = [
+        {"field": name, "type": kind, **extra}
+        for name, kind, extra in (
+            ("method", "nominal", {}),
+            ("source", "nominal", {}),
+            ("accuracy", "quantitative", {"format": ".1f", "title": "accuracy, %"}),
+            ("interval", "nominal", {"title": "95 % interval"}),
+            ("episodes", "quantitative", {}),
+            ("seeds", "quantitative", {}),
+        )
+    ]
+    shared = {"y": y, "yOffset": offset, "color": _colours(methods, looks), "tooltip": tooltip}
+    x = {"type": "quantitative", "scale": {"zero": False}, "title": "accuracy, %"}
+    return {
+        **_frame(f"Accuracy per source with 95 % intervals, trained on {regime}, {panel.heading}"),
+        "height": {"step": 14},
+        "data": {"values": values},
+        "layer": [
+            {
+                "mark": {"type": "rule", "strokeDash": [4, 3], "color": "#888"},
+                "encoding": {"x": {"datum": 100 * panel.chance}},
+            },
+            {
+                "mark": {"type": "rule", "strokeWidth": 2},
+                "encoding": {**shared, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
+                "encoding": {**shared, "x": {**x, "field": "accuracy"}, "shape": _shapes(methods, looks)},
+            },
+        ],
+    }
+
+
+def _point(panel: Panel, entry: Entry, source: str, near: bool) -> Spec | None:
+    cell = panel.cells.get((entry, source))
+    if cell is None:
+        return None
+    low, high = (100 * (cell.accuracy + sign * cell.ci95) for sign in (-1, 1))
+    return {
+        "method": entry.method,
+        "source": _label(source, near),
+        "accuracy": _number(100 * cell.accuracy),
+        "low": _number(low),
+        "high": _number(high),
+        "interval": f"{low:.1f} to {high:.1f}",
+        "episodes": int(cell.n_episodes),
+        "seeds": int(cell.n_seeds),
+    }
+
+
+def _label(source: str, near: bool) -> str:
+    return f"{source} †" if near else source
+
+
+def curve_specs(regime: str, curves: pd.DataFrame, looks: Mapping[str, Style]) -> list[Spec]:
+    """Validation accuracy, and training loss, over the updates: the mean over seeds of each training."""
+    parts = curves_of(curves)
+    labels = [part.label for part in parts]
+    own = {part.label: looks[part.methods[0]] for part in parts}
+    found = []
+    for column, scale, title in (
+        ("valid_accuracy", 100, "validation accuracy, %"),
+        ("loss", 1, "training loss"),
+    ):
+        values = []
+        for part in parts:
+            numbers = pd.to_numeric(part.lines[column], errors="coerce") * scale
+            lines = part.lines.assign(value=numbers).dropna(subset=["value"])
+            means = lines.groupby("iteration", as_index=False)["value"].mean()
+            values += [
+                {"training": part.label, "update": int(update), "value": _number(value)}
+                for update, value in zip(means["iteration"], means["value"], strict=True)
+            ]
+        if not values:
+            continue
+        found.append(
+            {
+                **_frame(f"{title}, trained on {regime}"),
+                "height": 240,
+                "data": {"values": values},
+                "mark": {"type": "line", "point": {"size": 18}, "strokeWidth": 2},
+                "encoding": {
+                    "x": {"field": "update", "type": "quantitative"},
+                    "y": {"field": "value", "type": "quantitative", "scale": {"zero": False}, "title": title},
+                    "color": {**_colours(labels, own), "field": "training"},
+                    "strokeDash": {
+                        "field": "training",
+                        "type": "nominal",
+                        "scale": {"domain": labels, "range": [DASHES[own[label].line] for label in labels]},
+                        "legend": None,
+                    },
+                    "tooltip": [
+                        {"field": "training", "type": "nominal"},
+                        {"field": "update", "type": "quantitative"},
+                        {"field": "value", "type": "quantitative", "format": ".4f", "title": title},
+                    ],
+                },
+            }
+        )
+    return found
+
+
+def size_spec(panel: Panel, regime: str, size: str, looks: Mapping[str, Style]) -> Spec | None:
+    """Accuracy against the ways, or the mean shots, of episodes of varying size; None where they do not vary.
+
+    Episodes in up to BINS groups of equal number; the point of a group is its mean size and its mean accuracy with the
+    interval over its episodes, all sources together.
+    """
+    points = _size_points(panel, regime, size)
+    if not points:
+        return None
+    methods = [entry.method for entry in panel.entries if entry.trained_on == regime]
+    title = "ways" if size == "ways" else "mean shots a class"
+    x = {"field": "size", "type": "quantitative", "title": title, "scale": {"zero": False, "type": "log"}}
+    y = {"type": "quantitative", "scale": {"zero": False}, "title": "accuracy, %"}
+    colour = _colours(methods, looks)
+    return {
+        **_frame(f"Accuracy against {title}, trained on {regime}, {panel.heading}"),
+        "height": 260,
+        "data": {"values": points},
+        "layer": [
+            {
+                "mark": {"type": "line", "strokeWidth": 2},
+                "encoding": {"x": x, "y": {**y, "field": "accuracy"}, "color": colour},
+            },
+            {
+                "mark": {"type": "rule", "strokeWidth": 1.5},
+                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 55, "opacity": 1},
+                "encoding": {
+                    "x": x,
+                    "y": {**y, "field": "accuracy"},
+                    "color": colour,
+                    "shape": _shapes(methods, looks),
+                    "tooltip": [
+                        {"field": "method", "type": "nominal"},
+                        {"field": "size", "type": "quantitative", "format": ".1f", "title": title},
+                        {
+                            "field": "accuracy",
+                            "type": "quantitative",
+                            "format": ".1f",
+                            "title": "accuracy, %",
+                        },
+                        {"field": "episodes", "type": "quantitative"},
+                    ],
+                },
+            },
+        ],
+    }
+
+
+def _size_points(panel: Panel, regime: str, size: str) -> list[Spec]:
+    """A point a method and group of episodes; none where the size does not vary."""
+    episodes = panel.episodes[panel.episodes["trained_on"] == regime]
+    values = episodes["ways"] if size == "ways" else episodes["n_support"] / episodes["ways"]
+    frame = episodes.assign(size=values.astype("float64"))
+    if frame["size"].nunique() < 2:
+        return []
+    edges = np.unique(np.quantile(frame["size"], np.linspace(0, 1, BINS + 1)))
+    groups = frame.assign(
+        bin=np.clip(np.searchsorted(edges, frame["size"], side="right") - 1, 0, len(edges) - 2)
+    )
+    points = []
+    for (method, _), own in groups.groupby(["method", "bin"], sort=True, observed=True):
+        half = 1.96 * float(own["accuracy"].std(ddof=0)) / float(np.sqrt(len(own)))
+        mean = float(own["accuracy"].mean())
+        points.append(
+            {
+                "method": str(method),
+                "size": _number(own["size"].mean()),
+                "accuracy": _number(100 * mean),
+                "low": _number(100 * (mean - half)),
+                "high": _number(100 * (mean + half)),
+                "episodes": len(own),
+            }
+        )
+    return points
+
+
+def _frame(description: str) -> Spec:
+    return {
+        "$schema": SCHEMA,
+        "description": description,
+        "width": "container",
+        "autosize": {"type": "fit-x", "contains": "padding"},
+    }
+
+
+def _colours(names: Sequence[str], looks: Mapping[str, Style]) -> Spec:
+    return {
+        "field": "method",
+        "type": "nominal",
+        "scale": {"domain": list(names), "range": [looks[name].colour for name in names]},
+        "legend": {"orient": "top", "columns": 4, "title": None, "labelLimit": 200},
+    }
+
+
+def _shapes(names: Sequence[str], looks: Mapping[str, Style]) -> Spec:
+    return {
+        "field": "method",
+        "type": "nominal",
+        "scale": {"domain": list(names), "range": [SHAPES[looks[name].marker] for name in names]},
+    }
+
+
+def _number(value: float) -> float | None:
+    """Rounded, so that a page is no larger than need be; None for what is no number."""
+    return round(float(value), 4) if np.isfinite(value) else None

@@ -1,0 +1,58 @@
+"use strict";
+(() => {
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  const config = () => {
+    const ink = dark.matches ? "#e8e8e8" : "#1c1c1c", line = dark.matches ? "#3d3d3d" : "#dddddd";
+    return {
+      background: null, font: "system-ui, sans-serif",
+      view: { stroke: null },
+      axis: { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 13, titleFontSize: 13 },
+      legend: { labelColor: ink, labelFontSize: 13 },
+    };
+  };
+  const draw = () => {
+    for (const place of document.querySelectorAll(".plot")) {
+      const target = place.querySelector(".target");
+      const columns = Math.max(1, Math.min(4, Math.floor(target.clientWidth / 190)));
+      let text = place.querySelector("script").textContent.replaceAll('"columns":4', `"columns":${columns}`);
+      if (dark.matches) text = text.replaceAll('"#000000"', '"#e8e8e8"');
+      const spec = JSON.parse(text);
+      vegaEmbed(target, spec, { config: config(), renderer: "svg", actions: { export: true, source: false, compiled: false, editor: false } });
+    }
+  };
+
+  const value = (row, column) => {
+    const cell = row.cells[column];
+    const number = cell.dataset.value;
+    return number === undefined ? cell.textContent.trim() : Number(number);
+  };
+  const compare = (a, b) =>
+    typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
+  const sort = (head) => {
+    const table = head.closest("table"), column = head.cellIndex, body = table.tBodies[0];
+    const up = head.getAttribute("aria-sort") === "descending" ? 1 : -1;
+    for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", up === 1 ? "ascending" : "descending");
+    // What was not measured stays at the end either way.
+    const empty = (row) => row.cells[column].classList.contains("nothing");
+    const rows = [...body.rows].sort((a, b) =>
+      empty(a) - empty(b) || up * compare(value(a, column), value(b, column)));
+    body.append(...rows);
+  };
+  for (const button of document.querySelectorAll("th button")) button.addEventListener("click", () => sort(button.parentElement));
+
+  const chosen = (name) => new Set([...document.querySelectorAll(`input[name=${name}]:checked`)].map((box) => box.value));
+  const filter = () => {
+    const regimes = chosen("regime"), sources = chosen("source"), shapes = chosen("shape");
+    for (const part of document.querySelectorAll("[data-shape]")) part.hidden = !shapes.has(part.dataset.shape);
+    for (const table of document.querySelectorAll("table.board")) {
+      for (const row of table.tBodies[0].rows) row.hidden = !regimes.has(row.dataset.regime);
+      for (const cell of table.querySelectorAll("[data-source]")) cell.hidden = !sources.has(cell.dataset.source);
+    }
+  };
+  for (const box of document.querySelectorAll("fieldset input")) box.addEventListener("change", filter);
+  let width = window.innerWidth;
+  window.addEventListener("resize", () => { if (window.innerWidth !== width) { width = window.innerWidth; draw(); } });
+  dark.addEventListener("change", draw);
+  draw();
+})();
