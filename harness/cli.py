@@ -14,7 +14,7 @@ import click
 
 import harness
 from harness import cli_data
-from harness.cli_options import DATA, EXPERIMENT, PATH, SET, Group, cache_folder, console_of
+from harness.cli_options import CACHE, DATA, EXPERIMENT, PATH, SET, Group, cache_folder, console_of
 from harness.errors import HarnessError, PlanError
 
 
@@ -120,6 +120,27 @@ def compare(a: Path, b: Path, out: Path, margin: float) -> None:
     from harness.comparison import command
 
     command.compare(command.CompareRequest(a=a, b=b, out=out, margin=margin), console_of())
+
+
+@cli.command()
+@click.argument("run", metavar="RUN")
+@click.option("--source", help="Whose episodes are shown. [default: the first it was tested on]")
+@click.option(
+    "--episodes", type=click.IntRange(min=1), default=100, show_default=True, help="For the confusions."
+)
+@click.option(
+    "--below", type=PATH, default=Path("reports"), show_default=True, help="Where experiments lie, for an id."
+)
+@click.option("--out", type=PATH, help="Folder of the pictures. [default: show/<run id>]")
+@CACHE
+def show(cache: Path | None, **options: Any) -> None:
+    """Show a run: what it was, how it learned, what it confuses, its best and worst episodes.
+
+    RUN is a folder below runs/, or a run's id or its beginning.
+    """
+    from harness.showing import command
+
+    command.show(command.ShowRequest(cache=cache_folder(cache), **options), console_of())
 
 
 @cli.command("list")

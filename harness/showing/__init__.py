@@ -1,0 +1,1 @@
+"""One run, looked at closely: what it was, how it learned, what it confuses, its best and worst episodes."""

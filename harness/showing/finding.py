@@ -1,0 +1,30 @@
+"""A run by its folder, its id, or the beginning of one."""
+
+from pathlib import Path
+
+from harness.errors import WorkspaceError, did_you_mean
+from harness.store import RunFolder
+
+
+def find_run(name: str, below: Path) -> RunFolder:
+    """The run in the folder `name`, or the one of that id below `below`/*/runs, which may be cut short.
+
+    Raises WorkspaceError where there is none, or are several.
+    """
+    folder = Path(name)
+    if (folder / "spec.json").is_file():
+        return RunFolder(folder)
+    there = sorted(path.parent for path in below.glob("*/runs/*/spec.json"))
+    found = [path for path in there if path.name == name] or [p for p in there if p.name.startswith(name)]
+    ids = {path.name for path in found}
+    if len(ids) > 1:
+        raise WorkspaceError(
+            f"{name!r} is the beginning of {len(ids)} runs, such as {', '.join(sorted(ids)[:3])}: write more of it."
+        )
+    if not found:
+        hint = did_you_mean(name, [path.name for path in there])
+        raise WorkspaceError(
+            f"There is no run {name!r} in that folder or below {below}/*/runs.{hint} Name a folder of a run, or say "
+            "where its experiment lies with --below DIR."
+        )
+    return RunFolder(found[0])
