@@ -43,12 +43,14 @@ def options(*added: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return add
 
 
-DATA = click.option("--data", type=PATH, envvar="HARNESSDATA", help="Folder of raw data. [env: HARNESSDATA]")
+DATA = click.option(
+    "--data", type=PATH, envvar="HARNESS_DATA", help="Folder of raw data. [env: HARNESS_DATA]"
+)
 CACHE = click.option(
     "--cache",
     type=PATH,
-    envvar="HARNESSCACHE",
-    help="Folder of prepared pools. [env: HARNESSCACHE; default: the user's cache folder]",
+    envvar="HARNESS_CACHE",
+    help="Folder of prepared pools. [env: HARNESS_CACHE; default: the user's cache folder]",
 )
 SET = click.option(
     "--set", "bindings", multiple=True, metavar="NAME.PARAM=VALUE", help="Override a setting; repeatable."
