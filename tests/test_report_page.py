@@ -5,6 +5,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
@@ -153,6 +154,18 @@ def test_it_says_what_the_other_report_says(page: Path) -> None:
     for number in re.findall(r"\d+\.\d ± \d+\.\d", report):
         assert number in said
     assert "harness run x.gin" in said
+
+
+def test_the_leaderboard_is_there_for_papers_and_for_programs(page: Path) -> None:
+    table = pd.read_parquet(page.parent / "leaderboard.parquet")
+    text = pd.read_csv(page.parent / "leaderboard.csv")
+    assert table["accuracy"].tolist() == pytest.approx(text["accuracy"].tolist(), abs=1e-6)
+    assert list(table.columns) == list(text.columns)
+    lines = (page.parent / "leaderboard.tex").read_text(encoding="utf-8").splitlines()
+    (only,) = [line for line in lines if line.startswith("only & glyphs & ")]
+    assert only.endswith(r"$\dagger$ & -- & -- \\")
+    assert only.startswith(r"only & glyphs & \textbf{")
+    assert lines.count(r"\toprule") == 1
 
 
 def test_the_same_runs_give_the_same_page(page: Path) -> None:

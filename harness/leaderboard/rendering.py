@@ -1,6 +1,5 @@
 """A leaderboard as text: Markdown, LaTeX for a paper, and one frame of all its numbers."""
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ import pandas as pd
 
 from harness.leaderboard.groups import RankedGroup
 from harness.published_numbers import PAPERS
+from harness.report.latex import latex_document
 from harness.report.markdown import bold, escape, table
 from harness.report.panels import Cell, heading
 from harness.report.settings import Table
@@ -160,44 +160,8 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def latex(groups: Sequence[RankedGroup]) -> str:
-    """A booktabs table a group, ready for a paper that loads booktabs; a line a method."""
-    parts = ["% \\usepackage{booktabs}"]
-    for group in groups:
-        content = group_table(group)
-        numbers = "r" * (len(content.columns) - 1)
-        head = " & ".join(_latex(name) for name in content.columns)
-        lines = [" & ".join(_latex(cell) for cell in row) + r" \\" for row in content.rows]
-        parts += [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{Accuracy in \%, $\pm$ half the 95\,\% interval. {_latex(title_of(group))}.}}",
-            rf"\begin{{tabular}}{{l{numbers}}}",
-            r"\toprule",
-            head + r" \\",
-            r"\midrule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    return "\n".join(parts)
-
-
-def _latex(text: str) -> str:
-    """Plain text, or Markdown's bold, in LaTeX."""
-    strong = re.fullmatch(r"\*\*(.*)\*\*", text)
-    plain = strong[1] if strong else text
-    escaped = "".join(_LATEX.get(character, character) for character in plain)
-    return rf"\textbf{{{escaped}}}" if strong else escaped
-
-
-_LATEX = {
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "\\": r"\textbackslash{}",
-    "±": r"$\pm$",
-    "†": r"$\dagger$",
-    "\N{EN DASH}": "--",
-}
+    """A booktabs table a group, ready for a paper."""
+    return latex_document(
+        (f"Accuracy in %, ± half the 95 % interval. {title_of(group)}.", group_table(group))
+        for group in groups
+    )

@@ -1,6 +1,6 @@
-"""From run folders to a report on disk: report.html, report.md, figures/, and its numbers as CSV.
+"""From run folders to a report on disk: report.html, report.md, figures/, and its numbers.
 
-leaderboard.csv, reuse.csv (verdicts), trends.csv, distances.csv, across.csv (similarity between trainings).
+leaderboard.csv, .parquet and .tex, reuse.csv (verdicts), trends.csv, distances.csv, across.csv (between trainings).
 """
 
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from harness.errors import WorkspaceError
-from harness.files import explained, make_folder, write_text
+from harness.files import explained, make_folder, write_aside, write_text
 from harness.report import settings
 from harness.report.accuracy_figure import draw_accuracy
 from harness.report.album import Album
@@ -19,6 +19,7 @@ from harness.report.blocks import Figure, Section
 from harness.report.curve_figure import draw_curves
 from harness.report.gather import Gathered, gather
 from harness.report.interactive import Spec, accuracy_spec, curve_specs, size_spec
+from harness.report.latex import latex_document
 from harness.report.markdown import PanelView, ReportView, board_table, gap_table, render
 from harness.report.page import Board, board_of, render_page
 from harness.report.panels import Panel, panels
@@ -103,6 +104,10 @@ def _write(
     drawn = _draw(gathered, verdicts, words, make_folder(folder / "figures"))
     view, trends = drawn.view, drawn.trends
     _write_csv(board, folder / "leaderboard.csv")
+    write_aside(folder / "leaderboard.parquet", lambda aside: board.to_parquet(aside, index=False))
+    captions = [f"Accuracy in %, ± half the 95 % interval ({panel.heading})." for panel in view.panels]
+    boards = [panel.board for panel in view.panels]
+    write_text(folder / "leaderboard.tex", latex_document(zip(captions, boards, strict=True)))
     _write_csv(verdicts.rows if view.reuse else None, folder / "reuse.csv")
     for name, frame in (("trends", trends), ("distances", gathered.distances), ("across", gathered.across)):
         _write_csv(frame if len(frame) else None, folder / f"{name}.csv")
