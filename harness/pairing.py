@@ -55,10 +55,16 @@ def paired_cells(
         raise ConfigError(
             f"The pair ({a!r}, {b!r}) compares a {comparison.condition} with itself. Name two different ones."
         )
-    both = pair_episodes(
-        frame, a, b, keys=keys, must_agree=comparison.must_agree, condition=comparison.condition
-    )
     refuse_missing(frame, comparison.steady)
+    both = pair_episodes(
+        frame,
+        a,
+        b,
+        keys=keys,
+        must_agree=comparison.must_agree,
+        condition=comparison.condition,
+        also=comparison.steady,
+    )
     for values, cell in both.groupby(keys, sort=True, dropna=False):
         key = dict(zip(keys, values, strict=True))
         for name, side in ((a, "_a"), (b, "_b")):
@@ -75,8 +81,10 @@ def pair_episodes(
     keys: Sequence[str],
     must_agree: Sequence[str],
     condition: str = "condition",
+    also: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """Rows of `a` beside those of `b`: `keys`, seed, episode, `difference`, and the others with _a and _b.
+    """Rows of `a` beside those of `b`: `keys`, seed, episode, `difference`, and with _a and _b accuracy, `must_agree`
+    and `also`.
 
     `frame` has the columns `condition`, `keys`, seed, episode, accuracy (0..1) and `must_agree`; `difference`
     is the accuracy of a minus that of b. Episodes that only one of the two has are left out.
@@ -92,9 +100,15 @@ def pair_episodes(
                 f"There are no episodes of {condition} {name!r}.{did_you_mean(name, known)} "
                 f"{condition.capitalize()}s: {named_choices(known)}."
             )
-    left, right = frame[frame[condition] == a], frame[frame[condition] == b]
-    for side in (left, right):
-        refuse_repeats(side, [condition, *keys])
+    needed = list(dict.fromkeys([*keys, "seed", "episode", "accuracy", *must_agree, *also]))
+    sides = []
+    for name in (a, b):
+        rows = frame[condition] == name
+        side = frame.loc[rows, needed]
+        if side.duplicated([*keys, "seed", "episode"]).any():
+            refuse_repeats(frame[rows], [condition, *keys])
+        sides.append(side)
+    left, right = sides
     both = left.merge(right, on=[*keys, "seed", "episode"], suffixes=("_a", "_b"), validate="one_to_one")
     _refuse_unlike(both, a, b, must_agree, condition)
     return both.assign(difference=both["accuracy_a"] - both["accuracy_b"])

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import pandas as pd
+
 from harness.errors import ConfigError
 from harness.report.panels import Cell, Entry, Panel
 from harness.statistics import paired_differences
@@ -85,23 +87,33 @@ class RegimeSummary:
 def summarise(panel: Panel, in_training: Mapping[str, frozenset[str]]) -> list[RegimeSummary]:
     """The summary of each regime of a panel. `in_training`: regime -> its sources."""
     found = []
+    cells = {
+        (str(regime), str(source)): rows
+        for (regime, source), rows in panel.episodes.groupby(["trained_on", "source"], observed=True)
+    }
     for regime in panel.regimes:
         near = in_training.get(regime, frozenset())
         leaders = [(source, panel.best(source, regime)) for source in panel.sources]
-        standings = [_standing(panel, source, best, source in near) for source, best in leaders if best]
+        standings = [
+            _standing(panel, cells[regime, source], source, best, source in near)
+            for source, best in leaders
+            if best
+        ]
         standings.sort(key=lambda standing: (-standing.cell.accuracy, standing.source))
         methods = tuple(entry.method for entry in panel.entries if entry.trained_on == regime)
         found.append(RegimeSummary(trained_on=regime, methods=methods, standings=tuple(standings)))
     return found
 
 
-def _standing(panel: Panel, source: str, leader: Entry, in_training: bool) -> Standing:
+def _standing(
+    panel: Panel, episodes: pd.DataFrame, source: str, leader: Entry, in_training: bool
+) -> Standing:
     others = [
         entry
         for entry in panel.entries
         if entry.trained_on == leader.trained_on and entry != leader and (entry, source) in panel.cells
     ]
-    gaps = [_gap(panel, source, leader, entry) for entry in others]
+    gaps = [_gap(episodes, leader, entry) for entry in others]
     cell = panel.cells[leader, source]
     return Standing(
         source=source,
@@ -113,10 +125,9 @@ def _standing(panel: Panel, source: str, leader: Entry, in_training: bool) -> St
     )
 
 
-def _gap(panel: Panel, source: str, leader: Entry, other: Entry) -> Gap:
-    frame = panel.episodes
-    both = frame["method"].isin([leader.method, other.method])
-    rows = frame[both & (frame["source"] == source) & (frame["trained_on"] == leader.trained_on)]
+def _gap(episodes: pd.DataFrame, leader: Entry, other: Entry) -> Gap:
+    """episodes: of the source and regime of both."""
+    rows = episodes[episodes["method"].isin([leader.method, other.method])]
     nothing = float("nan")
     try:
         found = paired_differences(rows, leader.method, other.method)

@@ -148,7 +148,7 @@ def learner_of(case: Case, dtype: torch.dtype) -> Learner:
     setting = case.setting
     network = Conv4(filters=setting.filters, downsample=setting.downsample, readout=setting.readout)
     torch.manual_seed(0)
-    learner = method_of(case).init(network.build(setting.channels, setting.image_size), setting.n_way)
+    learner = method_of(case).trainer.init(network.build(setting.channels, setting.image_size), setting.n_way)
     with torch.no_grad():
         for name, parameter in learner.named_parameters():
             if name.endswith("norm.bias"):
