@@ -93,7 +93,12 @@ class Regime:
         for field_name in ("iterations", "meta_batch", "validate_every", "validation_episodes"):
             check_whole(f"Regime.{field_name}", getattr(self, field_name), low=1)
         for iteration in self.snapshots:
-            check_whole("Regime.snapshots", iteration, low=0, high=self.iterations)
+            check_whole("Regime.snapshots", iteration, low=0)
+            if iteration > self.iterations:
+                raise ConfigError(
+                    f"Regime.snapshots names update {iteration}, but there are {self.iterations} updates: leave it "
+                    "out of the list (`--set 'Regime.snapshots = ()'` for none), or raise Regime.iterations."
+                )
         if self.learning_rate < 0:
             raise ConfigError(
                 f"Regime.learning_rate must be a number of at least 0; got {self.learning_rate!r}."

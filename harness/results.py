@@ -21,7 +21,7 @@ EPISODE_COLUMNS: dict[str, str] = {
     "precision": "string",  # of convolutions
     "protocol": "string",  # how episodes are drawn: `fixed`, `meta_dataset`, ...
     "protocol_version": "int64",
-    "fingerprint": "string",  # of the source's content, its limit of images a class included
+    "fingerprint": "string",  # of the source's content and parameters, see row_columns.content_digest
     "max_images_per_class": "Int64",  # empty for no limit
     "seconds": "float64",  # adaptation and prediction, wall clock
 }

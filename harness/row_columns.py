@@ -1,7 +1,13 @@
 """The columns that are the same in every row of one run and evaluation, whatever was measured."""
 
 from harness.method import Method
-from harness.spec import EvaluationSpec, RunSpec
+from harness.spec import EvaluationSpec, RunSpec, SourceSpec, canonical, digest
+
+
+def content_digest(source: SourceSpec) -> str:
+    """Equal for sources of equal content: its raw data's fingerprint, and what its parameters make of it."""
+    params = {key: value for key, value in source.component.params.items() if key != "name"}
+    return digest([source.component.plugin, canonical(params), source.fingerprint], 12)
 
 
 def run_columns(spec: RunSpec, method: Method, network: str, evaluation: EvaluationSpec) -> dict[str, object]:
@@ -21,6 +27,6 @@ def run_columns(spec: RunSpec, method: Method, network: str, evaluation: Evaluat
         "precision": spec.compute.precision,
         "protocol": evaluation.shape.protocol,
         "protocol_version": spec.protocol_version,
-        "fingerprint": evaluation.source.fingerprint,
+        "fingerprint": content_digest(evaluation.source),
         "max_images_per_class": evaluation.source.component.params.get("max_images_per_class"),
     }

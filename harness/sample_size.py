@@ -96,7 +96,7 @@ def _said(seeds: int, episodes: int | None, more: int | None, *, here: int, towa
         settle = (
             f"Its difference seems too near the margin: {MOST_EPISODES:,} episodes would not settle it."
             if episodes is None
-            else f"About {episodes - here:,} more episodes would settle it ({toward}) for this trained network."
+            else f"About {_rounded(episodes - here)} more episodes would settle it ({toward}) for this trained network."
         )
         return f"{settle} How many seeds it takes cannot be said from one."
     if episodes is None and more is None:
@@ -109,14 +109,20 @@ def _said(seeds: int, episodes: int | None, more: int | None, *, here: int, towa
         if never
         else f"Even {MOST_EPISODES:,} episodes a seed would not settle it with {seeds} seeds"
         if episodes is None
-        else f"About {episodes - here:,} more episodes a seed would settle it ({toward})"
+        else f"About {_rounded(episodes - here)} more episodes a seed would settle it ({toward})"
     )
-    by_seeds = (
-        f"even {MOST_SEEDS} seeds of {here:,} episodes would not"
-        if more is None
-        else f"about {more - seeds:,} more seeds would" + (f" ({toward})" if episodes is None else "")
-    )
+    if more is None:
+        by_seeds = f"even {MOST_SEEDS} seeds of {here:,} episodes would not"
+    else:
+        word = "seed" if more - seeds == 1 else "seeds"
+        by_seeds = f"about {more - seeds} more {word} would" + (f" ({toward})" if episodes is None else "")
     return f"{by_episodes}; {by_seeds}."
+
+
+def _rounded(number: int) -> str:
+    """To two figures, upwards: an estimate from a few seeds knows no more."""
+    step = 10 ** max(len(str(number)) - 2, 0)
+    return f"{-(-number // step) * step:,}"
 
 
 def _first(holds: Callable[[int], bool], low: int, high: int) -> int | None:

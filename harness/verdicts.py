@@ -177,7 +177,8 @@ def _decided(cells: list[_Cell], margin: float) -> list[dict[str, object]]:
 
 def _settling(cell: _Cell, margin: float, n_sources: int) -> dict[str, object]:
     if cell.tests is UNTESTED:
-        return {"settle": f"Test on at least {FEWEST_PAIRS} episodes, two a seed."}
+        where = "`n_episodes` of the Evaluation, or of the probe"
+        return {"settle": f"Test on at least {FEWEST_PAIRS} episodes, two a seed ({where})."}
     need = what_would_settle(cell.mean, margin, n_sources=n_sources)
     return {"more_episodes": need.episodes, "more_seeds": need.seeds, "settle": need.said}
 

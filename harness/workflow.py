@@ -137,7 +137,8 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
         write_json(folder / RECORD, record)
     if len(built.board):
         console.print(leaderboard_table(built.board))
-    console.print(f"Report: {built.path}", highlight=False, soft_wrap=True)
+    page = built.path.with_suffix(".html")
+    console.print(f"Report: {built.path}, and to open in a browser {page}", highlight=False, soft_wrap=True)
     return built.path
 
 

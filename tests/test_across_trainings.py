@@ -139,7 +139,7 @@ def test_a_training_is_followed_by_its_snapshots(tmp_path: Path, monkeypatch: py
         assert sorted(path.name for path in folder.glob("snapshot-*.pt")) == [
             f"snapshot-00000{k}.pt" for k in (0, 2, 4)
         ]
-    table = pd.read_csv(tmp_path / "out" / "across.csv")
+    table = pd.read_parquet(tmp_path / "out" / "across.parquet")
     assert set(table["updates_a"].dropna()) == {0, 2, 4}
     assert table[table["updates_a"].isna()]["adapted"].all()
     table = table[~table["adapted"]]
@@ -171,7 +171,7 @@ def test_the_tested_network_changes_as_the_probe_says(
     )
     config = write_tiny(tmp_path, *SETTINGS, "Experiment.methods = [@MAML(), @ANIL()]", *more)
     assert run(request_for(config), Console(quiet=True)) == 0
-    table = pd.read_csv(tmp_path / "out" / "across.csv")
+    table = pd.read_parquet(tmp_path / "out" / "across.parquet")
     adapted = table[table["adapted"]]
     assert set(adapted["seed_a"]) == {0}
     assert set(adapted["layer"]) == {"conv1", "conv2", "conv3", "conv4", "head"}
@@ -192,7 +192,7 @@ def test_nothing_adapts_where_nobody_asks(tmp_path: Path, monkeypatch: pytest.Mo
     more = ("Regime.snapshots = [0]", "AcrossTrainings.n_episodes = 0", "Experiment.seeds = 1")
     config = write_tiny(tmp_path, *SETTINGS, "Experiment.methods = [@MAML()]", *more)
     assert run(request_for(config), Console(quiet=True)) == 0
-    table = pd.read_csv(tmp_path / "out" / "across.csv")
+    table = pd.read_parquet(tmp_path / "out" / "across.parquet")
     assert set(table["updates_a"]) == {0}
     assert not table["adapted"].any()
 
@@ -215,7 +215,7 @@ def test_a_whole_run_compares_and_reports(tmp_path: Path, monkeypatch: pytest.Mo
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     section = text.partition("### Similarity between trainings")[2].partition("###")[0]
     assert "**Trained on glyphs (4 trainings)**" in section
-    table = pd.read_csv(tmp_path / "out" / "across.csv")
+    table = pd.read_parquet(tmp_path / "out" / "across.parquet")
     kinds = with_kinds(table)
     assert set(kinds["kind"]) == {
         "two of maml, other seeds", "two of anil, other seeds", "anil and maml, one seed", "anil and maml, other seeds",
@@ -230,7 +230,7 @@ def test_a_whole_run_compares_and_reports(tmp_path: Path, monkeypatch: pytest.Mo
     report(tmp_path / "out", Console(quiet=True))
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "**Similarity between trainings:** it was not measured." in text
-    assert not (tmp_path / "out" / "across.csv").exists()
+    assert not (tmp_path / "out" / "across.parquet").exists()
 
 
 def test_what_could_not_be_compared_is_said(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from statsmodels.stats.power import TTestPower
 
 from harness.equivalence import FAILS, HOLDS, margin_tests
 from harness.nested import NestedMean, nested_mean
-from harness.sample_size import MOST_EPISODES, MOST_SEEDS, power, what_would_settle
+from harness.sample_size import MOST_EPISODES, MOST_SEEDS, _rounded, power, what_would_settle
 from simulated_studies import EPISODE_SD, studies
 
 
@@ -47,7 +47,9 @@ def test_episodes_that_are_enough_are_the_fewest():
     parts = {"seed_variance": 0.002**2, "episode_variance": EPISODE_SD**2, "seeds": 3}
     assert power(0.007, episodes=100 + need.episodes, **parts) >= 0.8
     assert power(0.007, episodes=100 + need.episodes - 1, **parts) < 0.8
-    assert need.said.startswith(f"About {need.episodes:,} more episodes a seed would settle it (reuse holds)")
+    assert need.said.startswith(
+        f"About {_rounded(need.episodes)} more episodes a seed would settle it (reuse holds)"
+    )
 
 
 def test_more_sources_need_more_for_a_failure():
@@ -96,3 +98,7 @@ def test_as_many_as_it_says_settle_four_studies_in_five(seeds, seed_sd):
     )
     settled = [margin_tests(nested_mean(*study), 0.01).not_worse < 0.05 for study in again]
     assert np.mean(settled) == pytest.approx(0.8, abs=0.045)
+
+
+def test_a_plan_is_no_surer_than_it_is():
+    assert [_rounded(n) for n in (3, 97, 101, 98_438, 990_001)] == ["3", "97", "110", "99,000", "1,000,000"]

@@ -19,6 +19,7 @@ from harness.learner import Learner
 from harness.method import Method
 from harness.pools import open_pool
 from harness.progress import Progress
+from harness.row_columns import content_digest
 from harness.selection import select
 from harness.spec import RunSpec
 from harness.store import Workspace
@@ -121,6 +122,17 @@ def test_the_rows_say_what_was_measured(
     status = workspace.folder(spec.run_id).status()
     assert status["training_seconds"] > 0
     assert status["environment"]["torch"] == torch.__version__
+
+
+def test_sources_of_other_content_have_other_fingerprints_in_the_rows(
+    planned: Callable[..., dict[str, RunSpec]],
+) -> None:
+    """Episodes of one number are the same images only where the same parameters made the source."""
+    one, same, other = (
+        planned(*more)["maml"].evaluations[0].source
+        for more in ((), ("Glyphs.name = 'signs'",), ("Glyphs.images_per_class = 21",))
+    )
+    assert content_digest(one) == content_digest(same) != content_digest(other)
 
 
 @pytest.mark.parametrize("rule", SELECTIONS)

@@ -18,6 +18,7 @@ from harness.report.forest_figure import BAD, GOOD, Claim, ForestPart, Interval,
 from harness.report.forest_figure import OPEN as OPEN_MARK
 from harness.report.markdown import escape, table
 from harness.report.panels import natural
+from harness.report.settings import DASH
 from harness.report.settings import Table as Content
 
 CLAIMS = {
@@ -127,7 +128,7 @@ def _content(found: Sequence[Difference]) -> Content:
             _where(one),
             f"{100 * one.mean:+.2f}",
             f"{100 * one.low:+.2f} to {100 * one.high:+.2f}",
-            f"{one.d:+.2f}",
+            DASH if pd.isna(one.d) else f"{one.d:+.2f}",
             _p(one.p_equivalent),
             _p(one.p_differ),
             f"{one.n_episodes} of {one.n_seeds} " + ("seed" if one.n_seeds == 1 else "seeds"),

@@ -8,12 +8,15 @@ import pandas as pd
 
 from harness.errors import ConfigError, WorkspaceError, named_choices
 from harness.leaderboard.merging import runs_of
-from harness.report.gather import FinishedRun, read_run
+from harness.report.gather import FinishedRun, differences_of, read_run
 from harness.report.panels import natural
 from harness.statistics import with_shots
 from harness.store import RunFolder
 
 A, B = "A", "B"
+MOST_SETTINGS = 6
+"""Settings of two trainings that are named where they differ."""
+
 MAY_DIFFER = ("network", "batch_norm", "image_size", "precision", "selection", "adaptation_steps")
 """Columns that two sides may differ in, since the episodes are the same nonetheless; it is said."""
 
@@ -54,7 +57,10 @@ def read_sides(a: Path, b: Path) -> Sides:
     else:
         _refuse_nothing_in_common(frames, names)
     both = with_shots(pd.concat(frames, ignore_index=True))
-    return Sides(episodes=both, names=names, differing=tuple(_differing(both)))
+    shared = both.groupby(["method", "trained_on"], observed=True)["side"].transform("nunique") == 2
+    return Sides(
+        episodes=both, names=names, differing=(*_differing(both[shared]), *_trained_otherwise(*found, single))
+    )
 
 
 def _read(path: Path) -> list[FinishedRun]:
@@ -94,6 +100,20 @@ def _refuse_nothing_in_common(frames: Sequence[pd.DataFrame], names: tuple[str, 
         f"The experiments have no method and training in common: {names[0]} has {said[0]}; {names[1]} has {said[1]}. "
         "Compare two of their runs by naming the folders below runs/."
     )
+
+
+def _trained_otherwise(a: list[FinishedRun], b: list[FinishedRun], single: bool) -> list[str]:
+    """Settings in which the trainings of the first pair differ, a few of them."""
+    pairs = [(x, y) for x in a for y in b if single or (x.method, x.trained_on) == (y.method, y.trained_on)]
+    if not pairs:
+        return []
+    one, other = pairs[0]
+    found = [
+        clause
+        for key in ("method", "trainer", "train")
+        for clause in differences_of(one.spec.get(key), other.spec.get(key), key)
+    ]
+    return found[:MOST_SETTINGS]
 
 
 def _differing(both: pd.DataFrame) -> list[str]:

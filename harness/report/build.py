@@ -1,6 +1,6 @@
 """From run folders to a report on disk: report.html, report.md, figures/, and its numbers.
 
-leaderboard.csv, .parquet and .tex, reuse.csv (verdicts), trends.csv, distances.csv, across.csv (between trainings).
+leaderboard.csv, .parquet and .tex, reuse.csv (verdicts), trends.csv, distances.csv, across.parquet (between trainings).
 """
 
 import re
@@ -104,13 +104,14 @@ def _write(
     drawn = _draw(gathered, verdicts, words, make_folder(folder / "figures"))
     view, trends = drawn.view, drawn.trends
     _write_csv(board, folder / "leaderboard.csv")
-    write_aside(folder / "leaderboard.parquet", lambda aside: board.to_parquet(aside, index=False))
+    _write_parquet(board, folder / "leaderboard.parquet")
     captions = [f"Accuracy in %, ± half the 95 % interval ({panel.heading})." for panel in view.panels]
     boards = [panel.board for panel in view.panels]
     write_text(folder / "leaderboard.tex", latex_document(zip(captions, boards, strict=True)))
     _write_csv(verdicts.rows if view.reuse else None, folder / "reuse.csv")
-    for name, frame in (("trends", trends), ("distances", gathered.distances), ("across", gathered.across)):
+    for name, frame in (("trends", trends), ("distances", gathered.distances)):
         _write_csv(frame if len(frame) else None, folder / f"{name}.csv")
+    _write_parquet(gathered.across if len(gathered.across) else None, folder / "across.parquet")
     write_text(folder / "report.html", render_page(view, drawn.boards, drawn.curves, folder))
     write_text(folder / "report.md", render(view))
     return folder / "report.md"
@@ -137,6 +138,15 @@ def _write_csv(frame: pd.DataFrame | None, path: Path) -> None:
             path.unlink(missing_ok=True)
     else:
         write_text(path, frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+
+
+def _write_parquet(frame: pd.DataFrame | None, path: Path) -> None:
+    """As `_write_csv`, for tables that would be megabytes of text, and for programs."""
+    if frame is None:
+        with explained(path):
+            path.unlink(missing_ok=True)
+    else:
+        write_aside(path, lambda aside: frame.to_parquet(aside, index=False))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -223,7 +223,7 @@ def _refuse_mixtures(runs: list[FinishedRun]) -> None:
             (("training", run.trained_on, learns_from, *alike), training),
         ):
             other, known = seen.setdefault(key, (run, value))
-            if found := list(_differences(known, value)):
+            if found := list(differences_of(known, value)):
                 raise WorkspaceError(_mixture(other, run, found))
 
 
@@ -236,13 +236,13 @@ def _mixture(one: FinishedRun, other: FinishedRun, found: list[str]) -> str:
     )
 
 
-def _differences(a: Any, b: Any, path: str = "") -> Iterator[str]:
+def differences_of(a: Any, b: Any, path: str = "") -> Iterator[str]:
     """`train.iterations (100, 5000)` for every leaf in which two JSON values differ."""
     if isinstance(a, dict) and isinstance(b, dict):
         for key in sorted({*a, *b}):
-            yield from _differences(a.get(key), b.get(key), f"{path}.{key}" if path else str(key))
+            yield from differences_of(a.get(key), b.get(key), f"{path}.{key}" if path else str(key))
     elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
         for index, (left, right) in enumerate(zip(a, b, strict=True)):
-            yield from _differences(left, right, f"{path}[{index}]")
+            yield from differences_of(left, right, f"{path}[{index}]")
     elif a != b:
         yield f"{path} ({a!r}, {b!r})"

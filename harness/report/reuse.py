@@ -224,7 +224,8 @@ def _meaning(verdicts: Verdicts) -> str:
         "less that of b on the very same episodes, d is Cohen's, of the pairs. Reuse holds: a is not worse than b by "
         f"{points} or more (p < 0.05 on that source by itself, so that among many sources some may be said to hold by "
         f"chance; being better counts). Reuse fails: b is better by more than {points} (p < 0.05, "
-        "corrected for the number of sources). All else is inconclusive: it cannot be told. "
+        "corrected for the number of sources). All else is inconclusive: it cannot be told. The intervals are "
+        "two-sided and not corrected, the tests one-sided: a verdict and the interval beside it need not agree. "
         "All numbers are in reuse.csv. †: a source of the training."
     )
 

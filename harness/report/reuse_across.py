@@ -20,7 +20,7 @@ _NOTE = (
     "led to. A snapshot is also compared with itself after it has adapted to a source's test episodes: that is "
     "whether features move less as training goes on. 1: the same up to what the measure ignores. A mark is the mean "
     "over pairs; pairs have networks in common, so there are no intervals, and the table has the lowest and the "
-    "highest pair. All numbers are in across.csv. †: a source of the training."
+    "highest pair. All numbers are in across.parquet. †: a source of the training."
 )
 
 
