@@ -273,8 +273,16 @@ def _began(workspace: Workspace, run: RunSpec) -> float:
     return float((workspace.folder(run.run_id).path / "began").read_text())
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C works, also where the tests were started in the background, for which a shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
-@pytest.mark.usefixtures("shared_modules")
+@pytest.mark.usefixtures("shared_modules", "interruptible")
 def test_ctrl_c_lets_ray_workers_save_their_state(tmp_path: Path, workspace: Workspace) -> None:
     runs = runs_of(tmp_path, [3])
     reached = threading.Event()
