@@ -98,6 +98,11 @@ def p_below(mean: NestedMean, bound: float) -> float:
     return _tail(mean, bound - mean.mean)
 
 
+def p_differs(mean: NestedMean) -> float:
+    """Two-sided p-value of the hypothesis that the true mean is 0; 1 where it cannot be tested."""
+    return min(1.0, 2 * min(p_above(mean, 0.0), p_below(mean, 0.0)))
+
+
 def _tail(mean: NestedMean, distance: float) -> float:
     """P(T > distance / error), the larger of the two; a distance without any error is certain."""
     if not mean.episode_df:

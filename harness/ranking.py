@@ -15,7 +15,7 @@ import pandas as pd
 
 from harness.equivalence import ALPHA, holm
 from harness.errors import ConfigError, named_choices
-from harness.nested import Floats, Ints, NestedMean, nested_mean, p_above, p_below
+from harness.nested import Floats, Ints, NestedMean, nested_mean, p_differs
 
 Ties = Callable[[int, int], bool]
 """(the best that is left, another) -> whether they cannot be told apart."""
@@ -121,12 +121,8 @@ def _pair(i: int, j: int) -> tuple[int, int]:
     return (i, j) if i < j else (j, i)
 
 
-def _two_sided(mean: NestedMean) -> float:
-    return min(1.0, 2 * min(p_above(mean, 0.0), p_below(mean, 0.0)))
-
-
 def _told_apart(means: dict[tuple[int, int], NestedMean]) -> dict[tuple[int, int], bool]:
-    corrected = holm([_two_sided(mean) for mean in means.values()])
+    corrected = holm([p_differs(mean) for mean in means.values()])
     return {pair: bool(value < ALPHA) for pair, value in zip(means, corrected, strict=True)}
 
 
@@ -135,7 +131,7 @@ def _over_sources(table: pd.DataFrame, methods: tuple[str, ...]) -> pd.DataFrame
     seeds, sources = (pd.factorize(table.index.get_level_values(name))[0] for name in ("seed", "source"))
     values = table.to_numpy(dtype=np.float64)
     pairs = list(combinations(range(len(methods)), 2))
-    raw = [_two_sided(_mean_over_sources(values[:, i] - values[:, j], seeds, sources)) for i, j in pairs]
+    raw = [p_differs(_mean_over_sources(values[:, i] - values[:, j], seeds, sources)) for i, j in pairs]
     p = np.ones((len(methods), len(methods)))
     for (i, j), value in zip(pairs, holm(raw), strict=True):
         p[i, j] = p[j, i] = value

@@ -1,5 +1,6 @@
 """report.html in a real browser: it opens from disk, sorts, filters, fits, and shows names without running them."""
 
+import html
 import re
 import time
 from itertools import pairwise
@@ -13,7 +14,6 @@ from selenium.webdriver.common.by import By
 from browser import browser
 from fake_runs import run_spec, write_run
 from harness.report.build import build_report
-from harness.report.page import text_of
 
 SOURCES = ("glyphs", "digits", "textures")
 EVIL = "<script>window.stolen = 1</script>"
@@ -31,6 +31,12 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_run(folder / "runs", run_spec("only", trained_on=("glyphs",), evaluated_on=("glyphs",)), 0.9)
     build_report(folder, title=f"A title {EVIL}", claim="One.\n\nTwo & three.", command="harness run x.gin")
     return folder / "report.html"
+
+
+def text_of(page: str) -> str:
+    """What a page says, without its markup."""
+    bare = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", bare)).split())
 
 
 def columns(driver: WebDriver, place: int) -> list[str]:

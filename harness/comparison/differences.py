@@ -9,7 +9,7 @@ from harness.bootstrap import bootstrap_interval
 from harness.comparison.sides import A, B
 from harness.effect_size import cohens_d
 from harness.equivalence import ALPHA, UNTESTED, checked_margin, holm, margin_tests
-from harness.nested import nested_mean, p_above, p_below
+from harness.nested import nested_mean, p_differs
 from harness.pairing import Comparison, paired_cells
 from harness.statistics import DIFFERENCE_KEYS
 from harness.verdicts import FEWEST_PAIRS
@@ -65,7 +65,7 @@ def differences(episodes: pd.DataFrame, margin_points: float) -> list[Difference
         seeds = cell["seed"].to_numpy(dtype=np.int64)
         mean = nested_mean(values, seeds)
         testable = len(values) >= FEWEST_PAIRS and mean.episode_df > 0
-        p = min(1.0, 2 * min(p_above(mean, 0.0), p_below(mean, 0.0))) if testable else float("nan")
+        p = p_differs(mean) if testable else float("nan")
         tests = margin_tests(mean, margin) if testable else UNTESTED
         low, high = bootstrap_interval(values, seeds)
         measured.append((names, mean, (low, high), cohens_d(values, seeds).d, tests.equivalent, p))

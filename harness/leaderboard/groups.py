@@ -13,7 +13,7 @@ import pandas as pd
 
 from harness.equivalence import holm
 from harness.errors import ConfigError, did_you_mean, named_choices
-from harness.nested import half_width, nested_mean, p_above, p_below
+from harness.nested import half_width, nested_mean, p_differs
 from harness.pairing import refuse_repeats
 from harness.ranking import PairedRanking, paired_ranking, published_ranks
 from harness.report.panels import natural
@@ -209,7 +209,7 @@ def _against(rows: pd.DataFrame, baseline: str, methods: Sequence[str]) -> pd.Da
                     "source": str(source),
                     "difference": mean.mean,
                     "ci95": half_width(mean),
-                    "p": min(1.0, 2 * min(p_above(mean, 0), p_below(mean, 0))),
+                    "p": p_differs(mean),
                     "n_episodes": mean.n_episodes,
                     "n_seeds": mean.n_seeds,
                 }

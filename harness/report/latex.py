@@ -1,9 +1,10 @@
 """Tables in LaTeX, for papers that load booktabs."""
 
+import html
 import re
 from collections.abc import Iterable
 
-from harness.report.markdown import Markup
+from harness.report.markdown import Markup, without_backslashes
 from harness.report.settings import Table
 
 ESCAPES = {
@@ -43,8 +44,7 @@ def latex(text: str) -> str:
     """Plain text, or a table's Markdown, of which only bold is used, in LaTeX."""
     if not isinstance(text, Markup):
         return _escaped(text)
-    plain = re.sub(r"\\([\\`*\[\]|~$_#+.)-])", r"\1", text)
-    plain = plain.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    plain = html.unescape(without_backslashes(text))
     parts = re.split(r"\*\*(.*?)\*\*", plain)
     return "".join(
         rf"\textbf{{{_escaped(part)}}}" if place % 2 else _escaped(part) for place, part in enumerate(parts)

@@ -90,6 +90,11 @@ def escape(text: str) -> str:
     return re.sub(r"^(\d+)([.)])(?=\s|$)", r"\1\\\2", line)
 
 
+def without_backslashes(text: Markup) -> str:
+    """Escaped text as HTML reads it: entities stay, backslashes before Markdown's signs go."""
+    return re.sub(r"\\([\\`*\[\]|~$_#+.)-])", r"\1", text)
+
+
 def table(content: Table) -> Markup:
     """A Markdown table; the first column and columns of text to the left, numbers to the right."""
     right = [_numbers(content, column) for column in range(len(content.columns))]

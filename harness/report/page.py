@@ -1,7 +1,6 @@
 """report.html: one file that opens from disk without a network, with everything that report.md says, to play with."""
 
 import base64
-import html
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup as Safe
 
 from harness.report.interactive import Spec
-from harness.report.markdown import NUMBER, Markup, PanelView, ReportView
+from harness.report.markdown import NUMBER, Markup, PanelView, ReportView, without_backslashes
 from harness.report.panels import Panel, natural
 from harness.report.settings import DASH, Table
 
@@ -133,8 +132,7 @@ def _cell(text: str) -> str:
     """A table's cell: plain text to be escaped, or Markdown that is escaped already, of which only bold is used."""
     if not isinstance(text, Markup):
         return text
-    plain = re.sub(r"\\([\\`*\[\]|~$_#+.)-])", r"\1", text)
-    strong = re.sub(r"\*\*(.*?)\*\*", r"<strong>\1</strong>", plain)
+    strong = re.sub(r"\*\*(.*?)\*\*", r"<strong>\1</strong>", without_backslashes(text))
     return Safe(strong)
 
 
@@ -163,9 +161,3 @@ def _library() -> str:
 
     bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
     return re.sub(r"</(?=script)", r"<\\/", bundle, flags=re.IGNORECASE)
-
-
-def text_of(page: str) -> str:
-    """What a page says, without its markup: for tests and for searching."""
-    bare = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", bare)).split())
