@@ -106,6 +106,25 @@ def leaderboard(**options: Any) -> None:
 
 
 @cli.command()
+@click.argument("folders", type=PATH, nargs=-1, required=True, metavar="DIR...")
+@click.option(
+    "--tolerance", type=float, default=2.0, show_default=True, help="Points of difference that do not matter."
+)
+@click.option("--out", type=PATH, default=Path("paper"), show_default=True, help="Folder of the page.")
+def paper(folders: tuple[Path, ...], out: Path, tolerance: float) -> None:
+    """Fill the papers' tables with what one or more experiments measured.
+
+    Each published number stands beside the one measured here, with their difference and whether it is within the
+    tolerance; an empty cell says which command fills it, at which cost.
+    """
+    from harness.papers import command
+
+    command.make_paper_tables(
+        command.PaperRequest(folders=folders, out=out, tolerance=tolerance), console_of()
+    )
+
+
+@cli.command()
 @click.argument("a", type=PATH)
 @click.argument("b", type=PATH)
 @click.option(

@@ -1,8 +1,15 @@
 """Published results, as facts beside one's own: never measured here, never paired, never ranked with what was.
 
 `meta_dataset`: the leaderboard of Meta-Dataset (Triantafillou et al. 2020, arXiv 1903.03096), ± the 95 % interval over
-600 episodes. `anil_paper`: Raghu et al. 2020 (arXiv 1909.09157), ± the standard deviation over
-three trainings; `nil_of_maml` and those after it are NIL's read-out on other trainings.
+600 episodes. `anil_paper`: Raghu et al. 2020 (arXiv 1909.09157), ± the standard deviation over three trainings;
+`nil_of_maml` and those after it are NIL's read-out on other trainings.
+
+The others are what the papers of the methods (finetune and knn: Ravi & Larochelle) have for Omniglot and
+miniImageNet, 5-way, with four convolutions; where there are several, that which is nearest to how the method is
+trained here: ProtoNet trained 5-way on miniImageNet, Baseline without augmentation, Matching Networks without
+fine-tuning (on their own split of miniImageNet), Reptile transductive, iMAML by gradient descent on Omniglot.
+Those of MAML++ are an ensemble of checkpoints. First-order MAML on Omniglot is as Nichol et al. have it. Many
+do not say what their ± is of.
 """
 
 from pathlib import Path
@@ -18,14 +25,42 @@ COLUMNS = {
     "shots": "Int64",
     "value": "float64",  # accuracy in percent, or return
     "plus_minus": "float64",
-    "spread": "string",  # what plus_minus is: `ci95` over episodes, or `seeds_sd`
+    "spread": "string",  # what plus_minus is, see SPREADS
     "unit": "string",  # `percent` or `return`
 }
 
 PAPERS = {
     "meta_dataset": "Meta-Dataset's leaderboard (arXiv 1903.03096)",
     "anil_paper": "Raghu et al. 2020 (arXiv 1909.09157)",
+    "finn_2017": "Finn et al. 2017 (arXiv 1703.03400)",
+    "nichol_2018": "Nichol et al. 2018 (arXiv 1803.02999)",
+    "oh_2021": "Oh et al. 2021 (arXiv 2008.08882)",
+    "antoniou_2019": "Antoniou et al. 2019 (arXiv 1810.09502)",
+    "li_2017": "Li et al. 2017 (arXiv 1707.09835)",
+    "rajeswaran_2019": "Rajeswaran et al. 2019 (arXiv 1909.04630)",
+    "snell_2017": "Snell et al. 2017 (arXiv 1703.05175)",
+    "vinyals_2016": "Vinyals et al. 2016 (arXiv 1606.04080)",
+    "sung_2018": "Sung et al. 2018 (arXiv 1711.06025)",
+    "bertinetto_2019": "Bertinetto et al. 2019 (arXiv 1805.08136)",
+    "chen_2019": "Chen et al. 2019 (arXiv 1904.04232)",
+    "ravi_2017": "Ravi & Larochelle 2017 (ICLR)",
 }
+
+SPREADS = {
+    "ci95": "the 95 % interval over episodes",
+    "seeds_sd": "deviation over seeds",
+    "trainings_sd": "deviation over trainings",
+    "unknown": "something that was not said",
+}
+
+TRAINED = {
+    ("anil_paper", "omniglot"): "60,000 updates of 16 tasks, 28 px, 3 seeds",
+    ("anil_paper", "miniimagenet"): "60,000 updates of 4 tasks, 84 px, 3 seeds, 60,000 images",
+    ("finn_2017", "omniglot"): "60,000 updates of 32 tasks, 28 px",
+    ("finn_2017", "miniimagenet"): "60,000 updates of 4 tasks, 84 px, 60,000 images",
+    ("meta_dataset", ""): "75,000 updates of one task; networks, image sizes and pre-training by a search",
+}
+"""(paper, source or empty for all) -> the training, where it is known."""
 
 
 def published_numbers(paper: str | None = None) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 
 from fake_runs import episode_rows, run_spec, write_run
 from harness.errors import ConfigError, WorkspaceError
-from harness.report import build_report
+from harness.report.build import build_report
 from harness.results import LEADERBOARD_COLUMNS
 from harness.store import RunFolder
 

@@ -13,7 +13,7 @@ from fake_runs import run_spec, source_spec, write_run
 from harness.episode import EpisodeShape
 from harness.episode_trend import EpisodeTrend
 from harness.plugins import Component
-from harness.report import build_report
+from harness.report.build import build_report
 from harness.report.reuse_axes import Axis
 from harness.report.reuse_distance import _clear as is_clear
 from harness.report.reuse_distance import _order as order

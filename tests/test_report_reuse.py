@@ -13,7 +13,7 @@ from fake_runs import run_spec, write_run
 from harness.equivalence import DEFAULT_MARGIN_POINTS, FAILS, HOLDS
 from harness.errors import ConfigError
 from harness.experiment import Experiment
-from harness.report import build_report
+from harness.report.build import build_report
 from harness.report.reuse_text import above, below, listed, signed, similarity_said
 from harness.report.reuse_verdicts import REUSE_COLUMNS, Judging
 from harness.store import RunFolder

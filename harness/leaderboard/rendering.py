@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from harness.leaderboard.groups import RankedGroup
-from harness.published_numbers import PAPERS
+from harness.published_numbers import PAPERS, SPREADS
 from harness.report.latex import latex_document
 from harness.report.markdown import bold, escape, table
 from harness.report.panels import Cell, heading
@@ -121,7 +121,7 @@ def _published_section(published: pd.DataFrame) -> str:
         found = _records(rows)
         one = found[0]
         shape = "" if pd.isna(one["n_way"]) else f", {one['n_way']}-way {one['shots']}-shot"
-        spread = "the 95 % interval over episodes" if one["spread"] == "ci95" else "deviation over seeds"
+        spread = SPREADS[one["spread"]]
         unit = "%" if one["unit"] == "percent" else "return"
         where = f"{PAPERS[one['paper']]}, trained on {escape(one['trained_on'])}{shape}"
         parts.append(f"{where} ({unit} ± {spread}):")

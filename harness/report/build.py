@@ -12,6 +12,8 @@ import pandas as pd
 
 from harness.errors import WorkspaceError
 from harness.files import explained, make_folder, write_aside, write_text
+from harness.papers.agreement import TOLERANCE_POINTS
+from harness.papers.sections import versus_sections
 from harness.report import settings
 from harness.report.accuracy_figure import draw_accuracy
 from harness.report.album import Album
@@ -225,6 +227,7 @@ def _view(
         gin=words.gin,
         panels=views,
         reuse=reuse,
+        papers=versus_sections(runs, words.subsets, TOLERANCE_POINTS),
         curves=curves,
         several_seeds=len({run.seed for run in runs}) > 1,
         n_runs=len(runs),

@@ -49,6 +49,7 @@ class ReportView:
     gin: str | None
     panels: tuple[PanelView, ...]
     reuse: tuple[Section, ...]
+    papers: tuple[Section, ...]
     curves: tuple[Figure, ...]
     several_seeds: bool
     n_runs: int
@@ -65,6 +66,21 @@ class ReportView:
 
 def render(view: ReportView) -> str:
     """The report as Markdown; the same view gives the same text."""
+    text = _environment().get_template("report.md.j2").render(view=view)
+    return _tidy(text)
+
+
+def render_sections(title: str, sections: Sequence[Section]) -> str:
+    """A page of its own: a title, and sections as a report has them."""
+    text = _environment().get_template("sections.md.j2").render(sections=sections)
+    return _tidy(f"# {escape(title)}\n\n{text}")
+
+
+def _tidy(text: str) -> str:
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
@@ -76,8 +92,7 @@ def render(view: ReportView) -> str:
     environment.filters["table"] = table
     environment.filters["fenced"] = fenced
     environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
-    text = environment.get_template("report.md.j2").render(view=view)
-    return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
+    return environment
 
 
 def escape(text: str) -> str:

@@ -1,0 +1,56 @@
+"""A published number beside one measured here: their difference, and whether it stays within a tolerance.
+
+The two were measured on other episodes and trainings, so nothing is paired: the error of the difference is
+√(half² + half²) of both 95 % intervals. A published deviation over n seeds counts as the t interval
+t(0.975, n - 1) · sd / √n of their mean.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.special import stdtrit
+
+TOLERANCE_POINTS = 2.0
+"""The default: the paper on ANIL calls differences of up to about two points none (its table on freezing layers)."""
+
+SEEDS = 3
+"""Of the paper on ANIL, which gives the deviation over them."""
+
+WITHIN, ABOVE, BELOW, OPEN = "within", "above", "below", "cannot be told"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Here less there, in the unit of the number; half the 95 % interval of that; and the verdict."""
+
+    difference: float
+    half: float
+    verdict: str
+
+
+def published_half(value: dict[str, Any]) -> float:
+    """Half the 95 % interval of a published mean, a row of `published_numbers`; 0 where no error was published.
+
+    What was published as something else than a deviation over a known number of seeds is taken for the interval.
+    """
+    plus_minus = float(value["plus_minus"])
+    if math.isnan(plus_minus):
+        return 0.0
+    if value["spread"] == "seeds_sd":
+        return float(stdtrit(SEEDS - 1, 0.975)) * plus_minus / math.sqrt(SEEDS)
+    return plus_minus
+
+
+def agreement(here: float, half: float, published: dict[str, Any], tolerance: float) -> Agreement:
+    """`within` where the whole interval of the difference lies within ± tolerance, `above` or `below` where all of it
+    lies beyond, `cannot be told` otherwise."""
+    difference = here - float(published["value"])
+    width = math.hypot(half, published_half(published))
+    if abs(difference) + width <= tolerance:
+        verdict = WITHIN
+    elif abs(difference) - width > tolerance:
+        verdict = ABOVE if difference > 0 else BELOW
+    else:
+        verdict = OPEN
+    return Agreement(difference=difference, half=width, verdict=verdict)

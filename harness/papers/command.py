@@ -1,0 +1,78 @@
+"""`harness paper DIR...`: the papers' tables beside what these experiments measured."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from harness.errors import ConfigError
+from harness.files import make_folder, write_text
+from harness.leaderboard.merging import runs_of
+from harness.papers.filling import FilledTable, long_frame
+from harness.papers.sections import whole_section
+from harness.record import read_record
+from harness.report.gather import FinishedRun, read_run
+from harness.report.markdown import render_sections
+from harness.store import LeftOut
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperRequest:
+    """What the command line asks for, see `harness paper --help`."""
+
+    folders: Sequence[Path]
+    out: Path
+    tolerance: float
+
+
+def make_paper_tables(request: PaperRequest, console: Console) -> Path:
+    """Write paper.md and paper.csv into `out`; returns the path of the first.
+
+    Raises WorkspaceError for a folder that is not there or cannot be written, ConfigError for a tolerance that is no
+    positive number. Experiments without finished runs leave their cells empty.
+    """
+    if not 0 < request.tolerance < 100:
+        raise ConfigError(f"--tolerance is {request.tolerance}, and must be points between 0 and 100.")
+    runs: dict[str, FinishedRun] = {}
+    subsets: dict[str, None] = {}
+    left_out: list[LeftOut] = []
+    for folder in request.folders:
+        for run_folder in runs_of(folder):
+            run, missing = read_run(run_folder)
+            if run is not None:
+                runs.setdefault(run.run_id, run)
+            left_out += missing
+        subsets |= dict.fromkeys(map(str, read_record(folder).get("subsets", ())))
+    filled, section = whole_section(runs.values(), subsets, request.tolerance)
+    out = make_folder(request.out)
+    frame = long_frame(filled)
+    write_text(out / "paper.csv", frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+    write_text(
+        out / "paper.md", render_sections("The papers' tables, published and measured here", [section])
+    )
+    _show(filled, console)
+    if left_out:
+        console.print(_unfinished(left_out), highlight=False, soft_wrap=True, markup=False)
+    console.print(f"Paper tables: {out / 'paper.md'}", highlight=False, soft_wrap=True)
+    return out / "paper.md"
+
+
+def _unfinished(left_out: Sequence[LeftOut]) -> str:
+    first = "; ".join(f"{one.run_id}: {one.reason}" for one in left_out[:3])
+    more = f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""
+    return f"Left out: {first}{more}."
+
+
+def _show(filled: Sequence[FilledTable], console: Console) -> None:
+    """A line a table: how many cells there are, how many were measured, how they agree."""
+    for table in filled:
+        cells = sum(cell.published is not None for row in table.cells for cell in row)
+        verdicts = [cell.agreement.verdict for cell in table.measured if cell.agreement]
+        counts = {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)}
+        said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+        console.print(
+            f"{table.table.title}: {len(verdicts)} of {cells} cells measured{f' ({said})' if said else ''}.",
+            highlight=False,
+            soft_wrap=True,
+        )

@@ -1,0 +1,132 @@
+"""What finished runs measured, sorted by what a paper's cell is of: method, training, source and kind of episodes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from harness.episode import FIXED, META_DATASET
+from harness.report.gather import OWN, FinishedRun
+from harness.spec import digest
+from harness.statistics import interval, with_shots
+
+ALL_SOURCES = frozenset(
+    ("ilsvrc_2012", "omniglot", "aircraft", "cu_birds", "dtd", "quickdraw", "fungi", "vgg_flower")
+)
+"""What Meta-Dataset calls training on all sources: the eight that have training classes."""
+
+Place = tuple[str, str, str, int | None, int | None]
+"""Method, what it was trained on, source, ways, shots."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One method after one training, on one source.
+
+    mean, half: in percent; half the 95 % interval of the mean, of which episodes count and, where there are several,
+    seeds. sd: of the seeds' means (ddof = 1), NaN for one seed. budget: outer updates times tasks or batches. trained:
+    the training in words.
+    """
+
+    place: Place
+    mean: float
+    sd: float
+    half: float
+    n_seeds: int
+    n_episodes: int
+    budget: int
+    trained: str
+
+
+def measured(runs: Iterable[FinishedRun], subsets: Sequence[str] = ()) -> dict[Place, Measured]:
+    """Of each place the longest training; of equally long ones that of most seeds, then the first by its settings.
+
+    Never the best result. Only what was tested on the test split, on episodes of the kind it was trained on. subsets:
+    clauses as `subsets` in an experiment's record.
+    """
+    found: dict[Place, Measured] = {}
+    for group in _seeds_together(runs):
+        for one in _of_training(group, subsets):
+            known = found.get(one.place)
+            if known is None or (one.budget, one.n_seeds) > (known.budget, known.n_seeds):
+                found[one.place] = one
+    return found
+
+
+def _seeds_together(runs: Iterable[FinishedRun]) -> list[list[FinishedRun]]:
+    """Runs of one configuration, which differ in the seed alone; a seed that was run twice counts once."""
+
+    def identity(run: FinishedRun) -> str:
+        return digest({key: value for key, value in run.spec.items() if key not in OWN}, 16)
+
+    ordered = sorted(runs, key=lambda run: (identity(run), run.seed, run.run_id))
+    groups = [list(group) for _, group in groupby(ordered, key=identity)]
+    return [list({run.seed: run for run in reversed(group)}.values()) for group in groups]
+
+
+def _of_training(runs: Sequence[FinishedRun], subsets: Sequence[str]) -> list[Measured]:
+    trained_on = _trained_on(runs[0])
+    episodes = with_shots(pd.concat([run.episodes for run in runs], ignore_index=True))
+    tested = episodes[episodes["split"] == "test"]
+    found = []
+    keys = ["source", "protocol", "n_way", "shots"]
+    for key, rows in tested.groupby(keys, observed=True, dropna=False):
+        source, protocol, n_way, shots = cast(tuple[Any, ...], key)
+        kind = None if pd.isna(n_way) else int(n_way), None if pd.isna(shots) else int(shots)
+        if trained_on and _as_trained(runs[0], str(protocol), kind):
+            place = (runs[0].method, trained_on, str(source), *kind)
+            found.append(_measured(place, rows, runs[0], subsets))
+    return found
+
+
+def _as_trained(run: FinishedRun, protocol: str, kind: tuple[int | None, int | None]) -> bool:
+    """Whether the test's episodes are of the kind that the training had, where it had episodes at all."""
+    train = run.spec.get("train", {})
+    shape = train.get("shape", {})
+    if protocol == META_DATASET:
+        return "n_way" not in shape or shape["n_way"] is None
+    episodic = train.get("learns_from", "episodes") == "episodes"
+    return protocol == FIXED and (not episodic or (shape.get("n_way"), shape.get("n_shot")) == kind)
+
+
+def _trained_on(run: FinishedRun) -> str | None:
+    """In the words of published_numbers.csv; None for a mixture that no paper has."""
+    sources = frozenset(run.training_sources)
+    if sources == ALL_SOURCES:
+        return "all_sources"
+    if sources == {"ilsvrc_2012"}:
+        return "imagenet_only"
+    return next(iter(sources)) if len(sources) == 1 else None
+
+
+def _measured(place: Place, rows: pd.DataFrame, run: FinishedRun, subsets: Sequence[str]) -> Measured:
+    means = rows.groupby("seed")["accuracy"].mean().to_numpy(dtype=np.float64)
+    values, seeds = rows["accuracy"].to_numpy(dtype=np.float64), rows["seed"].to_numpy(dtype=np.int64)
+    train = run.spec.get("train", {})
+    return Measured(
+        place=place,
+        mean=100 * float(np.mean(values)),
+        sd=100 * float(np.std(means, ddof=1)) if len(means) > 1 else float("nan"),
+        half=100 * interval(values, seeds),
+        n_seeds=len(means),
+        n_episodes=len(values),
+        budget=int(train.get("iterations", 0)) * int(train.get("meta_batch", 1)),
+        trained=_said(run, len(means), [clause for clause in subsets if clause.startswith(f"{place[2]}: ")]),
+    )
+
+
+def _said(run: FinishedRun, n_seeds: int, subsets: Sequence[str]) -> str:
+    """`1,000 updates of 4 tasks, 32 px, 1 seed; miniimagenet: 10,000 of 60,000 published images`."""
+    train = run.spec.get("train", {})
+    kind = train.get("learns_from", "episodes")
+    updates = f"{int(train.get('iterations', 0)):,} updates"
+    size = run.spec.get("images", {}).get("size", "?")
+    said = {
+        "episodes": f"{updates} of {train.get('meta_batch', '?')} tasks",
+        "batches": f"{updates} of a batch of images",
+    }.get(kind, "no training")
+    seeds = f"{n_seeds} {'seed' if n_seeds == 1 else 'seeds'}"
+    return "; ".join([f"{said}, {size} px, {seeds}", *subsets])
