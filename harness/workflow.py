@@ -111,7 +111,7 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
     """
     from harness.report.build import build_report
     from harness.report.reuse_verdicts import Judging
-    from harness.report.terminal import leaderboard_table
+    from harness.report.terminal import answer_lines, leaderboard_table
 
     record, config = read_record(folder), folder / "runs" / CONFIG
     runs = [RunFolder(folder / "runs" / run_id) for run_id in record.get("runs", ())]
@@ -137,6 +137,8 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
         write_json(folder / RECORD, record)
     if len(built.board):
         console.print(leaderboard_table(built.board))
+    for line in answer_lines(built.answer):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     page = built.path.with_suffix(".html")
     console.print(f"Report: {built.path}, and to open in a browser {page}", highlight=False, soft_wrap=True)
     return built.path

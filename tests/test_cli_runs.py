@@ -26,6 +26,7 @@ def test_run_then_run_again_then_report(home: Path, capsys: pytest.CaptureFixtur
     shown = capsys.readouterr().out
     folder = Path("reports/tiny")
     assert "Accuracy" in shown
+    assert "Trained on glyphs, anil against maml: " in shown
     assert f"Report: {folder / 'report.md'}, and to open in a browser {folder / 'report.html'}" in shown
     record = json.loads((folder / "experiment.json").read_text())
     assert record["command"] == "harness run tiny.gin --set Evaluation.n_episodes=4"

@@ -53,8 +53,9 @@ def report(folder: Path, **changes) -> str:
 
 
 def section(text: str) -> str:
-    """The section on reuse alone."""
-    return text.partition("## Reuse\n")[2].partition("\n## Results\n")[0]
+    """What is said of reuse alone: the answer in short, and the section."""
+    answer = text.partition("### Is it reuse?\n")[2].partition("\n### Accuracy\n")[0]
+    return answer + text.partition("## Reuse\n")[2].partition("\n## Results\n")[0]
 
 
 def verdicts(folder: Path) -> pd.DataFrame:
@@ -106,12 +107,13 @@ def test_where_nothing_is_lost_reuse_holds_for_these_networks_only(reused: Path)
     assert "was declared with the experiment: 3 points." in text
 
 
-def test_the_section_comes_after_the_summary_with_the_verdicts_first(learnt: Path) -> None:
+def test_the_verdicts_come_before_everything_and_the_section_after_the_summary(learnt: Path) -> None:
     text = (learnt / "report.md").read_text()
     headings = re.findall(r"^##+ (.*)$", text, re.MULTILINE)
-    assert headings[:11] == [
-        "In short", "Reuse", "Verdicts in detail", "Freezing", "Similarity before and after adaptation", "Movement",
-        "Gradient flow", "Read-outs", "Specialisation", "What was not compared or not measured", "Results",
+    assert headings[:13] == [
+        "In short", "Is it reuse?", "Accuracy", "Reuse", "Verdicts in detail", "Freezing",
+        "Similarity before and after adaptation", "Movement", "Gradient flow", "Read-outs", "Specialisation",
+        "What was not compared or not measured", "Results",
     ]  # fmt: skip
     assert "these trained networks only" not in text
     for picture in re.findall(r"!\[.*?\]\((.*?)\)", text):

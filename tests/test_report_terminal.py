@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from fake_runs import episode_rows
-from harness.report.terminal import leaderboard_table
+from harness.report.blocks import Block, Said, Section
+from harness.report.terminal import answer_lines, leaderboard_table
 from harness.statistics import leaderboard
 
 
@@ -47,3 +48,13 @@ def test_the_best_of_a_source_is_bold():
 
 def test_an_empty_board_says_so():
     assert "No run has finished" in shown(leaderboard(episode_rows([])))
+
+
+def test_the_verdicts_are_a_line_each():
+    said = (Said("anil against maml", "reuse holds on glyphs."), Said("", "Nothing else."))
+    answer = Section(title="Is it reuse?", note="", blocks=(Block(title="Trained on glyphs", said=said),))
+    assert answer_lines(answer) == [
+        "Trained on glyphs, anil against maml: reuse holds on glyphs.",
+        "Trained on glyphs: Nothing else.",
+    ]
+    assert answer_lines(None) == []

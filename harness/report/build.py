@@ -25,7 +25,7 @@ from harness.report.latex import latex_document
 from harness.report.markdown import PanelView, ReportView, board_table, gap_table, render
 from harness.report.page import Board, board_of, render_page
 from harness.report.panels import Panel, panels
-from harness.report.reuse import reuse_sections
+from harness.report.reuse import ANSWER, reuse_sections
 from harness.report.reuse_trends import trend_rows
 from harness.report.reuse_verdicts import Judging, Verdicts, reuse_verdicts
 from harness.report.style import Style, styles
@@ -36,10 +36,14 @@ from harness.store import RunFolder, run_folders
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltReport:
-    """A report that was written: the path of report.md, and its leaderboard (results.LEADERBOARD_COLUMNS)."""
+    """A report that was written: the path of report.md, its leaderboard (results.LEADERBOARD_COLUMNS), its verdicts.
+
+    answer: as in `markdown.ReportView`.
+    """
 
     path: Path
     board: pd.DataFrame
+    answer: Section | None
 
 
 def build_report(
@@ -93,16 +97,16 @@ def build_report(
         subsets=tuple(subsets),
         gin=gin,
     )
-    path = _write(folder, gathered, verdicts, board, words)
+    answer = _write(folder, gathered, verdicts, board, words)
     if config is not None and gin is not None:
         write_text(folder / "config.gin", gin)
-    return BuiltReport(path=path, board=board)
+    return BuiltReport(path=folder / "report.md", board=board, answer=answer)
 
 
 def _write(
     folder: Path, gathered: Gathered, verdicts: Verdicts, board: pd.DataFrame, words: "_Words"
-) -> Path:
-    """Write figures, tables and report.md, whose path is returned."""
+) -> Section | None:
+    """Write figures, tables and both pages; returns the report's answer."""
     drawn = _draw(gathered, verdicts, words, make_folder(folder / "figures"))
     view, trends = drawn.view, drawn.trends
     _write_csv(board, folder / "leaderboard.csv")
@@ -116,7 +120,7 @@ def _write(
     _write_parquet(gathered.across if len(gathered.across) else None, folder / "across.parquet")
     write_text(folder / "report.html", render_page(view, drawn.boards, drawn.curves, folder))
     write_text(folder / "report.md", render(view))
-    return folder / "report.md"
+    return view.answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,6 +219,7 @@ def _view(
     words: _Words,
 ) -> ReportView:
     runs = gathered.runs
+    answered = bool(reuse) and reuse[0].title == ANSWER
     paragraphs = re.split(r"\n\s*\n", words.claim.strip()) if words.claim.strip() else []
     return ReportView(
         title=words.title,
@@ -226,7 +231,8 @@ def _view(
         subsets=words.subsets,
         gin=words.gin,
         panels=views,
-        reuse=reuse,
+        answer=reuse[0] if answered else None,
+        reuse=reuse[1:] if answered else reuse,
         papers=versus_sections(runs, words.subsets, TOLERANCE_POINTS),
         curves=curves,
         several_seeds=len({run.seed for run in runs}) > 1,

@@ -37,7 +37,10 @@ class PanelView:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportView:
-    """All that the template shows. Text is plain; the template escapes it."""
+    """All that the template shows. Text is plain; the template escapes it.
+
+    answer: the verdicts on reuse in sentences, which come before everything else; None where nothing was judged.
+    """
 
     title: str
     claim: tuple[str, ...]
@@ -48,6 +51,7 @@ class ReportView:
     subsets: tuple[str, ...]
     gin: str | None
     panels: tuple[PanelView, ...]
+    answer: Section | None
     reuse: tuple[Section, ...]
     papers: tuple[Section, ...]
     curves: tuple[Figure, ...]

@@ -41,6 +41,9 @@ from harness.report.reuse_verdicts import HEAD_ONLY, OF_METHODS, Refusal, Verdic
 from harness.report.style import Style
 from harness.statistics import with_shots
 
+ANSWER = "Is it reuse?"
+"""The title of the first section: the verdicts in sentences."""
+
 CLAIMS = {
     HOLDS: Claim(label=HOLDS, colour=GOOD[0], marker=GOOD[1]),
     FAILS: Claim(label=FAILS, colour=BAD[0], marker=BAD[1]),
@@ -139,7 +142,7 @@ def _verdict_sections(
     else:
         said.append(Block(said=(Said("", _nothing_judged(gathered, verdicts)),)))
     return (
-        Section(title="", note=_question(verdicts), blocks=tuple(said)),
+        Section(title=ANSWER, note=_question(verdicts), blocks=tuple(said)),
         Section(title="Verdicts in detail", note=_meaning(verdicts), blocks=tuple(details)),
     )
 

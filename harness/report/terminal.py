@@ -1,4 +1,4 @@
-"""The leaderboard in a terminal: a matrix where it fits in 80 columns, a list where it does not."""
+"""The leaderboard and the verdicts in a terminal: a matrix where it fits in 80 columns, a list where it does not."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.blocks import Section
 from harness.report.panels import PANEL_KEYS, by_accuracy, heading, labelled, natural
 
 WIDTH, NAME_WIDTH = 80, 16
@@ -35,6 +36,16 @@ def leaderboard_table(board: pd.DataFrame) -> Table:
         if table is not None:
             return _titled(table, frame)
     return _titled(_list(frame, names, places), frame)
+
+
+def answer_lines(answer: Section | None) -> list[str]:
+    """The report's verdicts, a line each: `Trained on glyphs, anil against maml: reuse holds on 1 of 8 sources...`."""
+    lines = []
+    for block in answer.blocks if answer else ():
+        for said in block.said:
+            who = ", ".join(part for part in (block.title, said.lead) if part)
+            lines.append(f"{who}: {said.text}" if who else said.text)
+    return lines
 
 
 def _prepared(board: pd.DataFrame) -> pd.DataFrame:
