@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.errors import HarnessError
+from harness.heartbeat import beating, stop_beating
 from harness.progress import Report
 from harness.spec import RunSpec
 from harness.store import Workspace
@@ -33,14 +34,16 @@ def attempt(run: RunSpec, workspace: Workspace, report: Report, execute: Execute
     """Execute one run here. Only KeyboardInterrupt and its like get out."""
     started = time.perf_counter()
     error, diverged, mistake = None, False, False
+    folder = workspace.folder(run.run_id)
     try:
-        (execute or _worker())(run, workspace, report)
+        (execute or _worker())(run, workspace, beating(folder, report))
     except HarnessError as problem:
         error, mistake = str(problem), True
     except Exception as problem:  # the worker has written the traceback into the run's status
         error, diverged = f"{type(problem).__name__}: {problem}", _is_divergence(problem)
-    if error is not None and workspace.folder(run.run_id).state != "failed":
+    if error is not None and folder.state != "failed":
         record_failure(run, workspace, error)
+    stop_beating(folder)
     return Outcome(
         run_id=run.run_id,
         state="done" if error is None else "failed",

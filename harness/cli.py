@@ -87,6 +87,24 @@ def report(folder: Path) -> None:
 
 
 @cli.command()
+@click.argument("folder", type=PATH, metavar="DIR")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    metavar="SECONDS",
+    help="Look again and again while runs are going on.",
+)
+def status(folder: Path, every: float | None) -> int:
+    """Show where the runs in DIR stand: done, running and where, failed and why, waiting; time left.
+
+    Reads the folder alone, so it works from any machine that sees it. Exit code 1 where a run has failed.
+    """
+    from harness import standing
+
+    return standing.show_status(folder, console_of(), every=every)
+
+
+@cli.command()
 @click.argument("folders", type=PATH, nargs=-1, required=True, metavar="DIR...")
 @click.option("--baseline", metavar="METHOD", help="Show how far each method is from this one, in pairs.")
 @click.option("--published", is_flag=True, help="Show published numbers beside, marked as not measured here.")

@@ -1,0 +1,117 @@
+"""`harness status`: where runs stand, read from the folder alone."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from command_line import refused
+from experiments import write_tiny
+from fake_runs import run_spec, write_run
+from harness import cli, heartbeat
+from harness.attempt import attempt
+from harness.files import write_json
+from harness.heartbeat import STALE_SECONDS, beating, read_beat
+from harness.progress import Progress
+from harness.standing import DONE, FAILED, RUNNING, STOPPED, WAITING, standing
+from harness.store import RunFolder, Workspace
+
+SPEC = run_spec("maml")
+HALF = Progress(run_id=SPEC.run_id, state="training", done=500, total=1000, per_second=10.0, loss=0.5)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    folder = RunFolder(tmp_path / "runs" / SPEC.run_id)
+    folder.begin(SPEC)
+    folder.write_status("training")
+    return folder
+
+
+def test_a_run_that_beats_is_running_and_one_that_stopped_beating_is_not(folder: RunFolder) -> None:
+    told: list[Progress] = []
+    beating(folder, told.append)(HALF)
+    assert told == [HALF]
+    found = standing(folder)
+    assert found.state == RUNNING
+    assert found.beat is not None
+    assert (found.beat.progress, found.beat.process) == (HALF, os.getpid())
+    path = folder.path / heartbeat.FILE
+    old = json.loads(path.read_text()) | {"at": time.time() - STALE_SECONDS - 1}
+    path.write_text(json.dumps(old))
+    assert standing(folder).state == STOPPED
+
+
+def test_beats_are_seldom_and_harm_nothing_where_they_cannot_be_written(folder: RunFolder) -> None:
+    beat = beating(folder, lambda _: None)
+    beat(HALF)
+    (folder.path / heartbeat.FILE).unlink()
+    beat(HALF)
+    assert read_beat(folder) is None
+    beating(RunFolder(folder.path / "nowhere"), lambda _: None)(HALF)
+    (folder.path / heartbeat.FILE).write_text('{"progress": 3}')
+    assert read_beat(folder) is None
+    assert standing(folder).state == STOPPED
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_run_that_has_ended_beats_no_more(tmp_path: Path, fails: bool) -> None:
+    seen: list[bool] = []
+
+    def execute(run, workspace, report):
+        folder = workspace.folder(run.run_id)
+        folder.begin(run)
+        report(HALF)
+        seen.append(read_beat(folder) is not None)
+        if fails:
+            raise ValueError("lost")
+        write_run(workspace.runs, run, 0.8)
+
+    attempt(SPEC, Workspace(runs=tmp_path / "runs", cache=tmp_path), lambda _: None, execute)
+    folder = RunFolder(tmp_path / "runs" / SPEC.run_id)
+    assert seen == [True]
+    assert read_beat(folder) is None
+    assert standing(folder).state == (FAILED if fails else DONE)
+
+
+def test_the_command_counts_them_and_says_why_one_failed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: RunFolder
+) -> None:
+    done, failed, waiting = (run_spec(name) for name in ("anil", "nil", "boil"))
+    write_run(tmp_path / "runs", done, 0.8)
+    broken = RunFolder(tmp_path / "runs" / failed.run_id)
+    broken.begin(failed)
+    broken.write_status("failed", error="ValueError: the [loss] is nan")
+    beating(folder, lambda _: None)(HALF)
+    runs = [spec.run_id for spec in (SPEC, done, failed, waiting)]
+    write_json(tmp_path / "runs" / "experiment.json", {"runs": runs})
+    assert standing(RunFolder(tmp_path / "runs" / waiting.run_id)).state == WAITING
+    assert cli.main(["status", str(tmp_path)]) == 1
+    said = capsys.readouterr().out
+    assert "4 runs: 1 done, 1 running, 1 failed, 1 waiting" in said
+    assert "need up to 50 s" in said
+    assert "training 500/1,000" in said
+    assert "ValueError: the [loss] is nan" in said
+    assert str(os.getpid()) in said
+    assert "anil" not in said.split("runs:")[1]
+
+
+def test_looking_again_ends_when_nothing_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "runs", SPEC, 0.8)
+    assert cli.main(["status", str(tmp_path), "--every", "0.1"]) == 0
+    assert capsys.readouterr().out.count("1 runs: 1 done") == 1
+    assert "no folder of an experiment" in refused(capsys, "status", str(tmp_path / "nowhere"))
+
+
+@pytest.mark.slow
+def test_a_real_run_leaves_no_beat_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.0)
+    write_tiny(tmp_path)
+    arguments = ["run", "tiny.gin", "--backend", "serial", "--cache", str(tmp_path / "cache")]
+    assert cli.main([*arguments, "--set", "Evaluation.n_episodes=4"]) == 0
+    assert not list(tmp_path.rglob(heartbeat.FILE))
+    assert not list(tmp_path.rglob("*.partial"))
+    assert cli.main(["status", "reports/tiny"]) == 0
