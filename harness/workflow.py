@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from harness.cost import duration, estimate
 from harness.data_needs import check_data_dir
 from harness.demo import can_draw, demonstration, draw_stand_ins
 from harness.display import Display, say_what_is_unlike, showing
-from harness.errors import WorkspaceError
 from harness.experiment import Experiment
-from harness.files import explained, make_folder, write_json
+from harness.files import explained, write_json
 from harness.launch import check_options, launch
+from harness.lease import held
 from harness.missing_sources import hinted
 from harness.plan import Plan, plan
 from harness.planned_sources import datasets_of
@@ -31,8 +31,6 @@ from harness.pool_status import note_use
 from harness.pools import ensure_pool
 from harness.record import CONFIG, RECORD, read_record, timed, took, write_record
 from harness.store import RunFolder, Workspace, run_folders
-
-LOCK = ".lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +75,11 @@ def run(request: Request, console: Console) -> int:
         experiment.compute.check_device()
     folder = request.out or Path("reports") / experiment.name
     workspace = Workspace(runs=folder / "runs", cache=request.cache)
-    began = time.perf_counter()
-    with _held(workspace.runs), _terminable():
+    with (
+        _terminable(),
+        held(workspace.runs, lambda said: console.print(said, highlight=False, soft_wrap=True)),
+    ):
+        began = time.perf_counter()
         _prepare(planned, request, Display(console=console, n_runs=0))
         before = read_record(folder)
         if request.fresh:
@@ -228,55 +229,6 @@ def _failures(outcomes: Sequence[Outcome], workspace: Workspace) -> int:
     lines.append("Mend the cause and run the same command again; finished runs are kept.")
     print("\n".join(lines), file=sys.stderr)
     return 2 if all(outcome.mistake for outcome in failed) else 1
-
-
-@contextmanager
-def _held(runs: Path) -> Iterator[None]:
-    """Make the folder and hold it for this process; folders that were made in vain are removed again.
-
-    Raises WorkspaceError when it cannot be made, or another `harness run` has it.
-    """
-    made = [path for path in (runs, *runs.parents) if not path.exists()]
-    lock = runs / LOCK
-    try:
-        make_folder(runs)
-        locked_before = lock.exists()
-        with _alone(lock):
-            try:
-                yield
-            finally:
-                if not locked_before and not (runs / RECORD).exists():
-                    lock.unlink(missing_ok=True)
-    finally:
-        with suppress(OSError):  # it holds something
-            for path in made:
-                path.rmdir()
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold the lock file. Raises WorkspaceError when another `harness run` has it.
-
-    Where files cannot be locked, nothing is checked.
-    """
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
-    with explained(lock):
-        handle = lock.open("a")
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise WorkspaceError(
-                f"Another `harness run` works in {lock.parent.parent}. "
-                "Wait for it, or choose another folder with --out."
-            ) from error
-        except OSError:
-            pass
-        yield
 
 
 @contextmanager

@@ -135,14 +135,6 @@ def test_an_unwritable_folder_is_refused(home: Path, capsys: pytest.CaptureFixtu
     assert listing(home) == before
 
 
-def test_two_commands_do_not_work_in_one_folder(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_tiny(home)
-    runs = home / "reports" / "tiny" / "runs"
-    runs.mkdir(parents=True)
-    with workflow._alone(runs / ".lock"):
-        assert "Another `harness run` works in" in refused(capsys, "run", "tiny.gin", "--backend", "serial")
-
-
 def test_a_report_whose_runs_are_elsewhere_stays_as_it_is(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
