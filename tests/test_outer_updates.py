@@ -158,9 +158,10 @@ def test_imamls_gradient_is_that_of_the_solved_inner_problem() -> None:
             assert float(gradient[place]) == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-5, abs=1e-9)
 
 
-def test_imamls_curvature_is_that_of_the_support_loss() -> None:
+@pytest.mark.parametrize(("released", "own", "pull"), [(False, 1.0, 4.0), (True, 2.0, 14.0)])
+def test_imamls_curvature_is_that_of_the_support_loss(released: bool, own: float, pull: float) -> None:
     """v -> v + Hv / λ against differences of plain gradients, for all layers and two tasks side by side."""
-    method = IMAML(inner_lr=0.05, inner_steps=2, proximal=4.0)
+    method = IMAML(inner_lr=0.05, inner_steps=2, proximal=4.0, released=released)
     learner = tiny_learner(method)
     names, tasks = adaptable(learner), [e.task for e in EPISODES[:2]]
     batch = stack(tasks)
@@ -174,8 +175,21 @@ def test_imamls_curvature_is_that_of_the_support_loss() -> None:
             moved = {name: (w[t] + step * v[name][t]).detach() for name, w in weights.items()}
             ends.append(reference_gradients({**stored(learner), **moved}, task, names))
         for name in names:
-            expected = v[name][t] + (ends[0][name] - ends[1][name]) / 2e-6 / 4.0
+            expected = own * v[name][t] + (ends[0][name] - ends[1][name]) / 2e-6 / pull
             assert torch.allclose(product[name][t], expected, atol=1e-5), name
+
+
+def test_imaml_as_released_pulls_once_after_its_steps_and_not_at_test() -> None:
+    settings = {"inner_lr": 0.05, "inner_steps": 3, "test_inner_steps": None}
+    method, plain = IMAML(**settings, proximal=4.0, released=True), MAML(**settings)
+    learner, batch = tiny_learner(method), stack([EPISODES[0].task])
+    params, there = stored(learner), plain.adapt(learner, EPISODES[0].task)
+    for name, weight in method.adapt(learner, EPISODES[0].task).items():
+        assert torch.equal(weight, there[name]), name
+    for name, weight in method._solved(learner, batch).items():
+        pulled = there[name] - 0.05 * 4.0 * (there[name] - params[name])
+        assert torch.allclose(weight, pulled, atol=1e-14), name
+        assert not torch.allclose(weight, there[name], atol=1e-4), name
 
 
 def test_without_conjugate_gradients_imaml_takes_the_query_gradient() -> None:

@@ -29,6 +29,7 @@ class Reptile(InnerLoopMethod):
     name: str = "reptile"
     inner_lr: float = 0.1
     inner_steps: int = 5
+    test_inner_steps: int | None = 50
     inner_batch: int = 10
 
     def __post_init__(self) -> None:
