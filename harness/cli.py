@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 import harness
-from harness import cli_data
-from harness.cli_options import CACHE, DATA, EXPERIMENT, PATH, SET, Group, cache_folder, console_of
+from harness import cli_data, cli_upkeep
+from harness.cli_options import CACHE, DATA, EXPERIMENT, LAUNCH, PATH, SET, Group, cache_folder, console_of
 from harness.errors import HarnessError, PlanError
 
 
@@ -30,15 +30,7 @@ def cli() -> None:
 @cli.command()
 @EXPERIMENT
 @click.option("--out", type=PATH, help="Folder of the report and the runs. [default: reports/<name>]")
-@click.option(
-    "--workers",
-    type=click.IntRange(min=1),
-    help="Runs at the same time, on this machine. [default: one per core]",
-)
-@click.option(
-    "--backend", default="ray", show_default=True, metavar="ray|serial", help="How runs are launched."
-)
-@click.option("--address", help="Address of a running Ray cluster that sees the same folders.")
+@LAUNCH
 @click.option(
     "--fresh",
     is_flag=True,
@@ -84,24 +76,6 @@ def report(folder: Path) -> None:
     from harness import workflow
 
     workflow.report(folder, console_of())
-
-
-@cli.command()
-@click.argument("folder", type=PATH, metavar="DIR")
-@click.option(
-    "--every",
-    type=click.FloatRange(min=0.1),
-    metavar="SECONDS",
-    help="Look again and again while runs are going on.",
-)
-def status(folder: Path, every: float | None) -> int:
-    """Show where the runs in DIR stand: done, running and where, failed and why, waiting; time left.
-
-    Reads the folder alone, so it works from any machine that sees it. Exit code 1 where a run has failed.
-    """
-    from harness import standing
-
-    return standing.show_status(folder, console_of(), every=every)
 
 
 @cli.command()
@@ -236,6 +210,8 @@ def dataset(name: str, bindings: tuple[str, ...], data: Path | None) -> int:
 
 check.add_command(dataset, "source")
 cli.add_command(cli_data.data)
+for command in (cli_upkeep.status, cli_upkeep.retry, cli_upkeep.clean):
+    cli.add_command(command)
 
 
 def _said(error: PlanError) -> str:

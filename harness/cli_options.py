@@ -55,6 +55,17 @@ CACHE = click.option(
 SET = click.option(
     "--set", "bindings", multiple=True, metavar="NAME.PARAM=VALUE", help="Override a setting; repeatable."
 )
+LAUNCH = options(
+    click.option(
+        "--workers",
+        type=click.IntRange(min=1),
+        help="Runs at the same time, on this machine. [default: one per core]",
+    ),
+    click.option(
+        "--backend", default="ray", show_default=True, metavar="ray|serial", help="How runs are launched."
+    ),
+    click.option("--address", help="Address of a running Ray cluster that sees the same folders."),
+)
 EXPERIMENT = options(click.argument("config", type=PATH), SET, DATA, CACHE)
 
 

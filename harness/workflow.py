@@ -47,10 +47,16 @@ class Request:
     data_dir: Path | None
     cache: Path
     demo: bool = False
+    first: str = ""
 
     @property
     def command(self) -> str:
-        """The command that gives these results again, without what concerns this machine only."""
+        """The command that gives these results again, without what concerns this machine only.
+
+        `first`, where there is one: the command whose runs are tried again.
+        """
+        if self.first:
+            return self.first
         words = ["harness", "run", str(self.config)]
         words += [word for binding in self.bindings for word in ("--set", binding)]
         words += ["--demo"] if self.demo else []
