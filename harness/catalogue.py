@@ -11,6 +11,9 @@ from harness.distance_settings import Dissimilarity
 from harness.episode import EpisodeShape, VariableShape
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
 from harness.experiment import Evaluation, Experiment, Images, Regime
+from harness.tracking.event_files import TensorBoard
+from harness.tracking.mlflow_store import MLflow
+from harness.tracking.offline_runs import WeightsAndBiases
 
 OWN_CLASSES: tuple[type, ...] = (
     Experiment,
@@ -23,6 +26,9 @@ OWN_CLASSES: tuple[type, ...] = (
     Augmentation,
     Dissimilarity,
     AcrossTrainings,
+    TensorBoard,
+    MLflow,
+    WeightsAndBiases,
 )
 
 

@@ -58,6 +58,10 @@ class Display:
         if self.live is not None:
             self.live.update(self.table())
 
+    def say(self, sentence: str) -> None:
+        """Show a sentence as it is. From any thread."""
+        self.console.print(escape(sentence), highlight=False, soft_wrap=True)
+
     def pool(self, name: str, done: int, total: int) -> None:
         """A pool is being prepared."""
         if self._due(f"pool {name}", "last" if done >= total else "first"):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.method import Method
     from harness.networks import Network
     from harness.probe import Probe
+    from harness.tracking.tracker import Tracker
 
 SELECTIONS = ("last", "best_valid")
 SCHEDULES = ("constant", "cosine")
@@ -157,7 +158,8 @@ class Experiment:
     another, across seeds and methods. margin_points: the largest difference in accuracy, in percentage points,
     that does not matter to a verdict on reuse. full_adaptation: the name of the method that adapts everything,
     which the others are judged against; None for the one called `maml`, else the only one of that plugin, where
-    there is one. Verdicts change no run.
+    there is one. Verdicts change no run. trackers: where else runs are shown (see `harness.tracking`); they change no
+    run either.
     """
 
     name: str
@@ -175,6 +177,7 @@ class Experiment:
     across: AcrossTrainings | None = None
     margin_points: float = 1.0
     full_adaptation: str | None = None
+    trackers: Sequence[Tracker] = ()
     title: str = ""
     claim: str = ""
 

@@ -142,6 +142,10 @@ def _name_problems(experiment: Experiment) -> list[str]:
         f"Two probes are called {name!r}: {_renaming('probe')}"
         for name in _repeated(str(probe.name) for probe in experiment.probes)
     ]
+    problems += [
+        f"Experiment.trackers names {name} twice: remove one."
+        for name in _repeated(tracker.name for tracker in experiment.trackers)
+    ]
     seeds = _repeated(map(str, experiment.seed_list))
     problems += [f"Experiment.seeds lists {seed} twice: remove one." for seed in seeds]
     problems += [f"{what} is evaluated twice: remove one." for what in _repeated(_evaluated(experiment))]

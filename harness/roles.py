@@ -14,16 +14,18 @@ from harness.errors import ConfigError
 from harness.experiment import Evaluation, Experiment, Images, Regime
 from harness.method import Method
 from harness.parameters import default_of
+from harness.tracking.tracker import Tracker
 
-EXAMPLES = {
+Role = str | type
+"""A plugin group, or a class."""
+
+EXAMPLES: dict[Role, str] = {
     plugins.METHODS: "@MAML()",
     plugins.DATASETS: "@Omniglot()",
     plugins.NETWORKS: "@Conv4()",
     plugins.PROBES: "@Freeze()",
+    Tracker: "@TensorBoard()",
 }
-
-Role = str | type
-"""A plugin group, or a class."""
 
 PLACES: dict[Role, str] = {
     plugins.METHODS: "@{name}() to Experiment.methods",
@@ -37,6 +39,7 @@ PLACES: dict[Role, str] = {
     Compute: "`Experiment.compute = @{name}()`",
     Dissimilarity: "`Experiment.dissimilarity = @{name}()`",
     AcrossTrainings: "`Experiment.across = @{name}()`",
+    Tracker: "@{name}() to Experiment.trackers",
     Regime: "`Experiment.regimes = [@{name}()]`",
     Evaluation: "`Experiment.evaluations = [@{name}()]`",
 }
@@ -46,7 +49,7 @@ PLACES: dict[Role, str] = {
 def how_to_use(cls: type, name: str) -> str:
     """What to add to a file so that the experiment holds a `cls`, called `name` there with its scope."""
     for role, line in PLACES.items():
-        if role is cls or (isinstance(role, str) and plugins.plugin_name(role, cls) is not None):
+        if issubclass(cls, role) if isinstance(role, type) else plugins.plugin_name(role, cls) is not None:
             return line.format(name=name)
     return f"a line that names @{name}()"
 
@@ -65,6 +68,7 @@ def check_roles(experiment: Experiment) -> None:
         _check("Experiment.dissimilarity", experiment.dissimilarity, Dissimilarity)
     if experiment.across is not None:
         _check("Experiment.across", experiment.across, AcrossTrainings)
+    _check_list("Experiment.trackers", experiment.trackers, Tracker)
     _check_list("Experiment.regimes", experiment.regimes, Regime)
     _check_list("Experiment.evaluations", experiment.evaluations, Evaluation)
     for regime in experiment.regimes:
@@ -128,7 +132,7 @@ def _check(place: str, value: Any, role: Role) -> None:
 
 
 def _example(role: Role) -> str:
-    return f"@{role.__name__}()" if isinstance(role, type) else EXAMPLES[role]
+    return EXAMPLES[role] if role in EXAMPLES or isinstance(role, str) else f"@{role.__name__}()"
 
 
 def _shown(value: Any) -> str:

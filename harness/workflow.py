@@ -31,6 +31,7 @@ from harness.pool_status import note_use
 from harness.pools import ensure_pool
 from harness.record import CONFIG, RECORD, read_record, timed, took, write_record
 from harness.store import RunFolder, Workspace, run_folders
+from harness.tracking.following import following
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +73,8 @@ def run(request: Request, console: Console) -> int:
     check_options(request.backend, request.workers, request.address)
     check_data_dir(request.data_dir)
     experiment, text = load_experiment(request.config, request.bindings)
+    for tracker in experiment.trackers:
+        tracker.check()
     if request.demo:
         experiment, text = demonstration(experiment), f"# Run with --demo: cut short, on stand-ins.\n{text}"
         request = replace(request, data_dir=_stand_ins(experiment, request.cache, console))
@@ -95,15 +98,19 @@ def run(request: Request, console: Console) -> int:
         _say_what_is_replaced(before, planned, folder, console)
         write_record(before, planned, request.command, text, workspace)
         waiting = sum(not workspace.folder(run.run_id).is_done for run in planned.runs)
-        with timed(workspace.runs, began, waiting > 0), showing(console, waiting) as display:
+        with (
+            showing(console, waiting) as display,
+            following(planned, workspace, display) as watcher,
+            timed(workspace.runs, began, waiting > 0),
+        ):
             outcomes = launch(
                 planned.runs,
                 workspace,
                 backend=request.backend,
                 workers=request.workers,
                 address=request.address,
-                on_progress=display.progress,
-                on_outcome=display.outcome,
+                on_progress=watcher.progress,
+                on_outcome=watcher.outcome,
             )
             _measure_after(planned, workspace, console)
         report(folder, console, even_empty=True)

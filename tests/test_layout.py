@@ -59,6 +59,13 @@ def test_only_sources_import_tensorflow_and_only_when_they_read(package: str) ->
         assert package not in imports(path, only_at_import=True), path
 
 
+@pytest.mark.parametrize("package", ["tensorboard", "mlflow", "wandb"])
+def test_only_trackers_import_what_they_write_with_and_only_when_it_is_needed(package: str) -> None:
+    assert {Path(path).parent.name for path in importers(package)} == {"tracking"}
+    for path in CODE:
+        assert package not in imports(path, only_at_import=True), path
+
+
 def test_the_core_knows_no_plugin_package() -> None:
     for package in ("harness_methods", "harness_datasets"):
         assert not {name for name in importers(package) if name.startswith("harness/")}

@@ -1,0 +1,49 @@
+"""The files of a run, as trackers see them."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from harness.store import RunFolder, read_episodes
+from harness.tracking.settings import Setting
+from harness.tracking.tracker import BEGUN, DONE, NEW, TrackedRun
+
+
+def state_before(folder: RunFolder) -> str:
+    """What there is of a run: NEW, BEGUN or DONE."""
+    return DONE if folder.is_done else BEGUN if folder.path.is_dir() else NEW
+
+
+def tracked_run(folder: RunFolder, settings: Mapping[str, Setting], before: str) -> TrackedRun:
+    """The run in `folder` as it is now.
+
+    Raises ConfigError or WorkspaceError for results that do not belong together, OSError for files that cannot be read.
+    """
+    done = folder.is_done  # asked first: what is read after that is whole
+    status = folder.status()
+    return TrackedRun(
+        run_id=folder.path.name,
+        settings=settings,
+        before=before,
+        state=status.get("state"),
+        curve=folder.curve(),
+        results=_results(folder) if done else {},
+        tested_step=int(status.get("selected_iteration") or 0),
+    )
+
+
+def _results(folder: RunFolder) -> dict[str, float]:
+    """Mean accuracy and half its 95 % interval, of each source; and of each shape where one source has several."""
+    from harness.statistics import leaderboard
+
+    board = leaderboard(read_episodes([folder])[0])
+    several = board.duplicated(["source", "split"], keep=False)
+    found: dict[str, float] = {}
+    for row, ambiguous in zip(board.to_dict("records"), several, strict=True):
+        shape = ""
+        if ambiguous:
+            fixed = not pd.isna(row["shots"])
+            shape = f"_{row['n_way']}way_{row['shots']:g}shot" if fixed else f"_{row['protocol']}"
+        for column in ("accuracy", "ci95"):
+            found[f"{row['split']}_{column}/{row['source']}{shape}"] = float(row[column])
+    return found
