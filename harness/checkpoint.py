@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from harness.files import write_aside
+from harness.files import explained, write_aside
 from harness.learner import Learner
 from harness.spec import RunSpec
 from harness.store import RunFolder, Workspace
@@ -38,16 +38,23 @@ class TrainingState:
 
 
 def save(
-    path: Path, training_id: str, learner: Learner, optimiser: torch.optim.Optimizer, state: TrainingState
+    folder: RunFolder,
+    training_id: str,
+    learner: Learner,
+    optimiser: torch.optim.Optimizer,
+    state: TrainingState,
 ) -> None:
-    """Write the checkpoint, whole or not at all."""
+    """Write the checkpoint, whole or not at all; the one before it stays beside it, should this one get damaged."""
     content = {
         "training_id": training_id,
         "learner": learner.state_dict(),
         "optimiser": optimiser.state_dict(),
         "state": dict(vars(state)),
     }
-    _write(path, content)
+    if folder.checkpoint.exists():
+        with explained(folder.checkpoint):
+            folder.checkpoint.replace(folder.previous_checkpoint)
+    _write(folder.checkpoint, content)
 
 
 def save_snapshot(path: Path, training_id: str, learner: Learner) -> None:
@@ -77,6 +84,15 @@ def load(path: Path, training_id: str) -> dict[str, Any] | None:
     return content if known else None
 
 
+def latest(folder: RunFolder, training_id: str) -> tuple[Path, dict[str, Any]] | None:
+    """The file and content of a run's last checkpoint that can be read; None where there is none."""
+    for path in (folder.checkpoint, folder.previous_checkpoint):
+        content = load(path, training_id)
+        if content is not None:
+            return path, content
+    return None
+
+
 def restore(content: dict[str, Any], learner: Learner, optimiser: torch.optim.Optimizer) -> TrainingState:
     """Put a loaded checkpoint back into the learner and the optimiser."""
     learner.load_state_dict(content["learner"])
@@ -90,15 +106,21 @@ def adopt(spec: RunSpec, workspace: Workspace) -> None:
     Runs of one training differ only in how they predict, so a learner trained once serves them all.
     """
     folder = workspace.folder(spec.run_id)
-    own = _iteration(folder, spec.training_id)
+    own = _iteration(latest(folder, spec.training_id))
     candidates = [RunFolder(path) for path in sorted(workspace.runs.iterdir()) if path.is_dir()]
     siblings = [
         f for f in candidates if f.path != folder.path and f.spec().get("training_id") == spec.training_id
     ]
-    reached = [(_iteration(sibling, spec.training_id), sibling) for sibling in siblings]
-    best, source = max(reached, key=lambda pair: pair[0], default=(own, folder))
+    reached = [
+        (_iteration(found), found[0], sibling)
+        for sibling in siblings
+        if (found := latest(sibling, spec.training_id)) is not None
+    ]
+    if not reached:
+        return
+    best, path, source = max(reached, key=lambda one: one[0])
     if best > own:
-        write_aside(folder.checkpoint, lambda aside: shutil.copyfile(source.checkpoint, aside))
+        write_aside(folder.checkpoint, lambda aside: shutil.copyfile(path, aside))
         for iteration in spec.train.snapshots:
             if (kept := source.snapshot(iteration)).exists():
                 write_aside(
@@ -110,6 +132,5 @@ def adopt(spec: RunSpec, workspace: Workspace) -> None:
             write_aside(folder.path / "curve.jsonl", lambda aside: shutil.copyfile(curve, aside))
 
 
-def _iteration(folder: RunFolder, training_id: str) -> int:
-    content = load(folder.checkpoint, training_id)
-    return -1 if content is None else int(content["state"]["iteration"])
+def _iteration(found: tuple[Path, dict[str, Any]] | None) -> int:
+    return -1 if found is None else int(found[1]["state"]["iteration"])

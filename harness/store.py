@@ -4,6 +4,8 @@
                   status.json      {"state": one of results.STATES, ...}
                   curve.jsonl      one line a validation
                   checkpoint.pt    the learner (current and best), the optimiser, the counters
+                  checkpoint.previous.pt  the one before it, until the run is done
+                  progress.json    how far it is and where, while it is in flight (see harness.heartbeat)
                   episodes.parquet one row an episode; there only when the run has been evaluated
                   probes.parquet   one row a number of a probe; there only when the run has probes and is done
                   probes_<i>.parquet  those of evaluation i while the others are still measured
@@ -48,6 +50,11 @@ class RunFolder:
     def checkpoint(self) -> Path:
         """checkpoint.pt, there or not."""
         return self.path / "checkpoint.pt"
+
+    @property
+    def previous_checkpoint(self) -> Path:
+        """The checkpoint before that, there or not; only while the run trains."""
+        return self.path / "checkpoint.previous.pt"
 
     def snapshot(self, iteration: int) -> Path:
         """The learner as it was after so many updates, there or not."""

@@ -57,13 +57,13 @@ class Trainer:
         """
         train = self.spec.train
         optimiser = torch.optim.Adam(self.learner.parameters(), lr=train.learning_rate)
-        content = checkpoint.load(self.folder.checkpoint, self.spec.training_id)
-        state = checkpoint.restore(content, self.learner, optimiser) if content else TrainingState()
+        found = checkpoint.latest(self.folder, self.spec.training_id)
+        state = checkpoint.restore(found[1], self.learner, optimiser) if found else TrainingState()
         self.folder.cut_curve(state.iteration)
         clock = _Clock(state)
         self._keep(state)
         if self.updates is None:
-            if content is None:
+            if found is None:
                 self._validate(state)
                 self._save(optimiser, state)
             return state
@@ -88,7 +88,7 @@ class Trainer:
         return state
 
     def _save(self, optimiser: torch.optim.Optimizer, state: TrainingState) -> None:
-        checkpoint.save(self.folder.checkpoint, self.spec.training_id, self.learner, optimiser, state)
+        checkpoint.save(self.folder, self.spec.training_id, self.learner, optimiser, state)
 
     def _keep(self, state: TrainingState) -> None:
         """The learner as it is now, where a snapshot was asked for."""

@@ -12,6 +12,7 @@ from harness import checkpoint, plugins
 from harness.environment import describe_environment, keep_freed_memory, peak_memory_mb, reset_peak_memory
 from harness.episode_sequence import SourceSequence
 from harness.evaluation import evaluate
+from harness.files import explained
 from harness.learner import Learner
 from harness.method import Method, Trainable, can_adapt
 from harness.networks import Network
@@ -93,6 +94,8 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
         process=os.getpid(),
         adapted_layers=sorted(method.adapted_layers(learner)) if can_adapt(method) else [],
     )
+    with explained(folder.previous_checkpoint):
+        folder.previous_checkpoint.unlink(missing_ok=True)
 
 
 def fresh_learner(spec: RunSpec, method: Trainable, network: Network) -> Learner:

@@ -86,6 +86,33 @@ def test_a_damaged_checkpoint_costs_time_but_no_numbers(
     assert numbers(spec, workspace).equals(before)
 
 
+def test_the_checkpoint_before_a_damaged_one_is_resumed_from(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = planned("Regime.iterations = 6", "Regime.validate_every = 2")["anil"]
+    folder = workspace.folder(spec.run_id)
+    monkeypatch.setattr(training, "REPORT_SECONDS", 0.0)
+
+    def die(progress: Progress) -> None:
+        if progress.done == 5:
+            raise MemoryError("as if killed")
+
+    with pytest.raises(MemoryError):
+        execute(spec, workspace, die)
+    folder.checkpoint.write_bytes(b"torn")
+    found = checkpoint.latest(folder, spec.training_id)
+    assert found is not None
+    assert found[1]["state"]["iteration"] == 2
+    reached = []
+    execute(spec, workspace, lambda progress: reached.append(progress.done))
+    assert reached[0] == 3
+    assert not folder.previous_checkpoint.exists()
+    other = elsewhere(workspace, "undisturbed")
+    execute(spec, other, silent)
+    pd.testing.assert_frame_equal(numbers(spec, workspace), numbers(spec, other), check_exact=True)
+    assert [line["iteration"] for line in folder.curve()] == [2, 4, 6]
+
+
 def test_a_diverging_run_fails_with_its_reason(
     planned: Callable[..., dict[str, RunSpec]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
