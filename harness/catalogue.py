@@ -11,6 +11,7 @@ from harness.distance_settings import Dissimilarity
 from harness.episode import EpisodeShape, VariableShape
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
 from harness.experiment import Evaluation, Experiment, Images, Regime
+from harness.resources import Resources
 from harness.tracking.event_files import TensorBoard
 from harness.tracking.mlflow_store import MLflow
 from harness.tracking.offline_runs import WeightsAndBiases
@@ -23,6 +24,7 @@ OWN_CLASSES: tuple[type, ...] = (
     VariableShape,
     Images,
     Compute,
+    Resources,
     Augmentation,
     Dissimilarity,
     AcrossTrainings,

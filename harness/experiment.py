@@ -15,6 +15,7 @@ from harness.episode import EpisodeShape, Shape
 from harness.errors import ConfigError
 from harness.parameters import check_above, check_choice, check_fields, check_whole
 from harness.resizing import RESIZES
+from harness.resources import Resources
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
@@ -159,7 +160,7 @@ class Experiment:
     that does not matter to a verdict on reuse. full_adaptation: the name of the method that adapts everything,
     which the others are judged against; None for the one called `maml`, else the only one of that plugin, where
     there is one. Verdicts change no run. trackers: where else runs are shown (see `harness.tracking`); they change no
-    run either.
+    run either. resources: what Ray gives each run, and how long and often it may try.
     """
 
     name: str
@@ -169,6 +170,7 @@ class Experiment:
     evaluations: Sequence[Evaluation]
     images: Images = field(default_factory=Images)
     compute: Compute = field(default_factory=Compute)
+    resources: Resources = field(default_factory=Resources)
     seeds: int | Sequence[int] = (0,)
     max_way: int | None = None
     missing_sources: str = "error"

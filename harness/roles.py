@@ -14,6 +14,7 @@ from harness.errors import ConfigError
 from harness.experiment import Evaluation, Experiment, Images, Regime
 from harness.method import Method
 from harness.parameters import default_of
+from harness.resources import Resources
 from harness.tracking.tracker import Tracker
 
 Role = str | type
@@ -37,6 +38,7 @@ PLACES: dict[Role, str] = {
     Augmentation: "`Regime.augmentation = @{name}()`",
     Images: "`Experiment.images = @{name}()`",
     Compute: "`Experiment.compute = @{name}()`",
+    Resources: "`Experiment.resources = @{name}()`",
     Dissimilarity: "`Experiment.dissimilarity = @{name}()`",
     AcrossTrainings: "`Experiment.across = @{name}()`",
     Tracker: "@{name}() to Experiment.trackers",
@@ -64,6 +66,7 @@ def check_roles(experiment: Experiment) -> None:
     _check("Experiment.images", experiment.images, Images)
     _check_list("Experiment.probes", experiment.probes, plugins.PROBES)
     _check("Experiment.compute", experiment.compute, Compute)
+    _check("Experiment.resources", experiment.resources, Resources)
     if experiment.dissimilarity is not None:
         _check("Experiment.dissimilarity", experiment.dissimilarity, Dissimilarity)
     if experiment.across is not None:

@@ -109,6 +109,7 @@ def run(request: Request, console: Console) -> int:
                 backend=request.backend,
                 workers=request.workers,
                 address=request.address,
+                resources=experiment.resources,
                 on_progress=watcher.progress,
                 on_outcome=watcher.outcome,
             )

@@ -11,13 +11,16 @@ from harness.training import TrainingDivergedError
 
 
 def execute(run: RunSpec, workspace: Workspace, report: Report) -> None:
-    """Seed 1 fails, 2 is killed, 3 waits to be interrupted, 4 diverges; all others finish."""
+    """Seed 1 fails, 2 is killed, 3 waits to be interrupted, 4 diverges, 5 is killed once; all others finish."""
     folder = workspace.folder(run.run_id)
     folder.begin(run)
     folder.write_status("training", process=os.getpid())
     if run.seed == 1:
         raise ValueError("made to fail")
     if run.seed == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if run.seed == 5 and not (folder.path / "tried").exists():
+        (folder.path / "tried").touch()
         os.kill(os.getpid(), signal.SIGKILL)
     if run.seed == 4:
         raise TrainingDivergedError("the loss is nan")

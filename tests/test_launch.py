@@ -22,6 +22,7 @@ from harness.errors import ConfigError, WorkspaceError
 from harness.launch import _cores, launch
 from harness.plan import plan
 from harness.progress import Progress, Report
+from harness.resources import Resources
 from harness.schedule import Schedule
 from harness.spec import RunSpec
 from harness.store import Workspace, run_folders
@@ -261,12 +262,40 @@ def test_ray_records_failed_and_killed_runs_and_goes_on(tmp_path: Path, workspac
         assert outcome.state == ("done" if run.seed == 0 else "failed")
         assert workspace.folder(run.run_id).state == outcome.state
         if run.seed == 2:
-            assert "was killed" in workspace.folder(run.run_id).status()["error"]
+            assert "was killed (2 times)" in workspace.folder(run.run_id).status()["error"]
     assert seen
     began = {run.method_name: _began(workspace, run) for run in runs if run.seed == 0}
     assert began["nil"] > began["anil"], "the run that shares a training waits for it"
     again = launch(runs[:1], workspace, execute=fake_execute.execute)
     assert again[0].seconds == 0.0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shared_modules")
+def test_ray_tries_a_lost_run_again_and_stops_an_overdue_one(tmp_path: Path, workspace: Workspace) -> None:
+    lost, overdue = runs_of(tmp_path, [5]), runs_of(tmp_path, [3])[:1]
+    resources = Resources(cpus=0.5, hours=1 / 3600, retries=1)
+    outcomes = launch(lost, workspace, workers=1, resources=Resources(), execute=fake_execute.execute)
+    assert [outcome.state for outcome in outcomes] == ["done"] * len(lost)
+    (outcome,) = launch(overdue, workspace, workers=1, resources=resources, execute=fake_execute.execute)
+    assert outcome.state == "failed"
+    assert outcome.error is not None
+    assert outcome.error.startswith("It took longer than Resources.hours = 0.0")
+    assert workspace.folder(outcome.run_id).state == "failed"
+    never = Resources(custom={"moonlight": 1.0})
+    again = runs_of(tmp_path, [6])[:1]
+    with pytest.raises(ConfigError, match="asks for 1 of 'moonlight' a run, and Ray's cluster has 0"):
+        launch(again, workspace, workers=1, resources=never, execute=fake_execute.execute)
+
+
+def test_resources_are_what_ray_takes() -> None:
+    assert Resources().options(on_gpu=False) == {"num_cpus": 1.0}
+    assert Resources().options(on_gpu=True) == {"num_cpus": 1.0, "num_gpus": 1}
+    given = Resources(cpus=2, gpus=0.25, custom={"big": 1})
+    assert given.options(on_gpu=True) == {"num_cpus": 2.0, "num_gpus": 0.25, "resources": {"big": 1}}
+    for wrong in ({"cpus": 0}, {"gpus": 1.5}, {"hours": -1}, {"retries": -1}, {"custom": {"a": 0}}):
+        with pytest.raises(ConfigError, match="Resources"):
+            Resources(**wrong)  # type: ignore[arg-type]
 
 
 def _began(workspace: Workspace, run: RunSpec) -> float:

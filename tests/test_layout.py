@@ -47,9 +47,9 @@ def test_only_the_config_imports_gin() -> None:
     assert importers("gin") == {"harness/config.py"}
 
 
-def test_only_launch_imports_ray_and_only_when_it_is_needed() -> None:
-    assert importers("ray") == {"harness/launch.py"}
-    assert "ray" not in imports(REPOSITORY / "harness" / "launch.py", only_at_import=True)
+def test_only_the_session_imports_ray_and_only_when_it_is_needed() -> None:
+    assert importers("ray") == {"harness/ray_session.py"}
+    assert "ray" not in imports(REPOSITORY / "harness" / "ray_session.py", only_at_import=True)
 
 
 @pytest.mark.parametrize("package", ["tensorflow", "tensorflow_datasets"])

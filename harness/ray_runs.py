@@ -1,0 +1,242 @@
+"""Runs side by side, one a Ray task: started longest first, watched, stopped when overdue, tried again when lost."""
+
+import time
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import harness
+from harness.attempt import Execute, Outcome, attempt, not_tried, record_failure
+from harness.errors import ConfigError
+from harness.progress import Progress, Report
+from harness.ray_session import ray_started
+from harness.resources import Resources
+from harness.schedule import Schedule
+from harness.spec import RunSpec
+from harness.store import Workspace
+
+POLL_SECONDS = 0.3
+POST_SECONDS = 0.5
+GRACE_SECONDS = 120.0
+"""How long interrupted runs may take to write their checkpoints."""
+
+
+class Board:
+    """Where workers pin what they have to say, and the driver reads it. Lives as a Ray actor."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, Progress] = {}
+        self._begun: list[str] = []
+
+    def begin(self, run_id: str) -> None:
+        """A worker has taken up that run."""
+        self._begun.append(run_id)
+
+    def post(self, progress: Progress) -> None:
+        """Replace what is known of that run."""
+        self._latest[progress.run_id] = progress
+
+    def drain(self) -> tuple[list[str], list[Progress]]:
+        """What is new since the last call: runs that began, and how far runs are."""
+        begun, self._begun = self._begun, []
+        latest, self._latest = list(self._latest.values()), {}
+        return begun, latest
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Driver:
+    """What a worker is told: where the driver's code lies (None: elsewhere is fine), and what to execute."""
+
+    origin: str | None
+    version: str
+    execute: Execute | None
+
+
+@dataclass(kw_only=True)
+class _Flight:
+    """A run that Ray has. tries: how often it was begun. began, stopping: since when it runs, and is being stopped."""
+
+    run: RunSpec
+    tries: int = 1
+    began: float | None = None
+    stopping: float | None = None
+
+
+def ray_outcomes(
+    runs: Sequence[RunSpec],
+    workspace: Workspace,
+    *,
+    workers: int,
+    address: str | None,
+    resources: Resources,
+    report: Report,
+    execute: Execute | None,
+) -> Generator[Outcome]:
+    """The outcomes of `runs` as they land, see `launch.launch`; runs in flight are interrupted when it is closed."""
+    if not runs:
+        return
+    with ray_started(workspace, _cores_for(min(workers, len(runs)), resources), address) as ray:
+        fleet = _Fleet(
+            ray=ray, workspace=workspace, resources=resources, execute=execute, here=address is None
+        )
+        fleet.check(runs)
+        schedule = Schedule(runs)
+        fleet.start(schedule.first())
+        try:
+            while fleet.flying:
+                for outcome in fleet.landed(report):
+                    run = fleet.runs[outcome.run_id]
+                    dropped = schedule.drop(run) if outcome.diverged else []
+                    fleet.start(schedule.after(run, trained=outcome.state == "done"))
+                    yield outcome
+                    for sibling in dropped:
+                        yield not_tried(sibling, outcome, workspace)
+        except (KeyboardInterrupt, GeneratorExit):
+            fleet.interrupt()
+            raise
+
+
+def _cores_for(runs: int, resources: Resources) -> float:
+    """Of Ray on this machine, so that as many runs go on at the same time as were asked for."""
+    return max(1, round(runs * resources.cpus))
+
+
+@dataclass(kw_only=True)
+class _Fleet:
+    """The runs that Ray has at the moment."""
+
+    ray: Any
+    workspace: Workspace
+    resources: Resources
+    execute: Execute | None
+    here: bool
+    flying: dict[Any, _Flight] = field(default_factory=dict)
+    runs: dict[str, RunSpec] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._board = self.ray.remote(num_cpus=0)(Board).remote()
+        self._task = self.ray.remote(max_retries=0)(_in_worker)
+        self._driver = _Driver(
+            origin=str(Path(harness.__file__).resolve()) if self.here else None,
+            version=harness.__version__,
+            execute=self.execute,
+        )
+
+    def check(self, runs: Sequence[RunSpec]) -> None:
+        """Raises ConfigError where the cluster could never give a run what it is to have."""
+        have = self.ray.cluster_resources()
+        if any(run.compute.device == "cuda" for run in runs) and not have.get("GPU"):
+            raise ConfigError(
+                "Compute.device is 'cuda', but Ray knows of no GPU in its cluster. Start Ray on a machine that has one "
+                "(`ray start --num-gpus 1`), or set Compute.device = 'cpu'."
+            )
+        for name, amount in self.resources.custom.items():
+            if (there := have.get(name, 0)) < amount:
+                raise ConfigError(
+                    f"Resources.custom asks for {amount:g} of {name!r} a run, and Ray's cluster has {there:g}. "
+                    f"Start a node with it (`ray start --resources '{{\"{name}\": {amount:g}}}'`), or leave it out."
+                )
+
+    def start(self, runs: Iterable[RunSpec], *, tries: int = 1) -> None:
+        """Give them to Ray, which begins each when there is room."""
+        for run in runs:
+            self.runs[run.run_id] = run
+            options = self.resources.options(on_gpu=run.compute.device == "cuda")
+            reference = self._task.options(**options).remote(run, self.workspace, self._board, self._driver)
+            self.flying[reference] = _Flight(run=run, tries=tries)
+
+    def landed(self, report: Report) -> list[Outcome]:
+        """Wait a little, pass on what the runs say, and return what ended; what was lost is tried again."""
+        done, _ = self.ray.wait(list(self.flying), timeout=POLL_SECONDS)
+        begun, latest = self.ray.get(self._board.drain.remote())
+        for flight in self.flying.values():
+            if flight.run.run_id in begun:
+                flight.began = time.monotonic()
+        for progress in latest:
+            report(progress)
+        self._stop_overdue()
+        outcomes = []
+        for reference in done:
+            flight = self.flying.pop(reference)
+            outcome, lost = self._outcome(reference, flight)
+            if lost and flight.tries <= self.resources.retries:
+                self.start([flight.run], tries=flight.tries + 1)
+            else:
+                outcomes.append(outcome)
+        return outcomes
+
+    def interrupt(self) -> None:
+        """Let the runs in flight save their state, and wait for that."""
+        for reference in self.flying:
+            self.ray.cancel(reference)
+        if self.flying:
+            self.ray.wait(list(self.flying), num_returns=len(self.flying), timeout=GRACE_SECONDS)
+
+    def _stop_overdue(self) -> None:
+        """Interrupt what has taken too long; kill what does not stop then."""
+        now, limit = time.monotonic(), self.resources.hours
+        for reference, flight in self.flying.items():
+            if limit is None or flight.began is None or now - flight.began < 3600 * limit:
+                continue
+            if flight.stopping is None:
+                flight.stopping = now
+                self.ray.cancel(reference)
+            elif now - flight.stopping > GRACE_SECONDS:
+                self.ray.cancel(reference, force=True)
+
+    def _outcome(self, reference: Any, flight: _Flight) -> tuple[Outcome, bool]:
+        """How a task has ended, also when its process died; and whether it was lost through no fault of its own."""
+        run = flight.run
+        try:
+            outcome: Outcome = self.ray.get(reference)
+        except KeyboardInterrupt:
+            raise
+        except Exception as problem:  # whatever Ray says, the run failed and the others go on
+            error, lost = self._why(problem, flight)
+            record_failure(run, self.workspace, error, str(problem))
+            return Outcome(run_id=run.run_id, state="failed", error=error), lost
+        return outcome, False
+
+    def _why(self, problem: Exception, flight: _Flight) -> tuple[str, bool]:
+        if flight.stopping is not None:
+            return (
+                f"It took longer than Resources.hours = {self.resources.hours:g}, and was stopped. Raise that, and the "
+                "same command resumes from the last checkpoint.",
+                False,
+            )
+        tried = f" ({flight.tries} times)" if flight.tries > 1 else ""
+        known = self.ray.exceptions
+        if isinstance(problem, known.WorkerCrashedError | known.OutOfMemoryError):
+            return (
+                f"The worker process was killed{tried}, most likely because memory ran out. Use fewer --workers; "
+                "the same command resumes from the last checkpoint.",
+                True,
+            )
+        last = str(problem).strip().rpartition(chr(10))[2]
+        lost = isinstance(problem, known.RayError) and not isinstance(
+            problem, known.RayTaskError | known.TaskCancelledError
+        )
+        return f"{type(problem).__name__}{tried}: {last}", lost
+
+
+def _in_worker(run: RunSpec, workspace: Workspace, board: Any, driver: _Driver) -> Outcome:
+    """What a Ray worker does: check that it has the driver's code, then the run."""
+    board.begin.remote(run.run_id)
+    here = str(Path(harness.__file__).resolve())
+    if driver.origin not in (None, here) or harness.__version__ != driver.version:
+        error = (
+            f"The worker uses harness {harness.__version__} from {here}, "
+            f"the driver {driver.version} from {driver.origin}: install the same on both."
+        )
+        record_failure(run, workspace, error)
+        return Outcome(run_id=run.run_id, state="failed", error=error)
+    last: list[tuple[str, float]] = []
+
+    def post(progress: Progress) -> None:
+        now = time.monotonic()
+        if not last or last[0][0] != progress.state or now - last[0][1] >= POST_SECONDS:
+            last[:] = [(progress.state, now)]
+            board.post.remote(progress)
+
+    return attempt(run, workspace, post, driver.execute)

@@ -1,0 +1,70 @@
+"""Ray, running and quiet, for as long as runs need it. The only file that imports ray."""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from harness.errors import ConfigError
+from harness.store import Workspace
+
+WORKER_ENV = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+"""The environment of worker processes, unless it is set already."""
+
+RAY_ENV = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave GPUs visible, and silence Ray's warning about it
+    "RAY_DEDUP_LOGS": "0",
+}
+
+
+@contextlib.contextmanager
+def ray_started(workspace: Workspace, cores: float, address: str | None) -> Iterator[Any]:
+    """The module ray, joined to the cluster at `address`, or to one of `cores` on this machine.
+
+    Ray puts the driver's working directory first on every worker's sys.path, so the driver stands in the runs
+    folder, which holds no code. Raises ConfigError where Ray cannot start.
+    """
+    for name, value in RAY_ENV.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    env = {name: os.environ.get(name, value) for name, value in WORKER_ENV.items()}
+    options: dict[str, Any] = {
+        "runtime_env": {"env_vars": env},
+        "log_to_driver": False,
+        "logging_level": "ERROR",
+    }
+    if address:
+        options |= {"address": address}
+    else:
+        options |= {
+            "address": "local",  # None would join a cluster that runs on this machine
+            "num_cpus": cores,
+            "include_dashboard": False,
+            "object_store_memory": 100 * 1024 * 1024,
+        }
+    with contextlib.chdir(workspace.runs):
+        try:
+            try:
+                with _own_sigterm():
+                    ray.init(**options)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise ConfigError(
+                    f"Ray cannot start{f' at {address!r}' if address else ''}: {error}. "
+                    "Check --address, or use --backend serial."
+                ) from error
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep this process's answer to SIGTERM: `ray.init` puts its own there, which kills without saving."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if before is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,50 @@
+"""What Ray gives each run, and how long and how often a run may try."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.errors import ConfigError
+from harness.parameters import check_above, check_fields, check_whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """`Experiment.resources = @Resources()`. Changes no number and no run's id; for the backend `ray` alone.
+
+    cpus: cores that Ray reserves for a run, which computes on one. gpus: of GPUs, a share of one (0.25) lets
+    several runs use it; None for one where Compute.device is `cuda`, and none else. custom: amounts of a
+    cluster's own resources by name, such as `{'big_memory': 1}`. hours: wall clock from the start of a run to
+    its end in one launch; a run that takes longer is stopped, having saved its state, and counts as failed;
+    None for no limit. retries: how many times a run is tried again, from its checkpoint, whose process or
+    machine was lost. What a run raises itself is not tried again.
+    """
+
+    cpus: float = 1.0
+    gpus: float | None = None
+    custom: Mapping[str, float] = field(default_factory=dict)
+    hours: float | None = None
+    retries: int = 1
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_above("Resources.cpus", self.cpus, 0)
+        for name in ("gpus", "hours"):
+            if (value := getattr(self, name)) is not None:
+                check_above(f"Resources.{name}", value, 0)
+        check_whole("Resources.retries", self.retries, low=0)
+        for name, amount in self.custom.items():
+            check_above(f"Resources.custom[{name!r}]", amount, 0)
+        if self.gpus is not None and self.gpus > 1 and self.gpus % 1:
+            raise ConfigError(
+                f"Resources.gpus is {self.gpus}: a share of one GPU, or a whole number of them."
+            )
+
+    def options(self, *, on_gpu: bool) -> dict[str, Any]:
+        """As Ray's tasks take them, of a run that computes on a GPU or not."""
+        found: dict[str, Any] = {"num_cpus": self.cpus}
+        if on_gpu:
+            found["num_gpus"] = 1 if self.gpus is None else self.gpus
+        if self.custom:
+            found["resources"] = dict(self.custom)
+        return found
