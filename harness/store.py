@@ -110,15 +110,9 @@ class RunFolder:
             handle.write(json.dumps(line) + "\n")
 
     def curve(self) -> list[dict[str, Any]]:
-        """The lines of curve.jsonl; a torn last line (the process was killed) is left out."""
+        """The lines of curve.jsonl up to the first that is none: the last one is torn where the process was killed."""
         path = self.path / "curve.jsonl"
-        lines: list[dict[str, Any]] = []
-        for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-            try:
-                lines.append(json.loads(text))
-            except json.JSONDecodeError:
-                break
-        return lines
+        return _curve_lines(path.read_bytes())[0] if path.exists() else []
 
     def cut_curve(self, iteration: int) -> None:
         """Drop curve lines after `iteration`: they were written after the checkpoint that training resumes from."""
@@ -204,9 +198,8 @@ def _read_all(
         reason = None
         if folder.state != "done":
             status = folder.status()
-            reason = f"{status.get('state', 'no status')}" + (
-                f": {status['error']}" if "error" in status else ""
-            )
+            nothing = "status.json is damaged" if (folder.path / "status.json").exists() else "no status"
+            reason = f"{status.get('state', nothing)}" + (f": {status['error']}" if "error" in status else "")
         else:
             try:
                 frames.append(_typed(pd.read_parquet(path), columns))
@@ -217,15 +210,19 @@ def _read_all(
     return (pd.concat(frames, ignore_index=True) if frames else empty_table(columns)), left_out
 
 
-def read_curves(folders: list[RunFolder]) -> pd.DataFrame:
+def read_curves(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]]:
     """All learning curves: run_id, method, trained_on, seed and the keys of results.CURVE_KEYS.
 
-    Runs that share one training share one curve; each is listed under its own run_id.
+    Runs that share one training share one curve; each is listed under its own run_id. With the runs whose
+    curve.jsonl cannot be read from some line on.
     """
-    rows = []
+    rows, cut = [], []
     for folder in folders:
         spec = folder.spec()
-        for line in folder.curve() if spec else []:
+        lines, problem = _read_curve(folder)
+        if problem:
+            cut.append(LeftOut(run_id=folder.path.name, reason=problem))
+        for line in lines if spec else []:
             rows.append(
                 {
                     "run_id": folder.path.name,
@@ -236,7 +233,35 @@ def read_curves(folders: list[RunFolder]) -> pd.DataFrame:
                 }
             )
     columns = ["run_id", "method", "trained_on", "seed", *CURVE_KEYS]
-    return pd.DataFrame(rows, columns=pd.Index(columns))
+    return pd.DataFrame(rows, columns=pd.Index(columns)), cut
+
+
+def _read_curve(folder: RunFolder) -> tuple[list[dict[str, Any]], str]:
+    """The lines, and what is wrong with the file, if anything is."""
+    path = folder.path / "curve.jsonl"
+    try:
+        lines, whole = _curve_lines(path.read_bytes())
+    except FileNotFoundError:
+        return [], ""
+    except OSError as error:
+        return [], f"curve.jsonl cannot be read ({type(error).__name__})"
+    return lines, "" if whole else f"line {len(lines) + 1} of curve.jsonl is damaged"
+
+
+def _curve_lines(content: bytes) -> tuple[list[dict[str, Any]], bool]:
+    """The lines up to the first that is none of a curve, and whether these are all."""
+    lines: list[dict[str, Any]] = []
+    for text in content.splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            return lines, False
+        if not isinstance(line, dict) or not isinstance(line.get("iteration"), int):
+            return lines, False
+        if not all(isinstance(number, int | float | None) for number in line.values()):
+            return lines, False
+        lines.append(line)
+    return lines, True
 
 
 def _typed(frame: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:

@@ -132,6 +132,59 @@ def damaged_runs(runs: Path) -> dict[str, str]:
     strange = write_run(runs, run_spec("strange"), 0.5)
     strange.write_episodes(episode_rows([0.5], run_id="another", method="strange"))
     expected[strange.path.name] = "episodes of the run another"
+    return {**expected, **edited_runs(runs), **entangled_runs(runs)}
+
+
+def edited_runs(runs: Path) -> dict[str, str]:
+    """Runs whose files can be read but do not hold what they should."""
+    expected = {}
+    for name, key, value, reason in (
+        ("a-number", "train", 5, "spec.json is damaged or foreign: it has another kind of train"),
+        ("no-sources", "train", {"sources": [1]}, "another kind of train.sources"),
+        ("no-text", "method_name", {"a": 1}, "another kind of method_name"),
+        ("a-text", "seed", "0", "another kind of seed"),
+    ):
+        run = write_run(runs, run_spec(name), 0.5)
+        (run.path / "spec.json").write_text(json.dumps({**run.spec(), key: value}))
+        expected[run.path.name] = reason
+
+    partial = write_run(runs, run_spec("partial"), 0.5)
+    kept = {key: value for key, value in partial.spec().items() if key not in ("network", "train")}
+    (partial.path / "spec.json").write_text(json.dumps(kept))
+    expected[partial.path.name] = "it has no network, train"
+
+    untimed = write_run(runs, run_spec("untimed"), 0.5)
+    untimed.write_status(**{**untimed.status(), "training_seconds": "long", "adapted_layers": 3})
+    expected[untimed.path.name] = (
+        "status.json is damaged: it has another kind of training_seconds, adapted_layers"
+    )
+
+    stateless = write_run(runs, run_spec("stateless"), 0.5)
+    (stateless.path / "status.json").write_text('{"state": "do')
+    expected[stateless.path.name] = "status.json is damaged"
+
+    for name, accuracy in (("percent", 50.0), ("nothing", float("nan"))):
+        run = write_run(runs, run_spec(name), 0.5)
+        run.write_episodes(pd.read_parquet(run.episodes).assign(accuracy=accuracy))
+        expected[run.path.name] = "holds accuracies that are no numbers from 0 to 1"
+    return expected
+
+
+def entangled_runs(runs: Path) -> dict[str, str]:
+    """Links that lead nowhere or round in circles, and folders where files should be."""
+    (runs / "notes.txt").write_text("not a run")
+    (runs / "circle").symlink_to("circle")  # no folder, so no run
+    (runs / "itself").symlink_to(runs)
+    expected = {"itself": "no status"}
+    for name in ("episodes.parquet", "spec.json"):
+        run = write_run(runs, run_spec(f"round-{name[:4]}"), 0.5)
+        (run.path / name).unlink()
+        (run.path / name).symlink_to(name)
+        expected[run.path.name] = name
+    folder = write_run(runs, run_spec("folder"), 0.5)
+    folder.episodes.unlink()
+    folder.episodes.mkdir()
+    expected[folder.path.name] = "episodes.parquet cannot be read"
     return expected
 
 
@@ -143,6 +196,34 @@ def test_what_cannot_be_reported_is_named_with_the_reason(tmp_path):
     assert f"{len(expected)} runs are not in this report" in text
     assert str(tmp_path) not in text
     assert "copied" in pd.read_csv(tmp_path / "leaderboard.csv")["method"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (
+            b'{"iteration": 0, "valid_accuracy": 0.2, "loss": null}\n\xff\xfe',
+            "line 2 of curve.jsonl is damaged",
+        ),
+        (b"[1, 2]\n", "line 1 of curve.jsonl is damaged"),
+        (b'{"iteration": 0, "valid_accuracy": [1]}\n', "line 1 of curve.jsonl is damaged"),
+        (None, "curve.jsonl cannot be read (IsADirectoryError)"),
+    ],
+)
+def test_a_damaged_curve_is_named_and_the_rest_is_there(tmp_path, content, reason):
+    write_run(tmp_path / "runs", run_spec(), 0.7)
+    folder = write_run(tmp_path / "runs", run_spec(seed=1), 0.7)
+    path = folder.path / "curve.jsonl"
+    path.unlink()
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    text = report(tmp_path)
+    assert "Nothing: every run finished." in text
+    assert f"- {folder.path.name}: {reason}" in text
+    assert f"<li>{folder.path.name}: {reason}</li>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "200 episodes" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_no_finished_run_is_said_plainly(tmp_path):

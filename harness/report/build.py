@@ -246,6 +246,7 @@ def _view(
         shared=settings.shared_trainings(runs),
         environment=settings.environment(runs),
         left_out=gathered.left_out,
+        cut_curves=gathered.cut_curves,
     )
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 
 from harness.errors import WorkspaceError
 from harness.report.panels import PANEL_KEYS, natural
-from harness.results import ACROSS_COLUMNS, DISTANCE_COLUMNS, PROBE_COLUMNS
+from harness.report.run_checks import unfit
+from harness.results import ACROSS_COLUMNS, DISTANCE_COLUMNS, EPISODE_COLUMNS, PROBE_COLUMNS
 from harness.statistics import with_shots
 from harness.store import (
     LeftOut,
@@ -80,7 +81,8 @@ class Gathered:
     rows are millions and the texts few; without_probes: finished runs whose probes cannot be used. distances: of the
     sources from those of the training, columns as in results.DISTANCE_COLUMNS; without_distances: runs whose
     trained body should have measured them and whose file is not there or damaged. across, without_across: the same of
-    comparisons between trainings, columns as in results.ACROSS_COLUMNS.
+    comparisons between trainings, columns as in results.ACROSS_COLUMNS. cut_curves: finished runs of whose curve a
+    part, or all, cannot be read.
     """
 
     runs: tuple[FinishedRun, ...]
@@ -90,6 +92,7 @@ class Gathered:
     without_probes: tuple[LeftOut, ...]
     distances: pd.DataFrame = field(default_factory=lambda: empty_table(DISTANCE_COLUMNS))
     without_distances: tuple[LeftOut, ...] = ()
+    cut_curves: tuple[LeftOut, ...] = ()
     across: pd.DataFrame = field(default_factory=lambda: empty_table(ACROSS_COLUMNS))
     without_across: tuple[LeftOut, ...] = ()
 
@@ -129,9 +132,11 @@ def gather(
     of_kept = [path for path in distance_files if path.parent.name in kept]
     distances, missing_distances = read_tables(of_kept, DISTANCE_COLUMNS)
     across, missing_across = read_tables(across_files, ACROSS_COLUMNS)
+    curves, cut = read_curves([folder for folder in folders if folder.path.name in kept])
     return Gathered(
         runs=tuple(runs),
-        curves=read_curves([folder for folder in folders if folder.path.name in kept]),
+        curves=curves,
+        cut_curves=tuple(cut),
         left_out=tuple(sorted(left_out, key=lambda run: run.run_id)),
         probes=probes,
         without_probes=without,
@@ -177,28 +182,10 @@ def read_run(folder: RunFolder) -> tuple[FinishedRun | None, list[LeftOut]]:
     episodes, left_out = read_episodes([folder])
     if left_out:
         return None, [LeftOut(run_id=name, reason=_plain(left_out[0].reason, folder.path))]
-    spec = folder.spec()
-    if reason := _unfit(name, spec, episodes):
-        return None, [LeftOut(run_id=name, reason=reason)]
-    return FinishedRun(run_id=name, spec=spec, status=folder.status(), episodes=episodes), []
-
-
-def _unfit(name: str, spec: dict[str, Any], episodes: pd.DataFrame) -> str | None:
-    """Why a run that says it is done cannot be used; None when it can."""
-    missing = [key for key in ("method_name", "trained_on", "seed") if key not in spec]
-    if missing:
-        return f"spec.json is missing, damaged or foreign: it has no {', '.join(missing)}"
-    if spec.get("run_id", name) != name:
-        return f"spec.json is that of the run {spec['run_id']}"
-    if episodes.empty:
-        return "episodes.parquet holds no episodes"
-    strangers = sorted(set(episodes["run_id"].unique()) - {name})
-    if strangers:
-        return f"episodes.parquet holds episodes of the run {', '.join(strangers)}"
-    for column, key in (("method", "method_name"), ("trained_on", "trained_on"), ("seed", "seed")):
-        if set(episodes[column].unique()) != {spec[key]}:
-            return f"episodes.parquet and spec.json disagree about {column}"
-    return None
+    spec, status = folder.spec(), folder.status()
+    if reason := unfit(name, spec, status, episodes):
+        return None, [LeftOut(run_id=name, reason=_plain(reason, folder.path))]
+    return FinishedRun(run_id=name, spec=spec, status=status, episodes=episodes), []
 
 
 def _plain(reason: str, path: Path) -> str:

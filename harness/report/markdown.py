@@ -66,6 +66,7 @@ class ReportView:
     shared: Sequence[tuple[str, tuple[str, ...]]]
     environment: Table
     left_out: tuple[LeftOut, ...]
+    cut_curves: tuple[LeftOut, ...]
 
 
 def render(view: ReportView) -> str:

@@ -118,7 +118,7 @@ def _evaluation(spec: RunSpec, source: str | None) -> EvaluationSpec:
 
 
 def _draw_curve(spec: RunSpec, folder: RunFolder, out: Path) -> None:
-    curves = read_curves([folder])
+    curves, _ = read_curves([folder])
     if len(curves):
         selected = {spec.run_id: int(folder.status().get("selected_iteration", 0))}
         draw_curves(spec.trained_on, curves, selected, styles([spec.method_name]), out / "curve.png")
