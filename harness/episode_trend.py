@@ -15,7 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtr, ndtri
-from scipy.stats import rankdata
 
 from harness.errors import ConfigError
 from harness.nested import ROUNDING, Floats
@@ -78,4 +77,6 @@ def _varies(values: Floats) -> bool:
 
 def _spearman(x: Floats, y: Floats) -> float:
     """Pearson's correlation of the ranks, ties sharing their mean."""
+    from scipy.stats import rankdata  # takes a third of a second, and most reports have no trends
+
     return float(np.corrcoef(rankdata(x), rankdata(y))[0, 1])

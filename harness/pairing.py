@@ -65,9 +65,11 @@ def paired_cells(
         condition=comparison.condition,
         also=comparison.steady,
     )
-    for values, cell in both.groupby(keys, sort=True, dropna=False):
+    cells = both.groupby(keys, sort=True, dropna=False)
+    mixed = _is_mixed(both, [column + side for column in columns for side in ("_a", "_b")], cells.ngroup())
+    for values, cell in cells:
         key = dict(zip(keys, values, strict=True))
-        for name, side in ((a, "_a"), (b, "_b")):
+        for name, side in ((a, "_a"), (b, "_b")) if mixed else ():
             own = pd.DataFrame({column: cell[column + side] for column in columns})
             _refuse_mixture(own, f"{comparison.condition} {name}, {said(key, keys)}")
         yield key, cell[["seed", "episode", "difference"]]
@@ -144,6 +146,20 @@ def refuse_repeats(frame: pd.DataFrame, keys: Sequence[str]) -> None:
         + (f", which differ in {named_choices(differing)}" if differing else "")
         + ". They are not results of one configuration: keep one of these runs and leave the others out."
     )
+
+
+def _is_mixed(rows: pd.DataFrame, columns: Sequence[str], cells: pd.Series) -> bool:
+    """Whether any of `columns` has more than one value in any cell; `cells` numbers the cell of each row from 0.
+
+    One pass over all cells, since there are hundreds and hardly ever a mixture.
+    """
+    numbers = cells.to_numpy(dtype=np.int64)
+    firsts = np.unique(numbers, return_index=True)[1][numbers]
+    for column in columns:
+        codes = pd.factorize(rows[column], use_na_sentinel=False)[0]
+        if np.any(codes != codes[firsts]):
+            return True
+    return False
 
 
 def _refuse_mixture(cell: pd.DataFrame, where: str) -> None:

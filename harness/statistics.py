@@ -9,11 +9,12 @@ is what two seeds can say.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import t as student_t
+from scipy.special import stdtrit
 
 from harness.episode import FIXED, FIXED_WAY
 from harness.errors import ConfigError, named_choices
@@ -34,6 +35,15 @@ _TYPES = {
     "n_episodes": "int64",
     "n_seeds": "int64",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellDifference:
+    """The mean of the paired differences of two methods on one source, half its 95 % interval, and the pairs."""
+
+    difference: float
+    ci95: float
+    n_episodes: int
 
 
 def with_shots(episodes: pd.DataFrame) -> pd.DataFrame:
@@ -62,7 +72,7 @@ def interval(values: npt.NDArray[np.float64], seeds: npt.NDArray[np.int64]) -> f
     if len(names) < 2:
         return pooled
     means = np.bincount(index, weights=values) / np.bincount(index)
-    factor = float(student_t.ppf(0.975, len(names) - 1))
+    factor = float(stdtrit(len(names) - 1, 0.975))
     return max(pooled, factor * float(np.std(means, ddof=1)) / float(np.sqrt(len(names))))
 
 
@@ -116,6 +126,36 @@ def paired_differences(episodes: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
             {**dict(zip(DIFFERENCE_KEYS, key, strict=True)), **_measured(group, "difference", "difference")}
         )
     return _frame(rows, DIFFERENCE_COLUMNS)
+
+
+def cell_differences(cell: pd.DataFrame, a: str, others: Sequence[str]) -> dict[str, CellDifference]:
+    """`paired_differences` of a and each of `others`, all of which were measured in one cell, at once.
+
+    cell: the episodes that share their DIFFERENCE_KEYS. Missing are those that `paired_differences` would refuse, and
+    those without an episode in common; all are where `cell` is no single cell. It is there since the frames
+    of `paired_differences` take a hundred times as long as the sums.
+    """
+    if (cell[list(DIFFERENCE_KEYS)].nunique(dropna=False) != 1).any():
+        return {}
+    columns = (*MUST_AGREE, "n_query")
+    alike = np.stack([pd.factorize(cell[name], use_na_sentinel=False)[0] for name in columns], axis=1)
+    seed, episode = (pd.factorize(cell[name])[0] for name in ("seed", "episode"))
+    place = seed * (int(episode.max()) + 1) + episode
+    accuracy, seeds = cell["accuracy"].to_numpy(np.float64), cell["seed"].to_numpy(np.int64)
+    rows = {name: np.flatnonzero(cell["method"] == name) for name in (a, *others)}
+    once = [name for name, own in rows.items() if len(np.unique(place[own])) == len(own)]
+    found = {}
+    for name in others if a in once else ():
+        partner = np.full(int(place.max()) + 1, -1)
+        partner[place[rows[name]]] = rows[name]
+        left = rows[a][partner[place[rows[a]]] >= 0]
+        right = partner[place[left]]
+        if name in once and len(left) and np.array_equal(alike[left], alike[right]):
+            values = accuracy[left] - accuracy[right]
+            found[name] = CellDifference(
+                difference=float(np.mean(values)), ci95=interval(values, seeds[left]), n_episodes=len(values)
+            )
+    return found
 
 
 def _measured(group: pd.DataFrame, column: str, name: str) -> dict[str, float | int]:

@@ -207,6 +207,8 @@ def _read_all(
                 reason = f"{path.name} cannot be read ({type(error).__name__}: {error})"
         if reason is not None:
             left_out.append(LeftOut(run_id=folder.path.name, reason=reason))
+    if len(frames) == 1:  # a copy of what is there would take as long as reading it
+        return frames[0], left_out
     return (pd.concat(frames, ignore_index=True) if frames else empty_table(columns)), left_out
 
 

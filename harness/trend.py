@@ -27,7 +27,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
-from scipy.stats import rankdata
 
 from harness.bootstrap import DRAWS, hierarchical_means
 from harness.errors import ConfigError
@@ -154,6 +153,8 @@ def _slope(x: Floats, y: Floats) -> Floats:
 
 def _spearman(x: Floats, y: Floats) -> Floats:
     """Pearson's correlation of the ranks, ties sharing their mean, row by row of [draws, k]."""
+    from scipy.stats import rankdata  # takes a third of a second, and most reports have no trends
+
     x, y = rankdata(x, axis=1), rankdata(y, axis=1)
     found: Floats = _slope(x, y) * np.std(x, axis=1) / np.std(y, axis=1)
     return found
@@ -186,6 +187,8 @@ def _rank_interval(rho: float, count: int, level: float) -> tuple[float, float]:
 
 def _permutation_p(x: Floats, y: Floats, rho: float) -> float:
     """Share of orders of x, drawn ones and the given, whose |ρ| is as large (Phipson and Smyth 2010)."""
+    from scipy.stats import rankdata
+
     rng = counter_rng(0, "permutation/trend", 0)
     ranks_x, ranks_y = (rankdata(values) - (len(values) + 1) / 2 for values in (x, y))
     orders = rng.permuted(np.tile(ranks_x, (9999, 1)), axis=1)

@@ -6,8 +6,9 @@ adapted layers of one learner; `method_verdicts` is `judge` for the methods of a
 differences and margins are shares (0..1) here; only `margin_points` and sentences are in percentage points.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,6 +74,9 @@ MEASURED_COLUMNS = {
 }
 """Columns of `judge` after a, b and the keys of the comparison."""
 
+PairedCell = tuple[dict[str, object], pd.DataFrame]
+"""What names a cell (a, b and the keys of the comparison), and its pairs, as `pairing.paired_cells` gives them."""
+
 VERDICT_COLUMNS = ("a", "b", *DIFFERENCE_KEYS, *MEASURED_COLUMNS)
 
 
@@ -117,12 +121,30 @@ def judge(
     Raises ConfigError for a margin that is not a positive number, and as `pairing.paired_cells` does: unknown
     conditions, episodes measured twice, columns that are missing, that differ within a pair or within a cell.
     """
-    margin = checked_margin(margin_points)
-    cells = [
-        _measured({"a": a, "b": b, **key}, cell, margin, draws)
+    checked_margin(margin_points)
+    paired = [
+        ({"a": a, "b": b, **key}, cell)
         for a, b in pairs
         for key, cell in paired_cells(frame, a, b, comparison)
     ]
+    types = {key: frame[key].dtype for key in comparison.keys}
+    return judge_cells(paired, comparison, types, margin_points=margin_points, draws=draws)
+
+
+def judge_cells(
+    paired: Sequence[PairedCell],
+    comparison: Comparison,
+    types: Mapping[str, Any],
+    *,
+    margin_points: float = DEFAULT_MARGIN_POINTS,
+    draws: int = DRAWS,
+) -> pd.DataFrame:
+    """`judge` for rows that are paired already; `types` are of the keys of `comparison`, in the table.
+
+    Raises ConfigError for a margin that is not a positive number.
+    """
+    margin = checked_margin(margin_points)
+    cells = [_measured(names, cell, margin, draws) for names, cell in paired]
     family_keys = ["a", "b", *(key for key in comparison.keys if key not in WITHIN_FAMILY)]
     families: dict[str, list[int]] = {}
     for position, cell in enumerate(cells):
@@ -132,9 +154,9 @@ def judge(
         decided = _decided([cells[position] for position in members], margin)
         for position, row in zip(members, decided, strict=True):
             rows[position] = row
-    types = {"a": "string", "b": "string", **{key: frame[key].dtype for key in comparison.keys}}
-    table = pd.DataFrame(rows, columns=pd.Index([*types, *MEASURED_COLUMNS]))
-    return table.astype({**types, **MEASURED_COLUMNS})
+    known = {"a": "string", "b": "string", **{key: types[key] for key in comparison.keys}}
+    table = pd.DataFrame(rows, columns=pd.Index([*known, *MEASURED_COLUMNS]))
+    return table.astype({**known, **MEASURED_COLUMNS})
 
 
 def _measured(names: dict[str, object], cell: pd.DataFrame, margin: float, draws: int) -> _Cell:

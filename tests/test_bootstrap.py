@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from harness import bootstrap
 from harness.bootstrap import bootstrap_interval, hierarchical_means
 from harness.nested import half_width, nested_mean
 from simulated_studies import highest_rate, studies
@@ -33,6 +34,15 @@ def test_draws_of_seeds_are_the_given_ones():
     # No spread within: all of the variance of the means is kept, and stretched by √2.
     found = hierarchical_means(values, seeds, picks, np.random.default_rng(0))
     assert found == pytest.approx([0.25 - 0.15 * math.sqrt(2), 0.25, 0.25 + 0.15 * math.sqrt(2)])
+
+
+def test_how_many_values_are_looked_up_at_once_does_not_matter(monkeypatch):
+    values, seeds = np.random.default_rng(0).normal(size=150), np.repeat([0, 1, 2], 50)
+    whole = bootstrap_interval(values, seeds)
+    monkeypatch.setattr(bootstrap, "IN_CACHE", 333)
+    assert bootstrap_interval(values, seeds) == whole
+    monkeypatch.setattr(bootstrap, "IN_CACHE", 1)
+    assert bootstrap_interval(values, seeds) == whole
 
 
 def test_it_is_pure_and_knows_no_order():

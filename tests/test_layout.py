@@ -89,6 +89,10 @@ def test_the_worker_needs_neither_ray_nor_gin_nor_tensorflow() -> None:
     assert not loaded_by("import harness.worker") & {"ray", "gin", "tensorflow", "tensorflow_datasets"}
 
 
+def test_a_report_loads_nothing_that_most_reports_do_not_need() -> None:
+    assert not loaded_by("import harness.report.build") & {"scipy.stats", "vl_convert", "torch"}
+
+
 @pytest.mark.parametrize("folder", ["methods", "datasets", "gin", "tests", "reports"])
 def test_source_roots_are_no_packages(folder: str) -> None:
     assert not (REPOSITORY / folder / "__init__.py").exists()

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from fake_runs import episode_rows
 from harness.errors import ConfigError
 from harness.results import LEADERBOARD_COLUMNS
-from harness.statistics import DIFFERENCE_COLUMNS, interval, leaderboard, paired_differences
+from harness.statistics import (
+    DIFFERENCE_COLUMNS,
+    cell_differences,
+    interval,
+    leaderboard,
+    paired_differences,
+    with_shots,
+)
 
 shares = st.floats(0, 1, allow_nan=False)
 
@@ -160,6 +167,45 @@ def test_unlike_conditions_are_refused_by_column(column, value):
 def test_methods_may_differ_in_steps_and_selection():
     b = episode_rows([0.5], method="b", adaptation_steps=0, selection="last")
     assert len(paired_differences(stacked(episode_rows([0.5], method="a"), b), "a", "b")) == 1
+
+
+@pytest.mark.parametrize("texts", ["string", "category"])
+def test_many_differences_of_a_cell_are_those_of_one_pair_each(texts):
+    rng = np.random.default_rng(0)
+    rows = [
+        episode_rows(rng.random(40), method=method, seed=seed).sample(frac=share, random_state=seed)
+        for method, share in (("maml", 1), ("anil", 0.7), ("nil", 0.4))
+        for seed in range(3)
+    ]
+    frame = with_shots(stacked(*rows)).astype({"method": texts, "fingerprint": texts})
+    found = cell_differences(frame, "anil", ["maml", "nil"])
+    for other in ("maml", "nil"):
+        row = paired_differences(frame, "anil", other).iloc[0]
+        one = found[other]
+        assert (one.difference, one.ci95, one.n_episodes) == tuple(row[["difference", "ci95", "n_episodes"]])
+
+
+def test_cells_of_episodes_of_any_shape_are_paired_at_once():
+    rows = [
+        episode_rows([0.1, 0.5], method=name, protocol="meta_dataset").assign(n_way=[5, 9], n_query=[50, 90])
+        for name in "ab"
+    ]
+    assert cell_differences(with_shots(stacked(*rows)), "a", ["b"])["b"].n_episodes == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"n_query": 10}, {"fingerprint": "1" * 8}, {"seed": 1}, {"source": "digits"}, {"n_support": 25}],
+)
+def test_what_is_refused_or_not_shared_is_no_difference_of_a_cell(changes):
+    frame = with_shots(stacked(episode_rows([0.1, 0.2]), episode_rows([0.1, 0.2], method="b", **changes)))
+    assert cell_differences(frame, "maml", ["b"]) == {}
+
+
+@pytest.mark.parametrize("twice", ["maml", "b"])
+def test_an_ambiguous_pair_is_no_difference_of_a_cell(twice):
+    rows = [episode_rows([0.1, 0.2], method=name) for name in ("maml", "b", twice)]
+    assert cell_differences(with_shots(stacked(*rows)), "maml", ["b"]) == {}
 
 
 def test_an_ambiguous_pair_is_refused():

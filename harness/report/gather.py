@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -96,14 +97,13 @@ class Gathered:
     across: pd.DataFrame = field(default_factory=lambda: empty_table(ACROSS_COLUMNS))
     without_across: tuple[LeftOut, ...] = ()
 
-    @property
+    @cached_property
     def episodes(self) -> pd.DataFrame:
-        """All episodes, columns as in results.EPISODE_COLUMNS."""
-        if not self.runs:
-            return read_episodes([])[0]
-        return pd.concat([run.episodes for run in self.runs], ignore_index=True)
+        """All episodes, columns as in results.EPISODE_COLUMNS, texts as categories, in the order of the texts."""
+        frames = [run.episodes for run in self.runs] or [read_episodes([])[0]]
+        return _with_categories(pd.concat(frames, ignore_index=True), EPISODE_COLUMNS)
 
-    @property
+    @cached_property
     def in_training(self) -> dict[str, frozenset[str]]:
         """Regime -> the sources in it."""
         return {run.trained_on: frozenset(run.training_sources) for run in self.runs}
@@ -154,6 +154,8 @@ def _probes(
     frames: list[pd.DataFrame] = []
     without: list[LeftOut] = []
     for run in runs:
+        if not run.spec.get("probes") and not folders[run.run_id].probes.exists():
+            continue
         found, unread = read_probes([folders[run.run_id]])
         without += [
             LeftOut(run_id=one.run_id, reason=_plain(one.reason, folders[one.run_id].path)) for one in unread
@@ -169,9 +171,13 @@ def _probes(
             frames.append(found)
     probes = pd.concat(frames, ignore_index=True) if frames else read_probes([])[0]
     blank = {name: probes[name].fillna("") for name in ("condition", "layer", "reason")}
-    probes = probes.assign(**blank)
-    texts = [name for name, kind in PROBE_COLUMNS.items() if kind == "string"]
-    return probes.astype(dict.fromkeys(texts, "category")), tuple(without)
+    return _with_categories(probes.assign(**blank), PROBE_COLUMNS), tuple(without)
+
+
+def _with_categories(frame: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
+    """Rows are pairs and groups by these over and over, which takes several times as long with texts."""
+    texts = [name for name, kind in columns.items() if kind == "string"]
+    return frame.astype(dict.fromkeys(texts, "category"))
 
 
 def read_run(folder: RunFolder) -> tuple[FinishedRun | None, list[LeftOut]]:
@@ -198,7 +204,7 @@ def _refuse_mixtures(runs: list[FinishedRun]) -> None:
     """Raise WorkspaceError when runs that would share a row, or a regime, have different settings."""
     seen: dict[tuple[object, ...], tuple[FinishedRun, Any]] = {}
     for run in runs:
-        place = with_shots(run.episodes).iloc[0]
+        place = with_shots(run.episodes.head(1)).iloc[0]
         alike = tuple(place[[key for key in RUN_CONDITIONS if key in PANEL_KEYS]])
         entry = {key: value for key, value in run.spec.items() if key not in OWN}
         regime, training = ({key: run.spec.get(key) for key in keys} for keys in (SHARED, SHARED_ALIKE))

@@ -107,11 +107,15 @@ def labelled(frame: pd.DataFrame) -> pd.DataFrame:
     names = frame["method"].astype("string")
     place = ["method", "trained_on", *PANEL_KEYS]
     suffix = pd.Series("", index=frame.index, dtype="string")
-    for column in ENTRY_CONDITIONS:
-        several = frame.groupby(place, dropna=False)[column].transform("nunique") > 1
-        word = column.replace("_", " ")
-        said = ", " + word + " " + frame[column].astype("string")
-        suffix = suffix.mask(several, suffix + said)
+    varying = [column for column in ENTRY_CONDITIONS if frame[column].nunique() > 1]
+    several = {
+        column: frame.groupby(place, dropna=False)[column].transform("nunique") > 1 for column in varying
+    }
+    if not any(rows.any() for rows in several.values()):  # as it mostly is, and there are very many texts
+        return frame.assign(method=names)
+    for column, rows in several.items():
+        said = ", " + column.replace("_", " ") + " " + frame[column].astype("string")
+        suffix = suffix.mask(rows, suffix + said)
     return frame.assign(method=names.mask(suffix != "", names + " [" + suffix.str.slice(2) + "]"))
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from harness.episode_trend import EpisodeTrend, episode_trend
 from harness.errors import ConfigError
 from harness.nested import half_width, nested_mean
-from harness.pairing import Comparison, paired_cells
+from harness.pairing import Comparison
 from harness.report.gather import Gathered
 from harness.report.reuse_axes import Axis, axes_of, dials, episode_distances
 from harness.report.reuse_numbers import fractions, with_places
@@ -122,6 +122,8 @@ def trends(
             int(first["protocol_version"]),
             gathered,
         )
+        if not axes:
+            continue
         measures = tuple(
             _measures(own, freeze[freeze["place"] == place], _of(frame, place), full, gathered, judging)
         )
@@ -192,7 +194,7 @@ def _difference(name: str, rows: pd.DataFrame, a: str, b: str, comparison: Compa
         str(key["source"]): cell.rename(columns={"difference": "y"})
         for part in comparable(rows, a, b, comparison)
         if not isinstance(part, Refusal)
-        for key, cell in paired_cells(part, a, b, comparison)
+        for key, cell in part.cells
     }
     if cells:
         yield _measure(name, POINTS, cells)

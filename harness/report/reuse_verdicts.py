@@ -21,7 +21,7 @@ from harness.report.gather import FinishedRun, Gathered
 from harness.report.panels import labelled, natural
 from harness.results import PROBE_COLUMNS
 from harness.statistics import DIFFERENCE_KEYS, with_shots
-from harness.verdicts import MEASURED_COLUMNS, METHODS, judge
+from harness.verdicts import MEASURED_COLUMNS, METHODS, PairedCell, judge, judge_cells
 
 FULL_PLUGIN = "maml"
 """The plugin, and the method's name, that adapt everything where the experiment does not say which does."""
@@ -65,6 +65,14 @@ class Refusal:
     trained_on: str
     source: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparable:
+    """Cells that may be compared, as `paired_cells` gives them, and their values of ALIKE, which they share."""
+
+    alike: tuple[object, ...]
+    cells: list[tuple[dict[str, object], pd.DataFrame]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,16 +165,18 @@ def judged(
     frame: pd.DataFrame, a: str, b: str, comparison: Comparison, margin_points: float
 ) -> tuple[pd.DataFrame, list[Refusal]]:
     """`verdicts.judge` for one pair wherever both sides were measured alike, with the columns ALIKE, and the rest."""
-    families: dict[tuple[object, ...], list[pd.DataFrame]] = {}
+    families: dict[tuple[object, ...], list[PairedCell]] = {}
     refusals: list[Refusal] = []
     for part in comparable(frame, a, b, comparison):
         if isinstance(part, Refusal):
             refusals.append(part)
         else:
-            families.setdefault(tuple(part[list(ALIKE)].iloc[0]), []).append(part)
+            cells = [({"a": a, "b": b, **key}, cell) for key, cell in part.cells]
+            families.setdefault(part.alike, []).extend(cells)
     tables = []
-    for alike, parts in families.items():
-        table = judge(pd.concat(parts), [(a, b)], comparison, margin_points=margin_points)
+    types = {key: frame[key].dtype for key in comparison.keys}
+    for alike, paired in families.items():
+        table = judge_cells(paired, comparison, types, margin_points=margin_points)
         same = {name: pd.Series(value, index=table.index) for name, value in zip(ALIKE, alike, strict=True)}
         tables.append(table.assign(**same))
     nothing = judge(frame[:0], [], comparison, margin_points=margin_points)
@@ -174,10 +184,8 @@ def judged(
     return (pd.concat(tables, ignore_index=True) if tables else empty), refusals
 
 
-def comparable(
-    frame: pd.DataFrame, a: str, b: str, comparison: Comparison
-) -> Iterator[pd.DataFrame | Refusal]:
-    """The rows that may be compared, in one frame or by cells, and a refusal for each cell that has none.
+def comparable(frame: pd.DataFrame, a: str, b: str, comparison: Comparison) -> Iterator[Comparable | Refusal]:
+    """The cells that may be compared, all at once or one by one, and a refusal for each that may not.
 
     A cell that only one of the two has is passed over where the other has none in its regime at all.
     """
@@ -186,42 +194,53 @@ def comparable(
     learners = [key for key in comparison.keys if key in ("method", "trained_on")]
     both = own.groupby(learners, dropna=False)[condition].transform("nunique") == 2
     own = own[both]
-    if _all_comparable(own, a, b, comparison):
-        yield own
+    if whole := _all_comparable(own, a, b, comparison):
+        yield whole
         return
     for values, cell in own.groupby(list(comparison.keys), sort=True, dropna=False):
         key = dict(zip(comparison.keys, values, strict=True))
         parts = [part for _, part in cell.groupby(list(ALIKE)) if part[condition].nunique() == 2]
         for part in parts or [cell]:
-            reason = _why_not(part, a, b, comparison)
-            if not reason:
-                yield part
+            found, reason = _comparable_cell(part, a, b, comparison)
+            if found:
+                yield found
                 continue
             where = {name: str(key[name]) for name in ("trained_on", "source")}
             yield Refusal(method=str(key.get("method", "")), a=a, b=b, reason=reason, **where)
 
 
-def _all_comparable(own: pd.DataFrame, a: str, b: str, comparison: Comparison) -> bool:
-    """Whether every cell can be compared as it stands: one pass in the place of one a cell."""
+def _all_comparable(own: pd.DataFrame, a: str, b: str, comparison: Comparison) -> Comparable | None:
+    """All cells, where every one can be compared as it stands: one pass in the place of one a cell."""
     keys = list(comparison.keys)
     if own.empty or (own[list(ALIKE)].nunique() > 1).any():
-        return False
+        return None
     try:
-        found = sum(1 for _ in paired_cells(own, a, b, comparison))
+        found = list(paired_cells(own, a, b, comparison))
     except ConfigError:
-        return False
-    return found == len(own[keys].drop_duplicates())
+        return None
+    if len(found) != len(own[keys].drop_duplicates()):
+        return None
+    return Comparable(alike=_alike(own), cells=found)
 
 
-def _why_not(cell: pd.DataFrame, a: str, b: str, comparison: Comparison) -> str:
+def _comparable_cell(
+    cell: pd.DataFrame, a: str, b: str, comparison: Comparison
+) -> tuple[Comparable | None, str]:
+    """The pairs of one cell; None, with the reason, where there are none."""
     there = set(cell[comparison.condition])
     if missing := [name for name in (a, b) if name not in there]:
-        return f"Nothing was measured of {missing[0]}."
+        return None, f"Nothing was measured of {missing[0]}."
     try:
         found = list(paired_cells(cell, a, b, comparison))
     except ConfigError as error:
-        return str(error)
-    return "" if found else "They have no episode in common."
+        return None, str(error)
+    if not found:
+        return None, "They have no episode in common."
+    return Comparable(alike=_alike(cell), cells=found), ""
+
+
+def _alike(rows: pd.DataFrame) -> tuple[object, ...]:
+    return tuple(rows[list(ALIKE)].iloc[0])
 
 
 def _missing(gathered: Gathered, judging: Judging) -> Iterator[Refusal]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from harness.errors import ConfigError
 from harness.report.panels import Cell, Entry, Panel
-from harness.statistics import paired_differences
+from harness.statistics import cell_differences, paired_differences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,13 @@ def _standing(
         for entry in panel.entries
         if entry.trained_on == leader.trained_on and entry != leader and (entry, source) in panel.cells
     ]
-    gaps = [_gap(episodes, leader, entry) for entry in others]
+    known = cell_differences(episodes, leader.method, [entry.method for entry in others])
+    gaps = [
+        Gap(method=entry.method, **vars(known[entry.method]))
+        if entry.method in known
+        else _gap(episodes, leader, entry)
+        for entry in others
+    ]
     cell = panel.cells[leader, source]
     return Standing(
         source=source,
