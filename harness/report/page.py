@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from markupsafe import Markup as Safe
 from harness.report.interactive import Spec
 from harness.report.markdown import NUMBER, Markup, PanelView, ReportView, without_backslashes
 from harness.report.panels import Panel, natural
+from harness.report.plot_library import plot_library
 from harness.report.settings import DASH, Table
 
 HERE = Path(__file__).parent
@@ -154,10 +154,6 @@ def _picture(path: Path) -> str:
     return f"data:image/webp;base64,{content}"
 
 
-@cache
 def _library() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script."""
-    import vl_convert
-
-    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]
-    return re.sub(r"</(?=script)", r"<\\/", bundle, flags=re.IGNORECASE)
+    """Vega, Vega-Lite and Vega-Embed as one script, in which nothing can end the element that it is in."""
+    return re.sub(r"</(?=script)", r"<\\/", plot_library(), flags=re.IGNORECASE)
