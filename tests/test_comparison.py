@@ -126,6 +126,6 @@ def test_the_command_writes_a_page_its_numbers_and_a_figure(
     assert frame["mean"].between(0.08, 0.12).all()
     assert np.isfinite(frame["d"]).all()
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    assert set(before) == {"comparison.md", "comparison.csv", "comparison.png"}
+    assert set(before) == {"comparison.md", "comparison.csv", "comparison.png", "comparison.svg"}
     assert cli.main(arguments) == 0
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

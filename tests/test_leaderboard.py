@@ -211,11 +211,14 @@ def test_the_command_writes_everything_and_shows_the_table(
     assert "## Published elsewhere, not measured here" in page
     assert "96.7 ± 0.3" in page  # NIL on Omniglot, 20 ways, as published
     assert "glyphs" in page
-    (figure,) = (out / "figures").iterdir()
-    assert f"](figures/{figure.name})" in page
+    picture, vectors = sorted((out / "figures").iterdir())
+    assert f"](figures/{picture.name})" in page
+    assert (picture.suffix, vectors.name) == (".png", f"{picture.stem}.svg")
+    assert b"<svg" in vectors.read_bytes()
     frame = pd.read_parquet(out / "leaderboard.parquet")
     assert len(frame) == 5
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    (out / "figures" / "ranks-9-old.svg").write_bytes(b"x")
     assert cli.main(arguments) == 0
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 

@@ -2,14 +2,17 @@ import json
 import re
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
+from PIL import Image
 
 from fake_runs import episode_rows, run_spec, write_run
 from harness.errors import ConfigError, WorkspaceError
 from harness.report.build import build_report
+from harness.report.style import DPI
 from harness.results import LEADERBOARD_COLUMNS
 from harness.store import RunFolder
 
@@ -98,11 +101,37 @@ def test_the_order_of_the_folders_does_not_matter(tmp_path):
 def test_figures_of_an_earlier_report_go(tmp_path):
     write_run(tmp_path / "runs", run_spec(), 0.7)
     (tmp_path / "figures").mkdir()
-    for name in ("curves-old.png", "mine.png"):
+    for name in ("curves-old.png", "curves-old.svg", "mine.png", "mine.svg"):
         (tmp_path / "figures" / name).write_bytes(b"x")
     report(tmp_path)
     names = sorted(path.name for path in (tmp_path / "figures").iterdir())
-    assert names == ["accuracy-5-way-1-shot-test-split.png", "curves-glyphs.png", "mine.png"]
+    assert names == [
+        f"{stem}.{form}"
+        for stem in ("accuracy-5-way-1-shot-test-split", "curves-glyphs", "mine")
+        for form in ("png", "svg")
+    ]
+
+
+def test_every_figure_is_there_as_svg_that_runs_nothing(tmp_path):
+    for method in ("maml", "anil", "--><script>alert(1)</script>"):
+        spec = run_spec("maml" if method == "maml" else "anil", seed=len(method))
+        folder = write_run(tmp_path / "runs", spec, 0.7)
+        changed = {**spec.to_json(), "method_name": method}
+        (folder.path / "spec.json").write_text(json.dumps(changed))
+        folder.write_episodes(pd.read_parquet(folder.episodes).assign(method=method))
+    text = report(tmp_path)
+    assert "Each figure is in `figures/` as SVG, too." in text
+    pictures = sorted((tmp_path / "figures").glob("*.png"))
+    assert len(pictures) == 3
+    assert [path.with_suffix(".svg") for path in pictures] == sorted((tmp_path / "figures").glob("*.svg"))
+    for path in pictures:
+        root = ElementTree.parse(path.with_suffix(".svg")).getroot()
+        with Image.open(path) as picture:
+            inches = [float(root.get(side).removesuffix("pt")) / 72 for side in ("width", "height")]
+            assert inches == pytest.approx([pixels / DPI for pixels in picture.size], abs=0.02)
+        kinds = {element.tag.rpartition("}")[2] for element in root.iter()}
+        assert not kinds & {"script", "text", "date", "image"}  # words as paths, whatever fonts there are
+        assert "path" in kinds
 
 
 def damaged_runs(runs: Path) -> dict[str, str]:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,7 +8,7 @@ from fake_runs import episode_rows
 from harness.report.curve_figure import curves_of, spread
 from harness.report.markdown import escape, fenced
 from harness.report.panels import labelled, natural, panels
-from harness.report.style import styles
+from harness.report.style import MOST_POINTS, figure_of, save, styles
 from harness.report.summary import summarise
 from harness.statistics import with_shots
 
@@ -85,3 +87,22 @@ def test_every_method_looks_different():
 
 def test_numbers_in_names_are_sorted_as_numbers():
     assert sorted(["m10", "m9", "a"], key=natural) == ["a", "m9", "m10"]
+
+
+def lines_as_svg(path: Path, points: int) -> str:
+    """A figure of a dozen noisy lines with so many points together."""
+    with figure_of(6, 4) as figure:
+        axes = figure.subplots()
+        for line in np.random.default_rng(0).normal(size=(12, points // 12)):
+            axes.plot(line, marker=".")
+        save(figure, path)
+    return path.with_suffix(".svg").read_text(encoding="utf-8")
+
+
+def test_a_crowd_of_points_is_a_picture_inside_the_svg(tmp_path: Path) -> None:
+    few = lines_as_svg(tmp_path / "few.png", MOST_POINTS // 2)
+    many = lines_as_svg(tmp_path / "many.png", 20 * MOST_POINTS)
+    assert "<image" not in few
+    assert "<image" in many
+    assert max(map(len, (few, many))) < 1_000_000
+    assert many == lines_as_svg(tmp_path / "again.png", 20 * MOST_POINTS)

@@ -140,6 +140,7 @@ def test_the_command_shows_a_run_and_draws_it(
     assert "Most often confused on glyphs, in 4 episodes" in shown
     assert {path.name for path in out.iterdir()} == {
         "curve.png",
+        "curve.svg",
         "confusions-glyphs.csv",
         "episodes-glyphs.png",
     }

@@ -40,7 +40,7 @@ class CompareRequest:
 
 
 def compare(request: CompareRequest, console: Console) -> Path:
-    """Write comparison.md, comparison.csv and comparison.png into `out`; returns the path of the first.
+    """Write comparison.md, comparison.csv, comparison.png and .svg into `out`; returns the path of the first.
 
     Raises WorkspaceError and ConfigError as `read_sides` and `differences` do, and where no episode is shared.
     """

@@ -16,7 +16,7 @@ from harness.leaderboard.groups import RankedGroup, ranked_groups
 from harness.leaderboard.merging import Merged, merge
 from harness.leaderboard.rendering import group_table, latex, long_frame, markdown, title_of
 from harness.published_numbers import published_numbers
-from harness.report.album import slug
+from harness.report.album import FORMS, slug
 from harness.report.settings import Table as Content
 
 MOST_LEFT_OUT = 5
@@ -67,8 +67,9 @@ def make_leaderboard(request: LeaderboardRequest, console: Console) -> Path:
 
 def _draw(groups: Sequence[RankedGroup], out: Path) -> list[str | None]:
     folder = make_folder(out / "figures")
-    for old in folder.glob("ranks-*.png"):
-        old.unlink()
+    for form in FORMS:
+        for old in folder.glob(f"ranks-*.{form}"):
+            old.unlink()
     names: list[str | None] = []
     for number, group in enumerate(groups, 1):
         if group.paired is None:

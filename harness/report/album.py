@@ -9,7 +9,10 @@ from harness.files import explained
 from harness.report.blocks import Figure
 
 KINDS = ("accuracy", "curves", "reuse")
-"""Figures are called `<kind>-....png`."""
+"""Figures are called `<kind>-....png`, and `.svg` beside it."""
+
+FORMS = ("png", "svg")
+"""What `style.save` writes of each figure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +35,8 @@ class Album:
     def remove_others(self) -> None:
         """Delete figures of an earlier report: those of KINDS that were not added. Raises WorkspaceError."""
         for kind in KINDS:
-            for path in self.folder.glob(f"{kind}-*.png"):
-                if path.name not in self.names:
+            for path in [path for form in FORMS for path in self.folder.glob(f"{kind}-*.{form}")]:
+                if f"{path.stem}.png" not in self.names:
                     with explained(path):
                         path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""From run folders to a report on disk: report.html, report.md, figures/, and its numbers.
+"""From run folders to a report on disk: report.html, report.md, figures/ (PNG and SVG), and its numbers.
 
 leaderboard.csv, .parquet and .tex, reuse.csv (verdicts), trends.csv, distances.csv, across.parquet (between trainings).
 """

@@ -8,9 +8,13 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import Collection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from harness.files import write_aside
@@ -22,6 +26,8 @@ MARKERS = ("o", "s", "D", "^", "v", "<", ">")
 LINES = ("-", "--", "-.", ":")
 INK, GREY, GRID, BAND = "#222222", "#666666", "#dddddd", "#eef3f8"
 DPI = 144
+MOST_POINTS = 5_000
+"""Of lines and marks that an SVG has one by one: up to 700 kB with a mark each."""
 
 SETTINGS: Mapping[Any, Any] = {
     "font.family": ["DejaVu Sans"],
@@ -42,6 +48,8 @@ SETTINGS: Mapping[Any, Any] = {
     "ytick.labelsize": 12,
     "text.color": INK,
     "figure.facecolor": "white",
+    "svg.fonttype": "path",  # looks alike whatever fonts the reader has
+    "svg.hashsalt": "harness",  # else names inside are random
 }
 
 
@@ -83,9 +91,9 @@ def figure_of(width: float, height: float, *, constrained: bool = True) -> Itera
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write `figure` as PNG of 256 colours, a third of the size; the same figure gives the same bytes.
+    """Write `figure` to `path` as PNG of 256 colours, a third of the size, and beside it as SVG.
 
-    Raises WorkspaceError.
+    The same figure gives the same bytes. Raises WorkspaceError.
     """
     figure.set_dpi(DPI)
     canvas = figure.canvas
@@ -95,6 +103,40 @@ def save(figure: Figure, path: Path) -> None:
     image = Image.fromarray(drawn[..., :3])
     few = image.quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     write_aside(path, lambda aside: few.save(aside, format="PNG", dpi=(DPI, DPI)))
+    _save_vectors(figure, path.with_suffix(".svg"))
+
+
+def _save_vectors(figure: Figure, path: Path) -> None:
+    """Write `figure`, which has been drawn, as SVG; crowds of points are a picture inside."""
+    figure.set_layout_engine("none")  # all is in its place, and finding it takes as long as drawing
+    _rasterize(figure)
+    canvas = FigureCanvasSVG(figure)
+    metadata = {"Date": None, "Creator": None}  # neither the day nor matplotlib's version
+    write_aside(path, lambda aside: canvas.print_svg(str(aside), metadata=metadata))  # type: ignore[no-untyped-call]
+
+
+def _rasterize(figure: Figure) -> None:
+    """Make pixels of the largest artists until no more than MOST_POINTS are left to be written one by one."""
+    sizes = [(_points(artist), artist) for artist in figure.findobj(_has_points)]
+    left = sum(size for size, _ in sizes)
+    for size, artist in sorted(sizes, key=lambda pair: -pair[0]):
+        if left <= MOST_POINTS:
+            return
+        artist.set_rasterized(True)
+        left -= size
+
+
+def _has_points(artist: Artist) -> bool:
+    return isinstance(artist, Line2D | Collection)
+
+
+def _points(artist: Artist) -> int:
+    """How many points an artist of `_has_points` writes."""
+    if isinstance(artist, Line2D):
+        return len(np.asarray(artist.get_xdata()))
+    assert isinstance(artist, Collection)
+    of_paths = sum(np.shape(path.vertices)[0] for path in artist.get_paths())
+    return max(int(of_paths), int(np.shape(artist.get_offsets())[0]))
 
 
 def grid(axes: Axes, which: str) -> None:

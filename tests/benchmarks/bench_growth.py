@@ -1,6 +1,6 @@
 """How does speed change with the size of a task? One quantity at a time grows, the others stay.
 
-    python tests/benchmarks/bench_growth.py [--quick] --out DIR        writes DIR/growth.csv and DIR/growth.png
+    python tests/benchmarks/bench_growth.py [--quick] --out DIR        writes DIR/growth.csv, growth.png and .svg
 
 Training iterations of both implementations, in turns, as `bench_speed` times them: tasks a core-second. The workers'
 panel is by the clock, all processes together: there is nothing to see of a crowded machine in core-seconds. The pool's
@@ -136,7 +136,9 @@ def main() -> None:
     """Measure, write, draw."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="two points a curve, one short round")
-    parser.add_argument("--out", type=Path, required=True, help="the folder for growth.csv and growth.png")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="the folder for growth.csv, growth.png and .svg"
+    )
     options = parser.parse_args()
     effort = QUICK if options.quick else FULL
     longest = 2 if options.quick else None
