@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 PROJECT = pyproject.toml constraints.txt
 
-.PHONY: quickstart test lint bench profile clean
+.PHONY: quickstart test lint bench profile faults clean
 
 quickstart: .venv/.installed
 	.venv/bin/harness run gin/quickstart.gin
@@ -21,6 +21,9 @@ bench: .venv/.installed
 
 profile: .venv/.installed
 	.venv/bin/python tests/benchmarks/bench_product.py --out reports/speed
+
+faults: .venv/.installed-test
+	.venv/bin/python tests/faults/measure.py --out reports/faults.md
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

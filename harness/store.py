@@ -15,6 +15,7 @@ line is left out when it is read.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,10 +82,10 @@ class RunFolder:
 
     @property
     def is_done(self) -> bool:
-        """Whether the run is finished and its episodes, and the rows of its probes if it has any, are there."""
-        if self.state != "done" or not self.episodes.exists():
+        """Whether the run is finished and its episodes, and its probes if it has any, are there and not torn."""
+        if self.state != "done" or not _ends_as_parquet(self.episodes):
             return False
-        return self.probes.exists() or not self.spec().get("probes")
+        return _ends_as_parquet(self.probes) if self.probes.exists() else not self.spec().get("probes")
 
     def status(self) -> dict[str, Any]:
         """status.json, or an empty dict when there is none or it is damaged."""
@@ -264,6 +265,16 @@ def _curve_lines(content: bytes) -> tuple[list[dict[str, Any]], bool]:
             return lines, False
         lines.append(line)
     return lines, True
+
+
+def _ends_as_parquet(path: Path) -> bool:
+    """Whether the file is there and ends as its writer ended it: a torn one does not."""
+    try:
+        with path.open("rb") as handle:
+            handle.seek(-4, os.SEEK_END)
+            return handle.read() == b"PAR1"
+    except OSError:
+        return False
 
 
 def _typed(frame: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:

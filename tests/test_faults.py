@@ -86,6 +86,23 @@ def test_a_damaged_checkpoint_costs_time_but_no_numbers(
     assert numbers(spec, workspace).equals(before)
 
 
+@pytest.mark.parametrize("damaged", ["episodes.parquet", "status.json"])
+def test_a_finished_run_whose_files_are_torn_is_finished_again_to_the_same_numbers(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace, damaged: str
+) -> None:
+    spec = planned()["anil"]
+    execute(spec, workspace, silent)
+    before, folder = numbers(spec, workspace), workspace.folder(spec.run_id)
+    assert folder.is_done
+    content = (folder.path / damaged).read_bytes()
+    (folder.path / damaged).write_bytes(content[: len(content) // 2])
+    assert not folder.is_done
+    seen: list[str] = []
+    execute(spec, workspace, lambda progress: seen.append(progress.state))
+    assert set(seen) == {"evaluating"}, "the training is kept"
+    assert numbers(spec, workspace).equals(before)
+
+
 def test_the_checkpoint_before_a_damaged_one_is_resumed_from(
     planned: Callable[..., dict[str, RunSpec]], workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

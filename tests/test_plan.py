@@ -209,7 +209,7 @@ def test_an_estimate_uses_the_rate_of_finished_runs(tmp_path: Path) -> None:
     folder = workspace.folder(run.run_id)
     folder.begin(run)
     folder.write_status("done", training_seconds=100.0)
-    folder.episodes.write_text("episodes")
+    folder.episodes.write_bytes(b"made up, PAR1")
     other = replace(run, seed=1)
     finished, guess = estimate([run, other], workspace)
     assert finished.seconds == 0
@@ -227,7 +227,7 @@ def test_an_estimate_does_not_charge_a_training_that_is_finished(tmp_path: Path)
     whole = training_work(nil) + evaluation_work(nil)
     (guess,) = estimate([nil], workspace)
     assert guess.seconds == pytest.approx(whole / GUESSED_RATE), "done without episodes is not done"
-    folder.episodes.write_text("episodes")
+    folder.episodes.write_bytes(b"made up, PAR1")
     (guess,) = estimate([nil], workspace)
     assert guess.seconds == pytest.approx(evaluation_work(nil) / GUESSED_RATE)
 
