@@ -115,7 +115,8 @@ class _Fleet:
     runs: dict[str, RunSpec] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._board = self.ray.remote(num_cpus=0)(Board).remote()
+        # What a board forgets when it dies is said again soon; no run is lost for it.
+        self._board = self.ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
         self._task = self.ray.remote(max_retries=0)(_in_worker)
         self._driver = _Driver(
             origin=str(Path(harness.__file__).resolve()) if self.here else None,
@@ -149,9 +150,10 @@ class _Fleet:
     def landed(self, report: Report) -> list[Outcome]:
         """Wait a little, pass on what the runs say, and return what ended; what was lost is tried again."""
         done, _ = self.ray.wait(list(self.flying), timeout=POLL_SECONDS)
-        begun, latest = self.ray.get(self._board.drain.remote())
+        begun, latest = self._news()
+        heard = {*begun, *(progress.run_id for progress in latest)}
         for flight in self.flying.values():
-            if flight.run.run_id in begun:
+            if flight.began is None and flight.run.run_id in heard:
                 flight.began = time.monotonic()
         for progress in latest:
             report(progress)
@@ -165,6 +167,14 @@ class _Fleet:
             else:
                 outcomes.append(outcome)
         return outcomes
+
+    def _news(self) -> tuple[list[str], list[Progress]]:
+        """What the board has; nothing where it has just died."""
+        try:
+            found: tuple[list[str], list[Progress]] = self.ray.get(self._board.drain.remote())
+        except self.ray.exceptions.RayActorError:
+            return [], []
+        return found
 
     def interrupt(self) -> None:
         """Let the runs in flight save their state, and wait for that."""

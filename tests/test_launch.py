@@ -288,6 +288,38 @@ def test_ray_tries_a_lost_run_again_and_stops_an_overdue_one(tmp_path: Path, wor
         launch(again, workspace, workers=1, resources=never, execute=fake_execute.execute)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("shared_modules")
+def test_ray_goes_on_where_the_board_dies(tmp_path: Path, workspace: Workspace) -> None:
+    runs, killed = runs_of(tmp_path, [0, 6, 8, 9]), []
+
+    def seen(progress: Progress) -> None:
+        if not killed:
+            killed.extend(_boards())
+            for process in killed:
+                os.kill(process, signal.SIGKILL)
+
+    outcomes = launch(runs, workspace, workers=1, on_progress=seen, execute=fake_execute.execute)
+    assert killed
+    assert {outcome.state for outcome in outcomes} == {"done"}
+
+
+def _boards() -> list[int]:
+    """The boards' processes that descend from this one."""
+    parents, boards = {}, []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            process = int(path.name)
+            parents[process] = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            if (path / "cmdline").read_bytes().startswith(b"ray::Board"):
+                boards.append(process)
+
+    def descends(process: int) -> bool:
+        return process == os.getpid() or (process in parents and descends(parents[process]))
+
+    return [process for process in boards if descends(process)]
+
+
 def test_resources_are_what_ray_takes() -> None:
     assert Resources().options(on_gpu=False) == {"num_cpus": 1.0}
     assert Resources().options(on_gpu=True) == {"num_cpus": 1.0, "num_gpus": 1}
