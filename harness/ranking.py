@@ -166,14 +166,24 @@ def _mean_over_sources(difference: Floats, seeds: Ints, sources: Ints) -> Nested
 
 
 def _cliques(order: Sequence[str], p: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
-    """Runs of methods in their order, of which no two are told apart, and that no longer run holds."""
-    together = p.reindex(index=list(order), columns=list(order)).to_numpy(dtype=np.float64) >= ALPHA
-    runs: list[tuple[str, ...]] = []
-    for first in range(len(order)):
-        last = first
-        while last + 1 < len(order) and together[last + 1, first : last + 1].all():
-            last += 1
-        run = tuple(order[first : last + 1])
-        if len(run) > 1 and not any(set(run) <= set(longer) for longer in runs):
-            runs.append(run)
-    return tuple(runs)
+    """The largest sets of at least two methods of which no two are told apart, each in the order, the best first.
+
+    Not only neighbours in the order: where methods tie in their ranks, the order says nothing of their differences.
+    """
+    values = p.reindex(index=list(order), columns=list(order)).to_numpy(dtype=np.float64)
+    near = [{j for j in range(len(order)) if j != i and values[i, j] >= ALPHA} for i in range(len(order))]
+    found: list[tuple[int, ...]] = []
+
+    def grow(clique: set[int], may: set[int], done: set[int]) -> None:
+        """Bron & Kerbosch 1973, with a pivot."""
+        if not may and not done:
+            if len(clique) > 1:
+                found.append(tuple(sorted(clique)))
+            return
+        pivot = max(may | done, key=lambda i: len(near[i] & may))
+        for i in sorted(may - near[pivot]):
+            grow(clique | {i}, may & near[i], done & near[i])
+            may, done = may - {i}, done | {i}
+
+    grow(set(), set(range(len(order))), set())
+    return tuple(tuple(order[i] for i in clique) for clique in sorted(found))

@@ -1,15 +1,19 @@
 """One leaderboard over several experiments: what is merged, what is refused, and what is written."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
 
 from command_line import refused
 from fake_runs import episode_rows, run_spec, write_run
 from harness import cli
 from harness.episode import EpisodeShape
 from harness.errors import ConfigError, WorkspaceError
+from harness.leaderboard.critical_difference import draw_critical_difference
 from harness.leaderboard.groups import ranked_groups
 from harness.leaderboard.merging import merge
 from harness.leaderboard.rendering import latex, long_frame, markdown
@@ -55,6 +59,18 @@ def test_one_name_for_two_methods_gets_the_experiments_beside_it(tmp_path: Path)
     a = experiment(tmp_path / "a", {"maml": 0.8, "anil": 0.7})
     b = experiment(tmp_path / "b", {"maml": 0.6}, inner_steps=5)
     assert set(merge([a, b]).episodes["method"]) == {"maml (a)", "maml (b)", "anil"}
+
+
+def test_methods_that_learn_in_different_ways_are_ranked_together(tmp_path: Path) -> None:
+    a, b = experiment(tmp_path / "a", {"maml": 0.8}), tmp_path / "b"
+    for name, learns_from in (("multiclass", "batches"), ("random_features", "nothing")):
+        spec = run_spec(name, evaluated_on=SOURCES)
+        train = dataclasses.replace(spec.train, learns_from=learns_from, iterations=7)
+        write_run(b / "runs", dataclasses.replace(spec, train=train), 0.6)
+    merged = merge([a, b])
+    assert set(merged.episodes["trained_on"]) == {"glyphs"}
+    (group,) = ranked_groups(merged.episodes)
+    assert set(group.methods) == {"maml", "multiclass", "random_features"}
 
 
 def test_one_name_for_two_trainings_keeps_them_apart(tmp_path: Path) -> None:
@@ -226,3 +242,27 @@ def test_the_command_writes_everything_and_shows_the_table(
 def test_a_folder_without_runs_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = refused(capsys, "leaderboard", str(tmp_path / "nowhere"))
     assert said.startswith("Error: There is no folder")
+
+
+def test_the_diagram_has_a_dot_for_every_member_of_a_set_and_for_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[int, list[int]] = {}
+    real = Axes.plot
+
+    def plot(self: Axes, *args: Any, **options: Any) -> Any:
+        if str(options.get("gid", "")).startswith("set "):
+            (column,) = set(args[0])
+            drawn[column] = list(args[1])
+        return real(self, *args, **options)
+
+    monkeypatch.setattr(Axes, "plot", plot)
+    levels = {f"m{number}": 0.7 + 0.003 * number for number in range(6)}
+    (group,) = ranked_groups(merge([experiment(tmp_path / "a", levels)]).episodes)
+    assert group.paired is not None
+    draw_critical_difference(group.paired, tmp_path / "ranks.png")
+    order = list(group.paired.methods)
+    assert [tuple(order[place] for place in drawn[column]) for column in sorted(drawn)] == list(
+        group.paired.cliques
+    )
+    assert group.paired.cliques

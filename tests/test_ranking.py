@@ -1,5 +1,6 @@
 """Rankings: Meta-Dataset's rule against its published ranks, the paired rule against known truths."""
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import pytest
 
 from harness.errors import ConfigError
-from harness.ranking import paired_ranking, published_ranks, ranks
+from harness.ranking import _cliques, paired_ranking, published_ranks, ranks
 
 GOLDEN = Path(__file__).resolve().parents[2] / "shared" / "golden" / "meta_dataset_leaderboard.csv"
 
@@ -134,3 +135,21 @@ def test_methods_without_the_same_episodes_are_refused() -> None:
     frame = drawn({"a": 0.0, "b": 0.0})
     with pytest.raises(ConfigError, match=r"The methods 'b' lack episodes that others have"):
         paired_ranking(frame[(frame["method"] == "a") | (frame["episode"] < 100)])
+
+
+def test_cliques_are_all_that_cannot_be_told_apart_also_where_ranks_tie() -> None:
+    """Against every subset of the methods, tried one by one."""
+    order = list("abcdef")
+    for draw in range(20):
+        upper = np.triu(np.random.default_rng(draw).random((6, 6)) < 0.5, 1)
+        apart = upper | upper.T
+        p = pd.DataFrame(np.where(apart, 0.01, 0.5), index=pd.Index(order), columns=pd.Index(order))
+        alike = [
+            set(some)
+            for size in range(2, 7)
+            for some in combinations(range(6), size)
+            if not any(apart[i, j] for i, j in combinations(some, 2))
+        ]
+        largest = [some for some in alike if not any(some < other for other in alike)]
+        found = _cliques(order, p)
+        assert sorted(found) == sorted(tuple(order[i] for i in sorted(some)) for some in largest)

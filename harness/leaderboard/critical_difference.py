@@ -1,64 +1,80 @@
-"""A critical-difference diagram (Demšar 2006): average ranks on a line, and bars over what cannot be told apart."""
+"""A critical-difference diagram (Demšar 2006): average ranks, and which methods cannot be told apart.
 
-from collections.abc import Sequence
+A row a method, best at the top, as ranks tie too often for names along a line. Each column at the right is a set of
+methods of which no two are told apart: those with a dot in it, and no others.
+"""
+
 from pathlib import Path
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from harness.ranking import PairedRanking
-from harness.report.style import GREY, INK, figure_of, save
+from harness.report.style import COLOURS, GREY, GRID, INK, figure_of, save
 
-WIDTH, LABEL = 9.0, 2.6
-"""Inches: of the figure, and of the names on each side."""
+MOST_SETS = 24
+"""Columns that are drawn, the largest sets first."""
 
-ROW, TOP, BAR = 0.28, 0.75, 0.16
+ROW, TOP, BOTTOM = 0.28, 0.75, 0.45
+LABEL, RANKS, COLUMN, EDGE = 2.2, 3.6, 0.24, 0.3
+"""Inches: of the names, the ranks, a set, and between them."""
 
 
 def draw_critical_difference(ranking: PairedRanking, path: Path) -> None:
-    """Best to the left. Names in the order of their ranks, half of them to each side."""
-    order = list(ranking.methods)
-    half = (len(order) + 1) // 2
-    height = TOP + BAR * len(ranking.cliques) + ROW * half + 0.3
-    with figure_of(WIDTH, height, constrained=False) as figure:
-        axes = figure.add_axes((LABEL / WIDTH, 0, 1 - 2 * LABEL / WIDTH, 1))
-        axes.set_xlim(1, max(2, len(order)))
-        axes.set_ylim(height, 0)
-        axes.axis("off")
-        _draw_axis(axes, len(order))
-        for place, clique in enumerate(ranking.cliques):
-            ends = [float(ranking.average[name]) for name in (clique[0], clique[-1])]
-            y = TOP + BAR * place
-            axes.plot([ends[0] - 0.04, ends[1] + 0.04], [y, y], color=INK, linewidth=4, solid_capstyle="butt")
-        below = TOP + BAR * len(ranking.cliques) + 0.15
-        _draw_names(axes, ranking, order[:half], below, right=False)
-        _draw_names(axes, ranking, order[half:][::-1], below, right=True)
+    """Write the diagram of a ranking of at least two methods."""
+    largest = sorted(ranking.cliques, key=len, reverse=True)[:MOST_SETS]
+    sets = [clique for clique in ranking.cliques if clique in largest]
+    rows = len(ranking.methods)
+    width = LABEL + RANKS + 2 * EDGE + COLUMN * max(1, len(sets)) + EDGE
+    height = TOP + ROW * rows + BOTTOM
+    with figure_of(width, height, constrained=False) as figure:
+        of_ranks = _axes(figure, LABEL, RANKS, rows)
+        _draw_ranks(of_ranks, ranking)
+        of_sets = _axes(figure, LABEL + RANKS + 2 * EDGE, COLUMN * max(1, len(sets)), rows)
+        _draw_sets(of_sets, ranking, sets)
         save(figure, path)
 
 
-def _draw_axis(axes: Axes, n_methods: int) -> None:
-    y = TOP - 0.2
-    axes.plot([1, max(2, n_methods)], [y, y], color=INK, linewidth=1.2)
-    for rank in range(1, max(2, n_methods) + 1):
-        axes.plot([rank, rank], [y - 0.08, y], color=INK, linewidth=1.2)
-        if n_methods <= 15 or rank % 2 == 1:
-            axes.text(rank, y - 0.12, str(rank), ha="center", va="bottom", fontsize=11)
+def _axes(figure: Figure, left: float, width: float, rows: int) -> Axes:
+    """A part of the figure with a line of the same height for each method."""
+    whole, height = figure.get_size_inches()
+    axes = figure.add_axes((left / whole, BOTTOM / height, width / whole, ROW * rows / height))
+    axes.set_ylim(rows - 0.5, -0.5)
+    for place in range(0, rows, 2):
+        axes.axhspan(place - 0.5, place + 0.5, color=GRID, alpha=0.35, linewidth=0)
+    return axes
 
 
-def _draw_names(
-    axes: Axes, ranking: PairedRanking, names: Sequence[str], below: float, *, right: bool
-) -> None:
-    first, last = axes.get_xlim()
-    edge = last if right else first
-    side = 0.02 * (last - first) * (1 if right else -1)
-    for row, name in enumerate(names):
-        rank, y = float(ranking.average[name]), below + ROW * row
-        axes.plot([rank, rank, edge], [TOP - 0.2, y, y], color=GREY, linewidth=0.9, clip_on=False)
-        axes.text(
-            edge + side,
-            y,
-            f"{name}  {rank:.2f}" if not right else f"{rank:.2f}  {name}",
-            ha="left" if right else "right",
+def _draw_ranks(axes: Axes, ranking: PairedRanking) -> None:
+    names, values = list(ranking.methods), [float(ranking.average[name]) for name in ranking.methods]
+    axes.set_xlim(0.5, len(names) + 0.5)
+    axes.plot(values, range(len(names)), "o", color=COLOURS[0], markersize=7)
+    for place, value in enumerate(values):
+        left = value > 0.8 * len(names)
+        axes.annotate(
+            f"{value:.2f}",
+            (value, place),
+            xytext=(-8 if left else 8, 0),
+            textcoords="offset points",
+            ha="right" if left else "left",
             va="center",
-            fontsize=11,
-            clip_on=False,
+            fontsize=10,
+            color=GREY,
         )
+    axes.set_yticks(range(len(names)), names, fontsize=11)
+    axes.tick_params(axis="y", length=0)
+    axes.set_title("Average rank over the sources, 1 is best", fontsize=11, fontweight="normal")
+
+
+def _draw_sets(axes: Axes, ranking: PairedRanking, sets: list[tuple[str, ...]]) -> None:
+    rows = {name: place for place, name in enumerate(ranking.methods)}
+    axes.set_xlim(-0.5, max(1, len(sets)) - 0.5)
+    for column, clique in enumerate(sets):
+        places = [rows[name] for name in clique]
+        axes.plot([column, column], [min(places), max(places)], color=GREY, linewidth=1)
+        axes.plot([column] * len(places), places, "o", color=INK, markersize=6, gid=f"set {column}")
+    axes.set_yticks([])
+    axes.set_xticks([])
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_title("Cannot be told apart" if sets else "", fontsize=11, fontweight="normal")

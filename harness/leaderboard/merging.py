@@ -78,26 +78,29 @@ def runs_of(folder: Path) -> list[RunFolder]:
 def _labelled(runs: list[tuple[FinishedRun, str]]) -> pd.DataFrame:
     """One frame; a name that stands for several things gets the experiment's beside it."""
     methods: dict[str, set[str]] = {}
-    regimes: dict[str, set[str]] = {}
+    trainings: dict[tuple[str, str], set[str]] = {}
     for run, _ in runs:
         methods.setdefault(run.method, set()).add(digest([run.spec.get(key) for key in METHOD], 16))
-        regimes.setdefault(run.trained_on, set()).update(_regime(run))
+        kind, training = _training(run)
+        trainings.setdefault((run.trained_on, kind), set()).add(training)
+    several = {
+        "method": {name for name, meanings in methods.items() if len(meanings) > 1},
+        "trained_on": {name for (name, _), meanings in trainings.items() if len(meanings) > 1},
+    }
     frames = []
     for run, experiment in runs:
+        own = {"method": run.method, "trained_on": run.trained_on}
         named = {
-            column: name if len(meanings[name]) < 2 else f"{name} ({experiment})"
-            for column, name, meanings in (
-                ("method", run.method, methods),
-                ("trained_on", run.trained_on, regimes),
-            )
+            column: f"{name} ({experiment})" if name in several[column] else name
+            for column, name in own.items()
         }
         frames.append(run.episodes.assign(**named, experiment=experiment))
     return with_shots(pd.concat(frames, ignore_index=True))
 
 
-def _regime(run: FinishedRun) -> set[str]:
-    """What the run's training was, equal for all methods of one regime; empty for a method that is not trained."""
+def _training(run: FinishedRun) -> tuple[str, str]:
+    """(what it learns from, the rest), equal for all methods of one regime that learn from the same."""
     train = dict(run.spec.get("train", {}))
-    learns_from = train.pop("learns_from", "episodes")
+    learns_from = str(train.pop("learns_from", "episodes"))
     train.pop("snapshots", None)
-    return set() if learns_from == "nothing" else {digest(train, 16)}
+    return learns_from, "" if learns_from == "nothing" else digest(train, 16)

@@ -83,7 +83,8 @@ def markdown(
             )
         if figure:
             parts.append(
-                f"![Average paired ranks; a bar joins methods that cannot be told apart over all sources]({figure})"
+                "![Average paired ranks; each column of dots holds methods of which no two can be told apart over all "
+                f"sources]({figure})"
             )
         if group.unpaired:
             parts.append(f"No paired ranking: {escape(group.unpaired)}")
