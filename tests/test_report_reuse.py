@@ -321,16 +321,18 @@ def test_a_probe_that_the_report_does_not_know_is_named(tmp_path: Path) -> None:
     assert "movement was not run" in text
 
 
-def test_a_method_that_adapts_the_body_is_not_judged_as_adapting_less(tmp_path: Path) -> None:
-    layers = {"maml": ["conv1", "head"], "anil": ["head"], "boil": ["conv1"], "proto": []}
+def test_what_adapts_the_body_or_nothing_at_all_is_not_judged_as_adapting_less(tmp_path: Path) -> None:
+    layers = {"maml": ["conv1", "head"], "anil": ["head"], "boil": ["conv1"], "nil": [], "proto": []}
     for name, adapted in layers.items():
-        spec = run_spec(name, evaluated_on=tuple(LEVELS))
+        spec = run_spec(name, evaluated_on=tuple(LEVELS), trainer="anil" if name == "nil" else None)
         write_run(tmp_path / "runs", spec, LEVELS, n_episodes=100, adapted_layers=adapted)
     text = section(report(tmp_path))
-    assert set(verdicts(tmp_path)["a"]) == {"anil", "proto"}
+    assert set(verdicts(tmp_path)["a"]) == {"anil", "nil"}
     said = "**boil against maml, trained on glyphs:** not compared. boil adapts the body, too"
     assert said in text
     assert "anil adapts the body" not in text
+    said = "**proto against maml, trained on glyphs:** not compared. proto learns without an inner loop"
+    assert said in text
 
 
 def test_layers_without_a_similarity_are_named() -> None:

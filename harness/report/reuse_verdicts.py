@@ -122,13 +122,13 @@ def reference(runs: Sequence[FinishedRun], judging: Judging) -> str | None:
 def pairs(runs: Sequence[FinishedRun], judging: Judging) -> list[tuple[str, str]]:
     """(method, reference) for every method that leaves the body alone and is not of the reference's plugin.
 
-    Both learn from the same: between a network trained on episodes and one trained on batches, or not at all, a
-    difference is one of trainings.
+    It adapts the head alone, or reads out what a method trained that adapts. Both learn from the same: between a
+    network trained on episodes and one trained on batches, or not at all, a difference is one of trainings.
     """
     full = reference(runs, judging)
     plugins = {_plugin(run) for run in runs if run.method == full} - {None}
     others = {run.method for run in runs if run.method != full and _plugin(run) not in plugins}
-    others -= {run.method for run in runs if _adapts_the_body(run)}
+    others -= {run.method for run in runs if _adapts_the_body(run) or _never_adapts(run)}
     others -= {run.method for run in runs if full is not None and _is_trained_otherwise(run, runs, full)}
     return [(name, full) for name in sorted(others, key=natural)] if full is not None else []
 
@@ -136,6 +136,15 @@ def pairs(runs: Sequence[FinishedRun], judging: Judging) -> list[tuple[str, str]
 def _adapts_the_body(run: FinishedRun) -> bool:
     """As the run's status says; runs before it did are of methods that leave the body alone, or of the reference."""
     return any(layer != HEAD for layer in run.status.get("adapted_layers", ()))
+
+
+def _never_adapts(run: FinishedRun) -> bool:
+    """Whether neither it nor what trained its network adapts, as with embeddings that are compared (ProtoNet).
+
+    A read-out of another's training (NIL) is judged. Runs before their status said what adapts are, too.
+    """
+    trainer = run.spec.get("trainer", {}).get("plugin")
+    return run.status.get("adapted_layers") == [] and trainer in (None, _plugin(run))
 
 
 def _is_trained_otherwise(run: FinishedRun, runs: Sequence[FinishedRun], full: str) -> bool:
@@ -270,6 +279,8 @@ def _says_nothing(run: FinishedRun, runs: Sequence[FinishedRun], full: str) -> s
     name = run.method
     if _adapts_the_body(run):
         return f"{name} adapts the body, too: how it compares with {full} says nothing about reuse."
+    if _never_adapts(run):
+        return f"{name} learns without an inner loop: how it compares with {full} says nothing about reuse."
     if _is_trained_otherwise(run, runs, full):
         return f"{name} is trained otherwise than {full}: how they compare says nothing about reuse."
     return ""
