@@ -61,12 +61,16 @@ def retry(folder: Path, data: Path | None, cache: Path | None, **options: Any) -
 @click.command()
 @FOLDER
 @click.option("--failed", is_flag=True, help="Delete runs that failed or stopped, with their checkpoints.")
-@click.option("--unused", is_flag=True, help="Delete runs that the last `harness run` does not have.")
+@click.option(
+    "--unused",
+    is_flag=True,
+    help="Delete runs of other settings, with their results.",
+)
 @click.option("--checkpoints", is_flag=True, help="Delete the networks of finished runs.")
 def clean(folder: Path, **kinds: bool) -> None:
     """Say what in DIR takes room and may go, or delete it.
 
-    Without an option nothing is deleted but what interrupted writes have left. Results are never deleted.
+    Without an option nothing is deleted but what interrupted writes have left. Results of the last `harness run` stay.
     """
     from harness import upkeep
 

@@ -1,6 +1,6 @@
 """One `harness run` at a time in a folder, on one machine or on many that share it.
 
-    runs/.lease   {"owner": a random word, "host": ..., "process": ..., "beat": a counter}
+    runs/.lease   {"owner": a random word, "host": ..., "process": ..., "where": ..., "beat": a counter}
 
 Who makes the file has the folder; the owner raises the counter every few seconds. Another waits until the file is gone,
 or until its owner is dead: its process is not there any more (on the same machine), or the counter has stood still for
@@ -112,7 +112,8 @@ class _Renewing(threading.Thread):
         beat = 0
         while not self._ended.wait(BEAT_SECONDS):
             found = _read(self._lease)
-            if found is not None and found.get("owner") != self._owner:
+            # A file that cannot be read just now, or is gone, is written anew; only another owner's name counts.
+            if found and found.get("owner") not in (None, self._owner):
                 self.lost = True
                 # SIGTERM where it interrupts: in the background Ctrl-C may be ignored.
                 interrupts = callable(signal.getsignal(signal.SIGTERM))
@@ -127,7 +128,20 @@ class _Renewing(threading.Thread):
 
 
 def _content(owner: str, beat: int) -> str:
-    return json.dumps({"owner": owner, "host": socket.gethostname(), "process": os.getpid(), "beat": beat})
+    value = {"owner": owner, "host": socket.gethostname(), "process": os.getpid(), "beat": beat}
+    return json.dumps({**value, "where": _where()})
+
+
+def _where() -> str:
+    """What makes a process's number mean one process: this start of the machine, and the container; "" if unknown.
+
+    Containers, or machines, may share a name.
+    """
+    try:
+        start = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
+        return f"{start} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
 
 
 def _made(lease: Path, owner: str) -> bool:
@@ -182,9 +196,9 @@ def _read(lease: Path) -> dict[str, Any] | None:
 
 
 def _is_dead(found: dict[str, Any]) -> bool:
-    """Whether the owner was a process of this machine that is not there any more."""
-    process = found.get("process")
-    if found.get("host") != socket.gethostname() or not isinstance(process, int):
+    """Whether the owner was a process that this one could see, and is not there any more."""
+    process, here = found.get("process"), _where()
+    if not here or found.get("where") != here or not isinstance(process, int):
         return False
     if process == os.getpid():
         return False

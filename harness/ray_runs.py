@@ -1,5 +1,6 @@
 """Runs side by side, one a Ray task: started longest first, watched, stopped when overdue, tried again when lost."""
 
+import math
 import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -92,14 +93,14 @@ def ray_outcomes(
                     yield outcome
                     for sibling in dropped:
                         yield not_tried(sibling, outcome, workspace)
-        except (KeyboardInterrupt, GeneratorExit):
+        except BaseException:
             fleet.interrupt()
             raise
 
 
 def _cores_for(runs: int, resources: Resources) -> float:
     """Of Ray on this machine, so that as many runs go on at the same time as were asked for."""
-    return max(1, round(runs * resources.cpus))
+    return max(1, math.ceil(runs * resources.cpus))
 
 
 @dataclass(kw_only=True)
@@ -125,19 +126,31 @@ class _Fleet:
         )
 
     def check(self, runs: Sequence[RunSpec]) -> None:
-        """Raises ConfigError where the cluster could never give a run what it is to have."""
-        have = self.ray.cluster_resources()
-        if any(run.compute.device == "cuda" for run in runs) and not have.get("GPU"):
-            raise ConfigError(
-                "Compute.device is 'cuda', but Ray knows of no GPU in its cluster. Start Ray on a machine that has one "
-                "(`ray start --num-gpus 1`), or set Compute.device = 'cpu'."
-            )
-        for name, amount in self.resources.custom.items():
-            if (there := have.get(name, 0)) < amount:
+        """Raises ConfigError where no node of the cluster could ever give a run what it is to have."""
+        nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
+        for run in {run.compute.device: run for run in runs}.values():
+            wanted = self.resources.options(on_gpu=run.compute.device == "cuda")
+            named = {
+                "CPU": wanted["num_cpus"],
+                "GPU": wanted.get("num_gpus", 0),
+                **wanted.get("resources", {}),
+            }
+            if any(all(node.get(name, 0) >= amount for name, amount in named.items()) for node in nodes):
+                continue
+            if named["GPU"] and not any(node.get("GPU") for node in nodes):
                 raise ConfigError(
-                    f"Resources.custom asks for {amount:g} of {name!r} a run, and Ray's cluster has {there:g}. "
-                    f"Start a node with it (`ray start --resources '{{\"{name}\": {amount:g}}}'`), or leave it out."
+                    "Compute.device is 'cuda', but Ray knows of no GPU in its cluster. Start Ray on a machine that has "
+                    "one (`ray start --num-gpus 1`), or set Compute.device = 'cpu'."
                 )
+            asked = ", ".join(f"{amount:g} {name}" for name, amount in named.items() if amount)
+            have = "; ".join(
+                ", ".join(f"{node.get(name, 0):g} {name}" for name, amount in named.items() if amount)
+                for node in nodes
+            )
+            raise ConfigError(
+                f"Experiment.resources asks for {asked} a run, and no node of Ray's cluster has that ({have}). Ask for "
+                "less, or start a node that has it (`ray start`, with --num-cpus, --num-gpus or --resources)."
+            )
 
     def start(self, runs: Iterable[RunSpec], *, tries: int = 1) -> None:
         """Give them to Ray, which begins each when there is room."""

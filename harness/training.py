@@ -58,6 +58,10 @@ class Trainer:
         train = self.spec.train
         optimiser = torch.optim.Adam(self.learner.parameters(), lr=train.learning_rate)
         found = checkpoint.latest(self.folder, self.spec.training_id)
+        if found and found[0] != self.folder.checkpoint:
+            self.folder.checkpoint.unlink(
+                missing_ok=True
+            )  # damaged, and must not take the place of the good one
         state = checkpoint.restore(found[1], self.learner, optimiser) if found else TrainingState()
         self.folder.cut_curve(state.iteration)
         clock = _Clock(state)

@@ -49,13 +49,14 @@ def wasted(folder: Path) -> list[Waste]:
     known = {run.path.name for run in runs_of_record(folder)} if read_record(folder) else None
     states = {run: standing(run).state for run in runs}
     unused = [run for run in runs if known is not None and run.path.name not in known]
+    unused = [run for run in unused if run.spec().get("run_id") == run.path.name]  # nothing that is no run
     failed = [run for run in runs if states[run] in (FAILED, STOPPED) and run not in unused]
     done = [run for run in runs if run.is_done and run not in unused]
     return [
         Waste(kind="failed", what="runs that failed or stopped; they begin anew", paths=_folders(failed)),
         Waste(
             kind="unused",
-            what="runs of other settings, which the report does not use",
+            what="runs of other settings with their results, which the report does not use",
             paths=_folders(unused),
         ),
         Waste(
@@ -84,6 +85,8 @@ def clean(folder: Path, kinds: Sequence[str], console: Console) -> None:
         for waste in wasted(folder):
             found = f"{len(waste.paths)} ({_said(waste.n_bytes)})"
             if waste.kind in kinds:
+                for path in waste.paths:
+                    say(f"Deleting {path}")
                 _delete(waste.paths)
                 say(f"Deleted {waste.kind}: {found}.")
             else:

@@ -120,7 +120,16 @@ def test_the_checkpoint_before_a_damaged_one_is_resumed_from(
     found = checkpoint.latest(folder, spec.training_id)
     assert found is not None
     assert found[1]["state"]["iteration"] == 2
-    reached = []
+    good = folder.previous_checkpoint.read_bytes()
+
+    def die_at_once(progress: Progress) -> None:
+        raise MemoryError("as if killed")
+
+    with pytest.raises(MemoryError):
+        execute(spec, workspace, die_at_once)
+    assert folder.previous_checkpoint.read_bytes() == good, "the damaged one has not taken its place"
+    assert not folder.checkpoint.exists()
+    reached: list[int] = []
     execute(spec, workspace, lambda progress: reached.append(progress.done))
     assert reached[0] == 3
     assert not folder.previous_checkpoint.exists()

@@ -274,7 +274,7 @@ def test_ray_records_failed_and_killed_runs_and_goes_on(tmp_path: Path, workspac
 @pytest.mark.usefixtures("shared_modules")
 def test_ray_tries_a_lost_run_again_and_stops_an_overdue_one(tmp_path: Path, workspace: Workspace) -> None:
     lost, overdue = runs_of(tmp_path, [5]), runs_of(tmp_path, [3])[:1]
-    resources = Resources(cpus=0.5, hours=1 / 3600, retries=1)
+    resources = Resources(cpus=1.25, hours=1 / 3600, retries=1)
     outcomes = launch(lost, workspace, workers=1, resources=Resources(), execute=fake_execute.execute)
     assert [outcome.state for outcome in outcomes] == ["done"] * len(lost)
     (outcome,) = launch(overdue, workspace, workers=1, resources=resources, execute=fake_execute.execute)
@@ -284,8 +284,9 @@ def test_ray_tries_a_lost_run_again_and_stops_an_overdue_one(tmp_path: Path, wor
     assert workspace.folder(outcome.run_id).state == "failed"
     never = Resources(custom={"moonlight": 1.0})
     again = runs_of(tmp_path, [6])[:1]
-    with pytest.raises(ConfigError, match="asks for 1 of 'moonlight' a run, and Ray's cluster has 0"):
+    with pytest.raises(ConfigError, match="asks for 1 CPU, 1 moonlight a run, and no node") as caught:
         launch(again, workspace, workers=1, resources=never, execute=fake_execute.execute)
+    assert "(1 CPU, 0 moonlight)" in str(caught.value)
 
 
 @pytest.mark.slow

@@ -24,6 +24,8 @@ def experiment(folder: Path) -> dict[str, RunFolder]:
         run.checkpoint.write_bytes(b"x" * 2**20)
     found["maml"].snapshot(10).write_bytes(b"x")
     (found["maml"].path / ".status.json.7.partial").write_text("{")
+    (folder / "runs" / "my_notes").mkdir()
+    (folder / "runs" / "my_notes" / "thesis.txt").write_text("mine")
     write_json(
         folder / "runs" / "experiment.json", {"runs": [specs[name].run_id for name in ("maml", "anil")]}
     )
@@ -52,7 +54,7 @@ def test_clean_says_what_may_go_and_deletes_leftovers_alone(
         ("--checkpoints", [], ["maml", "anil", "nil"]),
     ],
 )
-def test_clean_deletes_what_it_is_told_and_no_result(
+def test_clean_deletes_what_it_is_told_and_nothing_else(
     tmp_path: Path, option: str, gone: list[str], left: list[str]
 ) -> None:
     found = experiment(tmp_path)
@@ -60,6 +62,7 @@ def test_clean_deletes_what_it_is_told_and_no_result(
     assert all(not found[name].path.exists() for name in gone)
     assert all(found[name].path.exists() for name in left)
     assert found["maml"].is_done
+    assert (tmp_path / "runs" / "my_notes" / "thesis.txt").read_text() == "mine"
     assert found["maml"].checkpoint.exists() == (option != "--checkpoints")
     assert not list(found["maml"].path.glob("snapshot*")) or option != "--checkpoints"
 
