@@ -55,7 +55,8 @@ def read_beat(folder: RunFolder) -> Beat | None:
     """The last beat; None where there is none, or it cannot be read."""
     try:
         value = json.loads((folder.path / FILE).read_text(encoding="utf-8"))
-        return Beat(progress=Progress(**value.pop("progress")), **value)
+        beat = Beat(progress=Progress(**value.pop("progress")), **{**value, "at": float(value["at"])})
+        return beat if isinstance(beat.progress.done, int) and isinstance(beat.progress.total, int) else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 

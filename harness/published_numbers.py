@@ -6,13 +6,13 @@
 
 The others are what the papers of the methods (finetune and knn: Ravi & Larochelle) have for Omniglot and
 miniImageNet, 5-way, with four convolutions; where there are several, that which is nearest to how the method is
-trained here: ProtoNet trained 5-way on miniImageNet, Baseline without augmentation, Matching Networks without
-fine-tuning (on their own split of miniImageNet), Reptile transductive, iMAML by gradient descent on Omniglot.
-Those of MAML++ are an ensemble of checkpoints. First-order MAML on Omniglot is as Nichol et al. have it. Many
-do not say what their ± is of.
+trained here, see `note`. Not all were read in the papers themselves: some in the tables of later papers and in
+the authors' code. Many do not say what their ± is of.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -26,7 +26,9 @@ COLUMNS = {
     "value": "float64",  # accuracy in percent, or return
     "plus_minus": "float64",
     "spread": "string",  # what plus_minus is, see SPREADS
+    "n_trainings": "Int64",  # over which plus_minus deviates; empty for none
     "unit": "string",  # `percent` or `return`
+    "note": "string",  # in what it is unlike what its column says; empty for nothing known
 }
 
 PAPERS = {
@@ -48,8 +50,7 @@ PAPERS = {
 
 SPREADS = {
     "ci95": "the 95 % interval over episodes",
-    "seeds_sd": "deviation over seeds",
-    "trainings_sd": "deviation over trainings",
+    "seeds_sd": "deviation over trainings",
     "unknown": "something that was not said",
 }
 
@@ -65,5 +66,13 @@ TRAINED = {
 
 def published_numbers(paper: str | None = None) -> pd.DataFrame:
     """Of one of PAPERS, or of all; columns COLUMNS."""
-    frame = pd.read_csv(Path(__file__).with_suffix(".csv"), dtype=dict(COLUMNS))
+    frame = pd.read_csv(Path(__file__).with_suffix(".csv"), dtype=dict(COLUMNS)).fillna({"note": ""})
     return frame if paper is None else frame[frame["paper"] == paper].reset_index(drop=True)
+
+
+def published_text(row: Mapping[str, Any]) -> str:
+    """A row's `48.70 ± 1.84`: as many decimals as were printed, one at least; without ± where none was printed."""
+    value, spread = float(row["value"]), row["plus_minus"]
+    printed = [f"{value:g}"] if pd.isna(spread) else [f"{value:g}", f"{spread:g}"]
+    places = max(1, *(len(text.partition(".")[2]) for text in printed))
+    return f"{value:.{places}f}" if pd.isna(spread) else f"{value:.{places}f} ± {spread:.{places}f}"

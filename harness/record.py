@@ -112,4 +112,13 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise WorkspaceError(
             f"{path} cannot be read ({error}). Delete it; `harness run` writes it again."
         ) from error
-    return value if isinstance(value, dict) else {}
+    if not isinstance(value, dict) or not _are_names(value.get("runs", ())):
+        raise WorkspaceError(f"{path} is damaged or foreign. Delete it; `harness run` writes it again.")
+    return value
+
+
+def _are_names(runs: Any) -> bool:
+    """Whether these are names of folders, and of nothing elsewhere."""
+    return isinstance(runs, list | tuple) and all(
+        isinstance(run, str) and run not in ("", ".", "..") and Path(run).name == run for run in runs
+    )

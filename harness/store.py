@@ -25,7 +25,7 @@ import pandas as pd
 
 from harness.errors import WorkspaceError
 from harness.files import explained, make_folder, write_aside, write_json, write_text
-from harness.results import CURVE_KEYS, EPISODE_COLUMNS, PROBE_COLUMNS
+from harness.results import CURVE_KEYS, EPISODE_COLUMNS, PROBE_COLUMNS, STATES
 from harness.spec import RunSpec
 
 
@@ -200,7 +200,9 @@ def _read_all(
         if folder.state != "done":
             status = folder.status()
             nothing = "status.json is damaged" if (folder.path / "status.json").exists() else "no status"
-            reason = f"{status.get('state', nothing)}" + (f": {status['error']}" if "error" in status else "")
+            state = status.get("state", nothing)
+            reason = f"not finished ({state})" if state in STATES and state != "failed" else str(state)
+            reason += f": {status['error']}" if "error" in status else ""
         else:
             try:
                 frames.append(_typed(pd.read_parquet(path), columns))

@@ -36,7 +36,7 @@ def _loaded(spec: RunSpec, path: Path) -> tuple[Learner, dict[str, Any]]:
     content = checkpoint.load(path, spec.training_id)
     if content is None:
         raise WorkspaceError(
-            f"The checkpoint {path} is missing or damaged. Run the same command again with --fresh."
+            f"The checkpoint {path} is missing or damaged: `harness run` with --fresh makes it again."
         )
     learner = fresh_learner(
         spec, plugins.build(plugins.METHODS, spec.trainer), plugins.build(plugins.NETWORKS, spec.network)

@@ -1,6 +1,7 @@
 """The papers' tables beside what was measured here: which cells belong together, and what is said of them."""
 
 import dataclasses
+import json
 import math
 import re
 from pathlib import Path
@@ -40,6 +41,12 @@ def longer(spec: RunSpec, **train: object) -> RunSpec:
 def of(runs: Path, *specs: tuple[RunSpec, float]) -> list[FinishedRun]:
     found = [read_run(write_run(runs, spec, level))[0] for spec, level in specs]
     return [run for run in found if run is not None]
+
+
+def found_in(
+    runs: Path, *specs: tuple[RunSpec, float]
+) -> dict[tuple[str, str, str, int | None, int | None], Measured]:
+    return measured((run, ()) for run in of(runs, *specs))
 
 
 def only(found: dict[tuple[str, str, str, int | None, int | None], Measured]) -> Measured:
@@ -111,7 +118,7 @@ def test_the_command_of_an_empty_cell_would_fill_it(command: str) -> None:
 def test_a_verdict_is_given_where_the_whole_interval_allows_it(
     here: float, half: float, verdict: str
 ) -> None:
-    published = {"value": 63.1, "plus_minus": 0.4, "spread": "seeds_sd"}
+    published = {"value": 63.1, "plus_minus": 0.4, "spread": "seeds_sd", "n_trainings": 3}
     found = agreement(here, half, published, 2.0)
     there = float(t.ppf(0.975, 2)) * 0.4 / math.sqrt(3)
     assert published_half(published) == pytest.approx(there)
@@ -120,41 +127,61 @@ def test_a_verdict_is_given_where_the_whole_interval_allows_it(
     assert found.verdict == verdict
 
 
-def test_an_interval_counts_as_it_was_published_and_a_missing_one_as_none() -> None:
-    assert published_half({"plus_minus": 1.84, "spread": "ci95"}) == 1.84
-    assert published_half({"plus_minus": float("nan"), "spread": "unknown"}) == 0.0
+def test_an_error_counts_as_it_was_published_and_one_that_is_not_known_is_marked() -> None:
+    five = {"value": 66.45, "plus_minus": 0.37, "spread": "seeds_sd", "n_trainings": 5}
+    assert published_half(five) == pytest.approx(float(t.ppf(0.975, 4)) * 0.37 / math.sqrt(5))
+    interval = {"value": 63.1, "plus_minus": 1.84, "spread": "ci95"}
+    assert published_half(interval) == 1.84
+    assert agreement(60, 1, interval, 2.0).known
+    unsaid = {"value": 63.1, "plus_minus": 0.4, "spread": "unknown"}
+    missing = {"value": 63.1, "plus_minus": float("nan"), "spread": "unknown"}
+    for row, half in ((unsaid, 0.4), (missing, 0.0)):
+        found = agreement(50, 1, row, 2.0)
+        assert found.half == pytest.approx(math.hypot(1, half))
+        assert not found.known
 
 
 def test_seeds_count_together_and_deviate_as_their_means(tmp_path: Path) -> None:
     runs = of(tmp_path, *((mini("maml", seed=seed), 0.6 + 0.02 * seed) for seed in range(3)))
-    found = only(measured(runs))
+    found = only(measured((run, ()) for run in runs))
     means = [100 * float(run.episodes["accuracy"].mean()) for run in runs]
     assert found.place == ("maml", "miniimagenet", "miniimagenet", 5, 5)
     assert found.mean == pytest.approx(np.mean(means))
     assert found.sd == pytest.approx(np.std(means, ddof=1))
     assert found.half == pytest.approx(float(t.ppf(0.975, 2)) * np.std(means, ddof=1) / math.sqrt(3))
     assert (found.n_seeds, found.n_episodes) == (3, 300)
-    assert found.trained == "2,000 updates of 8 tasks, 28 px, 3 seeds"
+    assert found.trained == "2,000 updates of 8 tasks, conv4 at 28 px, batch norm transductive, 3 seeds"
+
+
+def test_tests_of_one_training_count_whichever_run_they_lie_in(tmp_path: Path) -> None:
+    both = mini("maml", regime="m")
+    other = dataclasses.replace(both.evaluations[0], shape=ONE_SHOT)
+    specs = [both, dataclasses.replace(both, evaluations=(other, *both.evaluations))]
+    assert specs[0].run_id != specs[1].run_id
+    runs = of(tmp_path, *((spec, 0.6) for spec in specs))
+    for order in (runs, runs[::-1]):
+        found = only(measured((run, ()) for run in order))
+        assert found.n_episodes == 100
 
 
 def test_the_longest_training_is_shown_and_never_the_best(tmp_path: Path) -> None:
     short, long = mini("maml"), longer(mini("maml"), iterations=9000)
-    found = only(measured(of(tmp_path, (short, 0.9), (long, 0.4))))
+    found = only(found_in(tmp_path, (short, 0.9), (long, 0.4)))
     assert found.mean < 50
     assert found.trained.startswith("9,000 updates")
 
 
 def test_a_test_unlike_its_training_is_no_cell_of_a_paper(tmp_path: Path) -> None:
     trained_otherwise = longer(mini("maml"), shape=ONE_SHOT)
-    assert measured(of(tmp_path / "a", (trained_otherwise, 0.6))) == {}
+    assert found_in(tmp_path / "a", (trained_otherwise, 0.6)) == {}
     batches = longer(trained_otherwise, learns_from="batches")
-    assert only(measured(of(tmp_path / "b", (batches, 0.6)))).place[3:] == (5, 5)
+    assert only(found_in(tmp_path / "b", (batches, 0.6))).place[3:] == (5, 5)
     mixture = run_spec("maml", trained_on=("glyphs", "digits"), evaluated_on=("glyphs",))
-    assert measured(of(tmp_path / "c", (mixture, 0.6))) == {}
+    assert found_in(tmp_path / "c", (mixture, 0.6)) == {}
     unseen = dataclasses.replace(mini("maml").evaluations[0], split="valid")
     run = of(tmp_path / "d", (dataclasses.replace(mini("maml"), evaluations=(unseen,)), 0.6))[0]
     run.episodes["split"] = "valid"
-    assert measured([run]) == {}
+    assert measured([(run, ())]) == {}
 
 
 def test_all_sources_are_meta_dataset_s_eight() -> None:
@@ -167,18 +194,16 @@ def test_all_sources_are_meta_dataset_s_eight() -> None:
 def test_a_report_shows_the_cells_that_it_measured(tmp_path: Path) -> None:
     for seed in range(2):
         write_run(tmp_path / "runs", mini("maml", seed=seed), 0.631)
-        write_run(tmp_path / "runs", mini("proto_net", seed=seed), 0.4)
+        write_run(tmp_path / "runs", mini("proto_net", seed=seed), 0.4)  # 25 points below
     subset = "miniimagenet: 10,000 of 60,000 published images"
     build_report(tmp_path, title="", claim="", command="harness run x.gin", subsets=[subset])
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     section = text[text.index("## Beside the papers") : text.index("## Learning curves")]
     assert "| MAML (maml) | published | 63.1 ± 0.4 |" in section
     assert "| MAML (maml) | published | 63.11 ± 0.92 |" in section
-    assert re.search(r"\|  \| difference \| -\d\d\.\d ± \d+\.\d: (below|cannot be told) \|", section)
-    assert (
-        "2,000 updates of 8 tasks, 28 px, 2 seeds; miniimagenet: 10,000 of 60,000 published images."
-        in section
-    )
+    assert re.search(r"\|  \| difference \| -2\d\.\d ± \d\.\d: below \|", section)
+    assert "batch norm transductive, 2 seeds; miniimagenet: 10,000 of 60,000 published images." in section
+    assert "**Published, ProtoNet:** trained 5-way (miniImageNet, 5-way 5-shot)." in section
     assert "60,000 updates of 4 tasks, 84 px, 3 seeds" in section
     assert "not run" not in section
     assert "Omniglot" not in section
@@ -222,6 +247,21 @@ def test_the_command_fills_the_tables_and_says_what_an_empty_cell_costs(
     before = (out / "paper.md").read_bytes()
     cli.main(["paper", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(out), "--tolerance", "30"])
     assert (out / "paper.md").read_bytes() == before
+
+
+def test_a_subset_is_said_of_its_own_experiment_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clause = "miniimagenet: 10 of 100 published classes"
+    for name, method, subsets in (("whole", "maml", []), ("part", "anil", [clause])):
+        run = write_run(tmp_path / name / "runs", mini(method), 0.6)
+        record = {"runs": [run.path.name], "subsets": subsets}
+        (tmp_path / name / "runs" / "experiment.json").write_text(json.dumps(record))
+    cli.main(["paper", str(tmp_path / "whole"), str(tmp_path / "part"), "--out", str(tmp_path / "paper")])
+    capsys.readouterr()
+    frame = pd.read_csv(tmp_path / "paper" / "paper.csv")
+    trained = frame[frame["verdict"] != "not run"].set_index(["table", "method"])["trained"]
+    assert {method: clause in text for (_, method), text in trained.items()} == {"maml": False, "anil": True}
 
 
 def test_mistakes_get_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -260,7 +260,7 @@ def test_no_finished_run_is_said_plainly(tmp_path):
     RunFolder(tmp_path / "runs" / "r").write_status("interrupted")
     text = report(tmp_path)
     assert "no run has finished" in text
-    assert "- r: interrupted" in text
+    assert "- r: not finished (interrupted)" in text
     assert pd.read_csv(tmp_path / "leaderboard.csv").empty
     assert (tmp_path / "figures").is_dir()
 
@@ -408,3 +408,17 @@ def test_many_methods_and_sources(tmp_path):
         write_run(tmp_path / "runs", spec, sources, n_episodes=20)
     text = report(tmp_path)
     assert "| method_11 | source_0 |" in text
+
+
+def test_folders_beside_the_runs_are_named(tmp_path: Path) -> None:
+    own = write_run(tmp_path / "runs", run_spec("maml"), 0.8)
+    stranger = write_run(tmp_path / "runs", run_spec("anil"), 0.7)
+    (tmp_path / "runs" / "notes").mkdir()
+    begun = RunFolder(tmp_path / "runs" / run_spec("nil").run_id)
+    begun.begin(run_spec("nil"))
+    begun.write_status("training")
+    text = report(tmp_path, runs=[own, begun])
+    for name in (stranger.path.name, "notes"):
+        assert f"{name}: not among the runs of the last `harness run` here" in text.replace("\\", "")
+    assert f"{begun.path.name}: not finished (training)" in text
+    assert "| anil |" not in text

@@ -115,3 +115,13 @@ def test_a_real_run_leaves_no_beat_behind(tmp_path: Path, monkeypatch: pytest.Mo
     assert not list(tmp_path.rglob(heartbeat.FILE))
     assert not list(tmp_path.rglob("*.partial"))
     assert cli.main(["status", "reports/tiny"]) == 0
+
+
+@pytest.mark.parametrize("runs", [[1], ["../../etc"], "abc", ["a/b"], [""]])
+def test_a_record_that_names_no_runs_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], runs: object
+) -> None:
+    (tmp_path / "runs").mkdir()
+    write_json(tmp_path / "runs" / "experiment.json", {"runs": runs})
+    for command in ("status", "report", "clean"):
+        assert "is damaged or foreign" in refused(capsys, command, str(tmp_path))

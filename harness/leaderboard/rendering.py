@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from harness.leaderboard.groups import RankedGroup
-from harness.published_numbers import PAPERS, SPREADS
+from harness.published_numbers import PAPERS, SPREADS, published_text
 from harness.report.latex import latex_document
 from harness.report.markdown import bold, escape, table
 from harness.report.panels import Cell, heading
@@ -122,16 +122,20 @@ def _published_section(published: pd.DataFrame) -> str:
         found = _records(rows)
         one = found[0]
         shape = "" if pd.isna(one["n_way"]) else f", {one['n_way']}-way {one['shots']}-shot"
-        spread = SPREADS[one["spread"]]
+        spread = ", or ".join(dict.fromkeys(SPREADS[row["spread"]] for row in found))
         unit = "%" if one["unit"] == "percent" else "return"
         where = f"{PAPERS[one['paper']]}, trained on {escape(one['trained_on'])}{shape}"
         parts.append(f"{where} ({unit} ± {spread}):")
         sources = list(dict.fromkeys(row["source"] for row in found))
-        cells = {(row["method"], row["source"]): f"{row['value']:g} ± {row['plus_minus']:g}" for row in found}
+        cells = {(row["method"], row["source"]): _published_cell(row) for row in found}
         methods = list(dict.fromkeys(row["method"] for row in found))
         lines = tuple((m, *(cells.get((m, source), DASH) for source in sources)) for m in methods)
         parts.append(table(Table(columns=("Method", *sources), rows=lines)))
     return "\n\n".join(parts)
+
+
+def _published_cell(row: dict[str, Any]) -> str:
+    return f"{published_text(row)} ({row['note']})" if row["note"] else published_text(row)
 
 
 def long_frame(groups: Sequence[RankedGroup]) -> pd.DataFrame:

@@ -1,8 +1,9 @@
 """A published number beside one measured here: their difference, and whether it stays within a tolerance.
 
 The two were measured on other episodes and trainings, so nothing is paired: the error of the difference is
-√(half² + half²) of both 95 % intervals. A published deviation over n seeds counts as the t interval
-t(0.975, n - 1) · sd / √n of their mean.
+√(half² + half²) of both 95 % intervals. A published deviation over n trainings counts as the t interval
+t(0.975, n - 1) · sd / √n of their mean. What was published without an error, or with one of unknown kind, has the error
+that is printed, or none, and the agreement says that it is not known.
 """
 
 import math
@@ -14,31 +15,30 @@ from scipy.special import stdtrit
 TOLERANCE_POINTS = 2.0
 """The default: the paper on ANIL calls differences of up to about two points none (its table on freezing layers)."""
 
-SEEDS = 3
-"""Of the paper on ANIL, which gives the deviation over them."""
-
 WITHIN, ABOVE, BELOW, OPEN = "within", "above", "below", "cannot be told"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Here less there, in the unit of the number; half the 95 % interval of that; and the verdict."""
+    """Here less there, in the unit of the number; half the 95 % interval of that; and the verdict.
+
+    known: whether the published error is an interval, or can be made one.
+    """
 
     difference: float
     half: float
     verdict: str
+    known: bool
 
 
 def published_half(value: dict[str, Any]) -> float:
-    """Half the 95 % interval of a published mean, a row of `published_numbers`; 0 where no error was published.
-
-    What was published as something else than a deviation over a known number of seeds is taken for the interval.
-    """
+    """Half the 95 % interval of a published mean, a row of `published_numbers`, as far as it is known."""
     plus_minus = float(value["plus_minus"])
     if math.isnan(plus_minus):
         return 0.0
     if value["spread"] == "seeds_sd":
-        return float(stdtrit(SEEDS - 1, 0.975)) * plus_minus / math.sqrt(SEEDS)
+        n = int(value["n_trainings"])
+        return float(stdtrit(n - 1, 0.975)) * plus_minus / math.sqrt(n)
     return plus_minus
 
 
@@ -53,4 +53,5 @@ def agreement(here: float, half: float, published: dict[str, Any], tolerance: fl
         verdict = ABOVE if difference > 0 else BELOW
     else:
         verdict = OPEN
-    return Agreement(difference=difference, half=width, verdict=verdict)
+    known = published["spread"] != "unknown" and not math.isnan(float(published["plus_minus"]))
+    return Agreement(difference=difference, half=width, verdict=verdict, known=known)

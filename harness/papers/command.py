@@ -34,17 +34,16 @@ def make_paper_tables(request: PaperRequest, console: Console) -> Path:
     """
     if not 0 < request.tolerance < 100:
         raise ConfigError(f"--tolerance is {request.tolerance}, and must be points between 0 and 100.")
-    runs: dict[str, FinishedRun] = {}
-    subsets: dict[str, None] = {}
+    runs: dict[str, tuple[FinishedRun, Sequence[str]]] = {}
     left_out: list[LeftOut] = []
     for folder in request.folders:
+        subsets = [str(clause) for clause in read_record(folder).get("subsets", ())]
         for run_folder in runs_of(folder):
             run, missing = read_run(run_folder)
             if run is not None:
-                runs.setdefault(run.run_id, run)
+                runs.setdefault(run.run_id, (run, subsets))
             left_out += missing
-        subsets |= dict.fromkeys(map(str, read_record(folder).get("subsets", ())))
-    filled, section = whole_section(runs.values(), subsets, request.tolerance)
+    filled, section = whole_section(runs.values(), request.tolerance)
     out = make_folder(request.out)
     frame = long_frame(filled)
     write_text(out / "paper.csv", frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))

@@ -9,7 +9,7 @@ import pandas as pd
 from harness.papers.agreement import Agreement, agreement
 from harness.papers.measured import Measured, Place
 from harness.papers.tables import PaperTable, Setting
-from harness.published_numbers import published_numbers
+from harness.published_numbers import published_numbers, published_text
 from harness.report.settings import DASH, Table
 
 
@@ -103,6 +103,20 @@ def trainings(filled: FilledTable) -> list[tuple[str, str]]:
     ]
 
 
+def caveats(filled: FilledTable) -> list[tuple[str, str]]:
+    """(method, in what its published numbers are unlike their columns), of those that are shown."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for row in filled.cells:
+        for cell in row:
+            if cell.published and cell.published["note"]:
+                own = found.setdefault(cell.label, {})
+                own.setdefault(str(cell.published["note"]), []).append(cell.setting.label)
+    return [
+        (label, "; ".join(f"{note} ({', '.join(settings)})" for note, settings in notes.items()))
+        for label, notes in found.items()
+    ]
+
+
 def not_run(filled: FilledTable) -> list[tuple[str, str]]:
     """(settings and methods, what fills them at which cost) of the cells that were published and not measured here."""
     groups: dict[str, dict[str, list[str]]] = {}
@@ -146,7 +160,9 @@ def _record(filled: FilledTable, cell: PaperCell) -> dict[str, Any]:
         "difference": both.difference if both else nothing,
         "difference_ci95": both.half if both else nothing,
         "tolerance": filled.tolerance,
+        "published_error_known": both.known if both else False,
         "verdict": both.verdict if both else "not run",
+        "note": there.get("note", ""),
         "trained": here.trained if here else _how(cell.setting),
     }
 
@@ -170,14 +186,7 @@ def _published(
 
 
 def _there(cell: PaperCell) -> str:
-    """With as many decimals as were printed of the error, and one at least."""
-    if cell.published is None:
-        return DASH
-    value, spread = float(cell.published["value"]), cell.published["plus_minus"]
-    if pd.isna(spread):
-        return f"{value:.1f}" if f"{value:.1f}" == f"{value:g}" or value % 1 == 0 else f"{value:g}"
-    places = max(1, len(f"{spread:g}".partition(".")[2]), len(f"{value:g}".partition(".")[2]))
-    return f"{value:.{places}f} ± {spread:.{places}f}"
+    return DASH if cell.published is None else published_text(cell.published)
 
 
 def _here(cell: PaperCell) -> str:
@@ -191,4 +200,6 @@ def _here(cell: PaperCell) -> str:
 def _difference(cell: PaperCell) -> str:
     if cell.agreement is None:
         return DASH
-    return f"{cell.agreement.difference:+.1f} ± {cell.agreement.half:.1f}: {cell.agreement.verdict}"
+    found = cell.agreement
+    unknown = "" if found.known else " *"
+    return f"{found.difference:+.1f} ± {found.half:.1f}{unknown}: {found.verdict}"

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, cast
 
 import numpy as np
@@ -41,38 +40,39 @@ class Measured:
     trained: str
 
 
-def measured(runs: Iterable[FinishedRun], subsets: Sequence[str] = ()) -> dict[Place, Measured]:
+def measured(runs: Iterable[tuple[FinishedRun, Sequence[str]]]) -> dict[Place, Measured]:
     """Of each place the longest training; of equally long ones that of most seeds, then the first by its settings.
 
-    Never the best result. Only what was tested on the test split, on episodes of the kind it was trained on. subsets:
-    clauses as `subsets` in an experiment's record.
+    Never the best result. Only what was tested on the test split, on episodes of the kind it was trained on. Beside
+    each run: clauses as `subsets` in its experiment's record.
     """
     found: dict[Place, Measured] = {}
-    for group in _seeds_together(runs):
-        for one in _of_training(group, subsets):
+    for group in _alike(runs):
+        for one in _of_training([run for run, _ in group], group[0][1]):
             known = found.get(one.place)
             if known is None or (one.budget, one.n_seeds) > (known.budget, known.n_seeds):
                 found[one.place] = one
     return found
 
 
-def _seeds_together(runs: Iterable[FinishedRun]) -> list[list[FinishedRun]]:
-    """Runs of one configuration, which differ in the seed alone; a seed that was run twice counts once."""
-
-    def identity(run: FinishedRun) -> str:
-        return digest({key: value for key, value in run.spec.items() if key not in OWN}, 16)
-
-    ordered = sorted(runs, key=lambda run: (identity(run), run.seed, run.run_id))
-    groups = [list(group) for _, group in groupby(ordered, key=identity)]
-    return [list({run.seed: run for run in reversed(group)}.values()) for group in groups]
+def _alike(
+    runs: Iterable[tuple[FinishedRun, Sequence[str]]],
+) -> list[list[tuple[FinishedRun, Sequence[str]]]]:
+    """Runs of one configuration, which differ in their seeds and in what they are tested on."""
+    groups: dict[str, list[tuple[FinishedRun, Sequence[str]]]] = {}
+    for run, subsets in sorted(runs, key=lambda one: (one[0].seed, one[0].run_id)):
+        settings = {key: value for key, value in run.spec.items() if key not in OWN}
+        groups.setdefault(digest([settings, sorted(subsets)], 16), []).append((run, subsets))
+    return [groups[key] for key in sorted(groups)]
 
 
 def _of_training(runs: Sequence[FinishedRun], subsets: Sequence[str]) -> list[Measured]:
     trained_on = _trained_on(runs[0])
     episodes = with_shots(pd.concat([run.episodes for run in runs], ignore_index=True))
     tested = episodes[episodes["split"] == "test"]
-    found = []
     keys = ["source", "protocol", "n_way", "shots"]
+    tested = tested.drop_duplicates([*keys, "n_support", "seed", "episode"])  # two runs may share a test
+    found = []
     for key, rows in tested.groupby(keys, observed=True, dropna=False):
         source, protocol, n_way, shots = cast(tuple[Any, ...], key)
         kind = None if pd.isna(n_way) else int(n_way), None if pd.isna(shots) else int(shots)
@@ -119,14 +119,16 @@ def _measured(place: Place, rows: pd.DataFrame, run: FinishedRun, subsets: Seque
 
 
 def _said(run: FinishedRun, n_seeds: int, subsets: Sequence[str]) -> str:
-    """`1,000 updates of 4 tasks, 32 px, 1 seed; miniimagenet: 10,000 of 60,000 published images`."""
+    """`1,000 updates of 4 tasks, conv4 at 28 px, batch norm transductive, 1 seed; omniglot: 10 of 20 images`."""
     train = run.spec.get("train", {})
     kind = train.get("learns_from", "episodes")
     updates = f"{int(train.get('iterations', 0)):,} updates"
-    size = run.spec.get("images", {}).get("size", "?")
     said = {
         "episodes": f"{updates} of {train.get('meta_batch', '?')} tasks",
         "batches": f"{updates} of a batch of images",
     }.get(kind, "no training")
+    network = run.spec.get("network", {})
+    name = network.get("params", {}).get("name", network.get("plugin", "?"))
+    size, norm = run.spec.get("images", {}).get("size", "?"), run.spec.get("batch_norm", "?")
     seeds = f"{n_seeds} {'seed' if n_seeds == 1 else 'seeds'}"
-    return "; ".join([f"{said}, {size} px, {seeds}", *subsets])
+    return "; ".join([f"{said}, {name} at {size} px, batch norm {norm}, {seeds}", *subsets])

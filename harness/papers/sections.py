@@ -1,8 +1,8 @@
 """Paper tables as sections of a page: the tables, how both were trained, and what has not been run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from harness.papers.filling import FilledTable, content, fill, measured_part, not_run, trainings
+from harness.papers.filling import FilledTable, caveats, content, fill, measured_part, not_run, trainings
 from harness.papers.measured import measured
 from harness.papers.tables import PAPER_TABLES
 from harness.published_numbers import PAPERS, TRAINED
@@ -13,30 +13,31 @@ from harness.report.gather import FinishedRun
 def note(tolerance: float) -> str:
     """How to read the tables."""
     return (
-        "Published: as the papers print them, mean ± the deviation over seeds (Raghu et al.) or ± the 95 % "
-        "interval over test episodes (most others). Here: mean ± the deviation over seeds, nothing for one seed. "
-        "Difference: here less there ± half its 95 % interval, from the errors of both; nothing is paired, and a "
-        "published deviation over three seeds makes a wide interval. Within: the whole interval lies within "
-        f"{tolerance:g} points; above, below: all of it lies beyond; else it cannot be told. Of several trainings "
-        "the longest is shown, never the best."
+        "Published: mean ± a deviation over trainings (Raghu et al., MAML++, BOIL), ± the 95 % interval over test "
+        "episodes, or ± something that was not said. Here: mean ± the deviation over seeds, nothing for one seed, "
+        "and then the verdict is about one trained network. Difference: here less there ± half its 95 % interval, "
+        "from the errors of both; nothing is paired, and a published deviation over three trainings makes a wide "
+        "interval. *: the published error is not known for an interval, or missing, and counts as printed, or not "
+        f"at all. Within: the whole interval lies within {tolerance:g} points; above, below: all of it lies "
+        "beyond; else it cannot be told. Of several trainings the longest is shown, never the best."
     )
 
 
 def versus_sections(
-    runs: Iterable[FinishedRun], subsets: Iterable[str], tolerance: float
+    runs: Iterable[FinishedRun], subsets: Sequence[str], tolerance: float
 ) -> tuple[Section, ...]:
     """What of the paper tables these runs measured, with how to read it; empty for nothing."""
-    found = measured(runs, tuple(subsets))
+    found = measured((run, subsets) for run in runs)
     parts = [measured_part(fill(table, found, tolerance)) for table in PAPER_TABLES]
     blocks = tuple(block for part in parts if part for block in blocks_of(part, empty=False))
     return (Section(title="", note=note(tolerance), blocks=blocks),) if blocks else ()
 
 
 def whole_section(
-    runs: Iterable[FinishedRun], subsets: Iterable[str], tolerance: float
+    runs: Iterable[tuple[FinishedRun, Sequence[str]]], tolerance: float
 ) -> tuple[list[FilledTable], Section]:
-    """All paper tables, also what nothing was measured of, and the section that shows them."""
-    found = measured(runs, tuple(subsets))
+    """All paper tables, also what nothing was measured of, and the section that shows them; runs as in `measured`."""
+    found = measured(runs)
     filled = [fill(table, found, tolerance) for table in PAPER_TABLES]
     blocks = tuple(block for table in filled for block in blocks_of(table, empty=True))
     return filled, Section(title="", note=note(tolerance), blocks=blocks)
@@ -46,6 +47,7 @@ def blocks_of(filled: FilledTable, *, empty: bool) -> tuple[Block, ...]:
     """The table, how its numbers were trained, and, where `empty`, what has not been run."""
     said = [Said(f"Trained here, {place}", f"{how}.") for place, how in trainings(filled)]
     said += [Said(f"Trained there, {PAPERS[paper]}", f"{how}.") for paper, how in _there(filled)]
+    said += [Said(f"Published, {label}", f"{note}.") for label, note in caveats(filled)]
     if empty:
         said += [Said(f"Not run, {place}", how) for place, how in not_run(filled)]
     return (Block(title=filled.table.title, table=content(filled)), Block(said=tuple(said)))

@@ -5,7 +5,7 @@ leaderboard.csv, .parquet and .tex, reuse.csv (verdicts), trends.csv, distances.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -31,7 +31,10 @@ from harness.report.reuse_verdicts import Judging, Verdicts, reuse_verdicts
 from harness.report.style import Style, styles
 from harness.report.summary import summarise
 from harness.statistics import leaderboard
-from harness.store import RunFolder, run_folders
+from harness.store import LeftOut, RunFolder, run_folders
+
+MOST_OTHERS = 10
+"""Folders beside the runs that are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,7 @@ def build_report(
     """
     folders = run_folders(folder / "runs") if runs is None else runs
     gathered = gather(folders, *([folder / "runs" / name for name in names] for names in (distances, across)))
+    gathered = replace(gathered, left_out=(*gathered.left_out, *_others(folder / "runs", folders)))
     if not gathered.runs and not even_empty:
         raise WorkspaceError(_nothing(folders, gathered, command))
     gin = _gin_text(config or folder / "config.gin")
@@ -101,6 +105,19 @@ def build_report(
     if config is not None and gin is not None:
         write_text(folder / "config.gin", gin)
     return BuiltReport(path=folder / "report.md", board=board, answer=answer)
+
+
+def _others(place: Path, runs: Sequence[RunFolder]) -> list[LeftOut]:
+    """Folders below `place` that are not among the runs to be reported: of other settings, or from elsewhere."""
+    known = {run.path.name for run in runs}
+    names = [
+        run.path.name for run in (run_folders(place) if place.is_dir() else []) if run.path.name not in known
+    ]
+    reason = "not among the runs of the last `harness run` here"
+    others = [LeftOut(run_id=name, reason=reason) for name in names[:MOST_OTHERS]]
+    if len(names) > MOST_OTHERS:
+        others.append(LeftOut(run_id=f"{len(names) - MOST_OTHERS} more folders", reason=reason))
+    return others
 
 
 def _write(

@@ -57,7 +57,7 @@ def answers(
 
 
 def confusions(found: Sequence[Answer]) -> pd.DataFrame:
-    """A row a pair of classes that met in an episode: true, predicted, times, chances, rate; highest rate first.
+    """A row a pair of classes that met in an episode: true, predicted, times, chances, rate; the most frequent first.
 
     chances: queries of the one class in episodes that had the other, too. times: how many of them were taken for it.
     """

@@ -16,12 +16,14 @@ from harness.cost import duration
 from harness.errors import ConfigError, WorkspaceError, did_you_mean, named_choices
 from harness.files import make_folder, write_text
 from harness.report.curve_figure import draw_curves
+from harness.report.gather import read_run
 from harness.report.style import styles
 from harness.showing.answers import Answer, answers, confusions
 from harness.showing.episode_picture import draw_episodes
 from harness.showing.finding import find_run
 from harness.spec import EvaluationSpec, RunSpec
 from harness.spec_reading import read_spec
+from harness.statistics import with_shots
 from harness.store import RunFolder, Workspace, read_curves
 
 EXTREMES = 2
@@ -55,7 +57,12 @@ def show(request: ShowRequest, console: Console) -> None:
         state = folder.state or "never started"
         console.print(f"It is not finished ({state}): there are no test episodes to show.", highlight=False)
         return
-    rows = pd.read_parquet(folder.episodes)
+    run, missing = read_run(folder)
+    if run is None:
+        raise WorkspaceError(
+            f"{folder.path} cannot be shown: {missing[0].reason}. `harness run` measures it again."
+        )
+    rows = run.episodes
     console.print(_accuracies(rows))
     evaluation = _evaluation(spec, request.source)
     out = make_folder(request.out or Path("show") / spec.run_id)
@@ -92,16 +99,23 @@ def _said(plugin: str, params: Mapping[str, Any]) -> str:
 
 def _accuracies(rows: pd.DataFrame) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="Test episodes", title_justify="left", padding=(0, 1, 0, 0))
-    for column in ("source", "split", "accuracy, %", "best", "worst", "episodes"):
+    for column in ("source", "split", "ways", "shots", "accuracy, %", "best", "worst", "episodes"):
         table.add_column(column, justify="left" if column in ("source", "split") else "right")
-    for values, own in rows.groupby(["source", "split"], observed=True):
+    keys = ["source", "split", "n_way", "shots"]  # the last two empty where they vary
+    for values, own in with_shots(rows).groupby(keys, observed=True, dropna=False):
         accuracy = 100 * own["accuracy"].astype("float64")
         table.add_row(
-            *(Text(str(value)) for value in values),
+            *(Text(_shown(value)) for value in values),
             *(f"{number:.1f}" for number in (accuracy.mean(), accuracy.max(), accuracy.min())),
             str(len(own)),
         )
     return table
+
+
+def _shown(value: Any) -> str:
+    if pd.isna(value):
+        return "varying"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _evaluation(spec: RunSpec, source: str | None) -> EvaluationSpec:
