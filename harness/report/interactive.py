@@ -22,6 +22,13 @@ SHAPES = {
 }
 """Matplotlib's markers in Vega's words."""
 
+LEGEND: Spec = {"orient": "top", "columns": {"expr": "width < 500 ? 1 : 4"}, "title": None, "labelLimit": 400}
+LINE_LEGEND: Spec = {**LEGEND, "symbolType": "stroke", "symbolSize": 500, "symbolStrokeWidth": 2}
+"""One legend of colours and dashes together, as some methods share a colour."""
+
+FEW_TICKS: Spec = {"tickCount": 6, "labelOverlap": True}
+
+
 DASHES: dict[str, list[int]] = {"-": [1, 0], "--": [8, 4], "-.": [8, 3, 2, 3], ":": [2, 3]}
 
 BINS = 6
@@ -123,14 +130,14 @@ def curve_specs(regime: str, curves: pd.DataFrame, looks: Mapping[str, Style]) -
                 "data": {"values": values},
                 "mark": {"type": "line", "point": {"size": 18}, "strokeWidth": 2},
                 "encoding": {
-                    "x": {"field": "update", "type": "quantitative"},
+                    "x": {"field": "update", "type": "quantitative", "axis": FEW_TICKS},
                     "y": {"field": "value", "type": "quantitative", "scale": {"zero": False}, "title": title},
-                    "color": {**_colours(labels, own), "field": "training"},
+                    "color": {**_colours(labels, own), "field": "training", "legend": LINE_LEGEND},
                     "strokeDash": {
                         "field": "training",
                         "type": "nominal",
                         "scale": {"domain": labels, "range": [DASHES[own[label].line] for label in labels]},
-                        "legend": None,
+                        "legend": LINE_LEGEND,
                     },
                     "tooltip": [
                         {"field": "training", "type": "nominal"},
@@ -236,7 +243,7 @@ def _colours(names: Sequence[str], looks: Mapping[str, Style]) -> Spec:
         "field": "method",
         "type": "nominal",
         "scale": {"domain": list(names), "range": [looks[name].colour for name in names]},
-        "legend": {"orient": "top", "columns": 4, "title": None, "labelLimit": 200},
+        "legend": LEGEND,
     }
 
 

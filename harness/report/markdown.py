@@ -13,7 +13,7 @@ from harness.report.settings import Table
 from harness.report.summary import RegimeSummary
 from harness.store import LeftOut
 
-NUMBER = r"[+-]?[\d.,\s]+( ± [\d.]+)?( to [+-]?[\d.]+)?|\N{EN DASH}|leads|nan ± nan"
+NUMBER = r"[+-]?[\d.,\s]+( ± [\d.]+)?( \*)?( to [+-]?[\d.]+|: [a-z ]+)?|\N{EN DASH}|leads|nan ± nan|not run"
 """What a column of numbers holds."""
 
 
