@@ -66,6 +66,8 @@ def write_record(
     }
     if same:
         value |= {key: before[key] for key in ("seconds", "time_missing") if key in before}
+    elif any(workspace.folder(run).is_done for run in runs):
+        value["time_missing"] = True  # that of runs which other commands made
     write_text(workspace.runs / CONFIG, config)
     write_json(workspace.runs / RECORD, value)
 

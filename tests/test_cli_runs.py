@@ -103,6 +103,8 @@ def test_the_time_is_that_of_all_commands(home: Path, monkeypatch: pytest.Monkey
     assert "time_missing" not in record
     assert "at least" not in (folder / "report.md").read_text()
     assert 0 < record["seconds"] != twice
+    assert cli.main([*command, "--set", "Experiment.seeds=2"]) == 0
+    assert "took at least" in (folder / "report.md").read_text(), "the first seed was made before"
 
 
 def test_the_time_of_a_killed_command_is_said_to_be_missing(home: Path) -> None:
