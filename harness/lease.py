@@ -80,10 +80,7 @@ def _take(lease: Path, owner: str, say: Say) -> None:
 
 def _waiting(folder: Path, found: dict[str, Any]) -> str:
     where = f"process {found.get('process', '?')} on {found.get('host', '?')}"
-    return (
-        f"Another `harness run` works in {folder} ({where}): waiting for it. What it finishes is not run again; "
-        "Ctrl-C gives up, and --out chooses another folder."
-    )
+    return f"Another command works in {folder} ({where}): waiting for it. What it finishes is not run again; Ctrl-C gives up."
 
 
 class _Watch:

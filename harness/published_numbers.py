@@ -55,8 +55,11 @@ SPREADS = {
 }
 
 TRAINED = {
-    ("anil_paper", "omniglot"): "60,000 updates of 16 tasks, 28 px, 3 seeds",
-    ("anil_paper", "miniimagenet"): "60,000 updates of 4 tasks, 84 px, 3 seeds, 60,000 images",
+    ("anil_paper", "omniglot"): "60,000 updates of 16 tasks in the code it built on, 28 px, 3 seeds",
+    (
+        "anil_paper",
+        "miniimagenet",
+    ): "60,000 updates of 4 tasks in the code it built on, 84 px, 3 seeds, 60,000 images",
     ("finn_2017", "omniglot"): "60,000 updates of 32 tasks, 28 px",
     ("finn_2017", "miniimagenet"): "60,000 updates of 4 tasks, 84 px, 60,000 images",
     ("meta_dataset", ""): "75,000 updates of one task; networks, image sizes and pre-training by a search",

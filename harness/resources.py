@@ -15,7 +15,7 @@ class Resources:
     cpus: cores that Ray reserves for a run, which computes on one. gpus: of GPUs, a share of one (0.25) lets
     several runs use it; None for one where Compute.device is `cuda`, and none else. custom: amounts of a
     cluster's own resources by name, such as `{'big_memory': 1}`. hours: wall clock from the start of a run to
-    its end in one launch; a run that takes longer is stopped, having saved its state, and counts as failed;
+    its end in one try; a run that takes longer is stopped, having saved its state, and counts as failed;
     None for no limit. retries: how many times a run is tried again, from its checkpoint, whose process or
     machine was lost. What a run raises itself is not tried again.
     """

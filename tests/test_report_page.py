@@ -1,5 +1,6 @@
 """report.html in a real browser: it opens from disk, sorts, filters, fits, and shows names without running them."""
 
+import base64
 import html
 import re
 import time
@@ -150,8 +151,14 @@ def test_every_picture_and_table_has_a_name(page: Path) -> None:
 def test_it_prints(page: Path) -> None:
     with browser(page) as driver:
         drawn(driver)
-        printed = driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
-        assert len(printed["data"]) > 50_000
+        closed = "return document.querySelectorAll('details:not([open])').length"
+        assert driver.execute_script(closed) > 0
+        printed = base64.b64decode(
+            driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})["data"]
+        )
+        assert driver.execute_script(closed) == 0, "what is folded away is printed, too"
+        assert printed.startswith(b"%PDF")
+        assert printed.count(b"/Type /Page\n") + printed.count(b"/Type /Page ") >= 3
 
 
 def test_it_says_what_the_other_report_says(page: Path) -> None:
