@@ -80,7 +80,8 @@ def _take(lease: Path, owner: str, say: Say) -> None:
 
 def _waiting(folder: Path, found: dict[str, Any]) -> str:
     where = f"process {found.get('process', '?')} on {found.get('host', '?')}"
-    return f"Another command works in {folder} ({where}): waiting for it. What it finishes is not run again; Ctrl-C gives up."
+    waiting = f"Another command works in {folder} ({where}): waiting for it."
+    return f"{waiting} What it finishes is not run again; Ctrl-C gives up."
 
 
 class _Watch:
