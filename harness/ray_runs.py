@@ -22,6 +22,9 @@ POST_SECONDS = 0.5
 GRACE_SECONDS = 120.0
 """How long interrupted runs may take to write their checkpoints."""
 
+ASK_AGAIN_SECONDS = 30.0
+"""Between two interrupts of an overdue run: one can be lost in the import of a library."""
+
 
 class Board:
     """Where workers pin what they have to say, and the driver reads it. Lives as a Ray actor."""
@@ -56,12 +59,16 @@ class _Driver:
 
 @dataclass(kw_only=True)
 class _Flight:
-    """A run that Ray has. tries: how often it was begun. began, stopping: since when it runs, and is being stopped."""
+    """A run that Ray has. tries: how often it was begun. began, stopping: since when it runs, and is being stopped.
+
+    asked: when it was last interrupted.
+    """
 
     run: RunSpec
     tries: int = 1
     began: float | None = None
     stopping: float | None = None
+    asked: float = 0.0
 
 
 def ray_outcomes(
@@ -204,9 +211,10 @@ class _Fleet:
                 continue
             if flight.stopping is None:
                 flight.stopping = now
-                self.ray.cancel(reference)
-            elif now - flight.stopping > GRACE_SECONDS:
-                self.ray.cancel(reference, force=True)
+            elif now - flight.asked < ASK_AGAIN_SECONDS:
+                continue
+            flight.asked = now
+            self.ray.cancel(reference, force=now - flight.stopping > GRACE_SECONDS)
 
     def _outcome(self, reference: Any, flight: _Flight) -> tuple[Outcome, bool]:
         """How a task has ended, also when its process died; and whether it was lost through no fault of its own."""

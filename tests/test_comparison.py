@@ -83,7 +83,8 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureF
     unfinished = write_run(tmp_path / "x" / "runs", run_spec("anil", evaluated_on=SOURCES))
     unfinished.write_status("training")
     with pytest.raises(
-        WorkspaceError, match=r"Nothing has finished in .*: training\): `harness run` carries on"
+        WorkspaceError,
+        match=r"Nothing has finished in .*: not finished \(training\)\): `harness run` carries on",
     ):
         read_sides(a, unfinished.path)
     other = one(tmp_path / "y", "maml", 0.7, seed=1)

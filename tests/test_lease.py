@@ -2,11 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ DEAD = 2**22 + 12345
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("BEAT_SECONDS", 0.05), ("POLL_SECONDS", 0.02), ("EXPIRES_SECONDS", 0.5)):
         monkeypatch.setattr(lease, name, value)
+
+
+@pytest.fixture
+def terminable() -> Iterator[None]:
+    """SIGTERM interrupts, as while `harness run` works; Ctrl-C is ignored where the tests run in the background."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 def leave(runs: Path, **changes: object) -> None:
@@ -88,6 +101,7 @@ def test_a_dead_owner_is_not_waited_for_longer_than_it_takes_to_know(tmp_path: P
     assert list(runs.iterdir()) == []
 
 
+@pytest.mark.usefixtures("terminable")
 def test_who_was_taken_for_dead_stops_and_leaves_the_others_lease_alone(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
 

@@ -204,7 +204,7 @@ def test_a_report_shows_the_cells_that_it_measured(tmp_path: Path) -> None:
     assert re.search(r"\|  \| difference \| -2\d\.\d ± \d\.\d: below \|", section)
     assert "batch norm transductive, 2 seeds; miniimagenet: 10,000 of 60,000 published images." in section
     assert "**Published, ProtoNet:** trained 5-way (miniImageNet, 5-way 5-shot)." in section
-    assert "60,000 updates of 4 tasks, 84 px, 3 seeds" in section
+    assert "60,000 updates of 4 tasks in the code it built on, 84 px, 3 seeds" in section
     assert "not run" not in section
     assert "Omniglot" not in section
     page = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -91,16 +91,8 @@ def build_report(
     gin = _gin_text(config or folder / "config.gin")
     board = leaderboard(gathered.episodes)
     verdicts = reuse_verdicts(gathered, judging or Judging())
-    words = _Words(
-        title=title or folder.name,
-        claim=claim,
-        command=command,
-        took=took,
-        raw_data=tuple(raw_data),
-        without=tuple(without),
-        subsets=tuple(subsets),
-        gin=gin,
-    )
+    said = {"without": tuple(without), "subsets": tuple(subsets), "raw_data": tuple(raw_data)}
+    words = _Words(title=title or folder.name, claim=claim, command=command, took=took, gin=gin, **said)
     answer = _write(folder, gathered, verdicts, board, words)
     if config is not None and gin is not None:
         write_text(folder / "config.gin", gin)
