@@ -1,6 +1,7 @@
 """Runs side by side, one a Ray task: started longest first, watched, stopped when overdue, tried again when lost."""
 
 import math
+import signal
 import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -253,6 +254,9 @@ class _Fleet:
 
 def _in_worker(run: RunSpec, workspace: Workspace, board: Any, driver: _Driver) -> Outcome:
     """What a Ray worker does: check that it has the driver's code, then the run."""
+    # Ray interrupts by Ctrl-C's signal, which is ignored where a shell has started the driver in the background.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     board.begin.remote(run.run_id)
     here = str(Path(harness.__file__).resolve())
     if driver.origin not in (None, here) or harness.__version__ != driver.version:

@@ -270,8 +270,16 @@ def test_ray_records_failed_and_killed_runs_and_goes_on(tmp_path: Path, workspac
     assert again[0].seconds == 0.0
 
 
+@pytest.fixture
+def in_the_background() -> Iterator[None]:
+    """As a shell starts what it does not wait for: Ctrl-C ignored, by this process and those it starts."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
-@pytest.mark.usefixtures("shared_modules")
+@pytest.mark.usefixtures("shared_modules", "in_the_background")
 def test_ray_tries_a_lost_run_again_and_stops_an_overdue_one(tmp_path: Path, workspace: Workspace) -> None:
     lost, overdue = runs_of(tmp_path, [5]), runs_of(tmp_path, [3])[:1]
     resources = Resources(cpus=1.25, hours=1 / 3600, retries=1)
