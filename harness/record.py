@@ -21,7 +21,7 @@ from harness.distance_stage import distance_file, probe_runs
 from harness.errors import WorkspaceError
 from harness.files import write_json, write_text
 from harness.plan import Plan
-from harness.store import RunFolder, Workspace
+from harness.store import RunFolder, Workspace, run_folders
 
 RECORD, CONFIG = "experiment.json", "config.gin"
 
@@ -117,6 +117,16 @@ def read_record(folder: Path) -> dict[str, Any]:
     if not isinstance(value, dict) or not _are_names(value.get("runs", ())):
         raise WorkspaceError(f"{path} is damaged or foreign. Delete it; `harness run` writes it again.")
     return value
+
+
+def recorded_runs(folder: Path) -> list[RunFolder]:
+    """Those of the last `harness run` in `folder`, begun or not; without a record of one, all that are there.
+
+    Raises WorkspaceError when the record is damaged.
+    """
+    runs = folder / "runs"
+    listed = [RunFolder(runs / run_id) for run_id in read_record(folder).get("runs", ())]
+    return listed or (run_folders(runs) if runs.is_dir() else [])
 
 
 def _are_names(runs: Any) -> bool:

@@ -14,8 +14,8 @@ from harness.cost import duration
 from harness.display import shortened
 from harness.errors import WorkspaceError
 from harness.heartbeat import Beat, read_beat
-from harness.record import read_record
-from harness.store import RunFolder, run_folders
+from harness.record import read_record, recorded_runs
+from harness.store import RunFolder
 
 DONE, RUNNING, STOPPED, FAILED, WAITING = "done", "running", "stopped", "failed", "waiting"
 STANDINGS = (RUNNING, FAILED, STOPPED, WAITING, DONE)
@@ -39,13 +39,11 @@ class Standing:
 
 def runs_of_record(folder: Path) -> list[RunFolder]:
     """The runs of the last `harness run` in `folder`, begun or not. WorkspaceError where there is no such folder."""
-    record = read_record(folder)
-    if not record and not (folder / "runs").is_dir():
+    if not read_record(folder) and not (folder / "runs").is_dir():
         raise WorkspaceError(
             f"{folder} is no folder of an experiment: name one that `harness run` made, such as reports/quickstart."
         )
-    listed = [RunFolder(folder / "runs" / run_id) for run_id in record.get("runs", ())]
-    return listed or run_folders(folder / "runs")
+    return recorded_runs(folder)
 
 
 def standing(folder: RunFolder) -> Standing:

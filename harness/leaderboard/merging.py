@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from harness.errors import WorkspaceError
-from harness.record import read_record
+from harness.record import recorded_runs
 from harness.report.gather import FinishedRun, read_run
 from harness.spec import digest
 from harness.statistics import with_shots
-from harness.store import LeftOut, RunFolder, run_folders
+from harness.store import LeftOut, RunFolder
 
 METHOD = ("method", "trainer")
 """Keys of a spec that say what a method is, whatever it was trained and tested on."""
@@ -70,9 +70,7 @@ def runs_of(folder: Path) -> list[RunFolder]:
         raise WorkspaceError(
             f"There is no folder {folder}: name one that `harness run` made, such as reports/quickstart."
         )
-    runs = folder / "runs"
-    listed = [RunFolder(runs / run_id) for run_id in read_record(folder).get("runs", ())]
-    return listed or (run_folders(runs) if runs.is_dir() else [])
+    return recorded_runs(folder)
 
 
 def _labelled(runs: list[tuple[FinishedRun, str]]) -> pd.DataFrame:
