@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
 PROJECT = pyproject.toml constraints.txt
 
-.PHONY: quickstart test lint bench profile faults clean
+.PHONY: quickstart test lint bench profile faults load clean
 
 quickstart: .venv/.installed
 	.venv/bin/harness run gin/quickstart.gin
@@ -24,6 +24,9 @@ profile: .venv/.installed
 
 faults: .venv/.installed-test
 	.venv/bin/python tests/faults/measure.py --out reports/faults.md
+
+load: .venv/.installed
+	.venv/bin/python tests/load/measure.py --out reports/load.md
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -6,6 +6,7 @@ import pytest
 
 from fake_runs import episode_rows
 from harness.report.curve_figure import curves_of, spread
+from harness.report.interactive import accuracy_spec
 from harness.report.markdown import escape, fenced
 from harness.report.panels import labelled, natural, panels
 from harness.report.style import MOST_POINTS, figure_of, save, styles
@@ -106,3 +107,14 @@ def test_a_crowd_of_points_is_a_picture_inside_the_svg(tmp_path: Path) -> None:
     assert "<image" in many
     assert max(map(len, (few, many))) < 1_000_000
     assert many == lines_as_svg(tmp_path / "again.png", 20 * MOST_POINTS)
+
+
+def test_the_axis_names_the_methods_where_there_is_one_source():
+    rows = {"maml": [0.6, 0.8], "anil": [0.9, 0.7], "nil": [0.5, 0.5]}
+    frame = pd.concat([episode_rows(values, method=method) for method, values in rows.items()])
+    drawn = accuracy_spec(panels(frame)[0], "glyphs", {}, styles(list(rows)))["layer"][2]["encoding"]
+    assert (drawn["y"]["field"], drawn["y"]["sort"]) == ("method", ["anil", "maml", "nil"])
+    assert drawn["color"]["legend"] is None
+    both = pd.concat([frame, frame.assign(source="digits")])
+    drawn = accuracy_spec(panels(both)[0], "glyphs", {}, styles(list(rows)))["layer"][2]["encoding"]
+    assert (drawn["y"]["field"], drawn["yOffset"]["field"]) == ("source", "method")

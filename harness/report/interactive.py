@@ -45,8 +45,7 @@ def accuracy_spec(
     values = [row for row in rows if row]
     order = [_label(source, source in near) for source in panel.sources]
     methods = [entry.method for entry in entries]
-    y = {"field": "source", "type": "nominal", "sort": order, "title": None, "axis": {"labelLimit": 220}}
-    offset = {"field": "method", "type": "nominal", "sort": methods}
+    rows_of = _rows_of_methods(values) if len(panel.sources) == 1 else _rows_of_sources(order, methods)
     tooltip = [
         {"field": name, "type": kind, **extra}
         for name, kind, extra in (
@@ -58,7 +57,10 @@ def accuracy_spec(
             ("seeds", "quantitative", {}),
         )
     ]
-    shared = {"y": y, "yOffset": offset, "color": _colours(methods, looks), "tooltip": tooltip}
+    shared = {**rows_of, "color": _colours(methods, looks), "tooltip": tooltip}
+    shapes = _shapes(methods, looks)
+    if len(panel.sources) == 1:  # the axis names the methods
+        shared["color"], shapes = {**shared["color"], "legend": None}, {**shapes, "legend": None}
     x = {"type": "quantitative", "scale": {"zero": False}, "title": "accuracy, %"}
     return {
         **_frame(f"Accuracy per source with 95 % intervals, trained on {regime}, {panel.heading}"),
@@ -75,9 +77,38 @@ def accuracy_spec(
             },
             {
                 "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
-                "encoding": {**shared, "x": {**x, "field": "accuracy"}, "shape": _shapes(methods, looks)},
+                "encoding": {**shared, "x": {**x, "field": "accuracy"}, "shape": shapes},
             },
         ],
+    }
+
+
+def _rows_of_sources(sources: Sequence[str], methods: Sequence[str]) -> Spec:
+    """A row a source, in which the methods lie below one another."""
+    return {
+        "y": {
+            "field": "source",
+            "type": "nominal",
+            "sort": list(sources),
+            "title": None,
+            "axis": {"labelLimit": 220},
+        },
+        "yOffset": {"field": "method", "type": "nominal", "sort": list(methods)},
+    }
+
+
+def _rows_of_methods(values: Sequence[Spec]) -> Spec:
+    """Of one source: a row a method, the most accurate first."""
+    ranked = sorted(values, key=lambda row: -(row["accuracy"] or 0.0))
+    methods = [row["method"] for row in ranked]
+    return {
+        "y": {
+            "field": "method",
+            "type": "nominal",
+            "sort": methods,
+            "title": ranked[0]["source"] if ranked else None,
+            "axis": {"labelLimit": 220},
+        }
     }
 
 

@@ -123,9 +123,9 @@ def table(load: Load, command: str) -> str:
     """reports/load.md."""
     return f"""# A thousand runs at once
 
-Made by `{command}` (`make load`) on {os.cpu_count()} CPU cores: trainings of two updates, tests of two episodes, so that the
-harness's own share shows. Overhead: what of the workers' time, from the first run's beginning to the last one's end, is no
-run's own.
+Made by `{command}` (`make load`) on {os.cpu_count()} CPU cores:
+trainings of two updates, tests of two episodes, so that the harness's own share shows. Overhead: what of the workers'
+time, from the first run's beginning to the last one's end, is no run's own.
 
 | | measured | at most |
 | --- | ---: | ---: |
