@@ -12,13 +12,15 @@ import pytest
 from scipy.stats import t
 
 from command_line import refused
+from fake_probes import Truth, write_probes
 from fake_runs import run_spec, write_run
-from harness import cli
+from harness import cli, plugins
 from harness.config import load_experiment
 from harness.episode import EpisodeShape
 from harness.papers.agreement import ABOVE, BELOW, OPEN, WITHIN, agreement, published_half
 from harness.papers.measured import ALL_SOURCES, Measured, measured
 from harness.papers.tables import PAPER_TABLES
+from harness.plugins import Component
 from harness.published_numbers import PAPERS, SPREADS, TRAINED, published_numbers
 from harness.report.build import build_report
 from harness.report.gather import FinishedRun, read_run
@@ -101,7 +103,11 @@ def test_the_command_of_an_empty_cell_would_fill_it(command: str) -> None:
     for place, names in settings.items():
         assert place in tested
         assert place in trained or place[1] is None
-        assert methods >= set(names) - {"proto_maml"}
+        assert methods >= set(names) - {"proto_maml", "maml_body_frozen"}
+        if "maml_body_frozen" in names:
+            assert any(
+                plugins.describe(plugins.PROBES, probe).plugin == "freeze" for probe in experiment.probes
+            )
 
 
 @pytest.mark.parametrize(
@@ -169,6 +175,32 @@ def test_the_longest_training_is_shown_and_never_the_best(tmp_path: Path) -> Non
     found = only(found_in(tmp_path, (short, 0.9), (long, 0.4)))
     assert found.mean < 50
     assert found.trained.startswith("9,000 updates")
+
+
+def test_the_body_frozen_at_test_is_what_the_probe_measured_of_the_head_alone(tmp_path: Path) -> None:
+    probe = Component(plugin="freeze", params={"name": "ice", "n_episodes": 40})
+    specs = [dataclasses.replace(mini("maml", seed=seed), probes=(probe,)) for seed in range(2)]
+    runs = []
+    for spec in specs:
+        folder = write_run(tmp_path, spec, 0.6)
+        write_probes(folder, spec, Truth(body_gain={"miniimagenet": 0.2}), n_episodes=40)
+        rows = pd.read_parquet(folder.probes)
+        rows["probe"] = rows["probe"].replace("freeze", "ice")
+        rows["n_query"] = pd.read_parquet(folder.episodes)["n_query"].iloc[0]
+        rows.to_parquet(folder.probes, index=False)
+        runs += [run for run in read_run(folder) if isinstance(run, FinishedRun)]
+    found = measured((run, ()) for run in runs)
+    assert [place[0] for place in found] == ["maml", "maml_body_frozen"]
+    frozen = found["maml_body_frozen", "miniimagenet", "miniimagenet", 5, 5]
+    rows = pd.concat([pd.read_parquet(tmp_path / spec.run_id / "probes.parquet") for spec in specs])
+    rows = rows[(rows["probe"] == "ice") & (rows["condition"] == "head only")]
+    assert (frozen.n_episodes, frozen.n_seeds) == (80, 2)
+    assert frozen.mean == pytest.approx(100 * rows["value"].mean())
+    assert frozen.sd == pytest.approx(100 * rows.groupby("seed")["value"].mean().std(ddof=1))
+    assert found["maml", "miniimagenet", "miniimagenet", 5, 5].n_episodes == 200
+    (tmp_path / specs[0].run_id / "probes.parquet").write_bytes(b"PAR1 torn")
+    found = measured((run, ()) for run in runs)
+    assert found["maml_body_frozen", "miniimagenet", "miniimagenet", 5, 5].n_seeds == 1
 
 
 def test_a_test_unlike_its_training_is_no_cell_of_a_paper(tmp_path: Path) -> None:
@@ -243,7 +275,7 @@ def test_the_command_fills_the_tables_and_says_what_an_empty_cell_costs(
     assert one["published"] == 61.5
     assert one["difference"] == pytest.approx(one["here"] - 61.5, abs=1e-3)
     assert one["verdict"] == "within"
-    assert (frame["verdict"] == "not run").sum() == len(frame) - 3
+    assert (frame["verdict"] == "not run").sum() == len(frame) - 4  # MAML has its place in three tables
     before = (out / "paper.md").read_bytes()
     cli.main(["paper", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(out), "--tolerance", "30"])
     assert (out / "paper.md").read_bytes() == before

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from harness.episode import FIXED, META_DATASET
+from harness.papers.frozen import BODY_FROZEN, with_body_frozen
 from harness.report.gather import OWN, FinishedRun
 from harness.spec import digest
 from harness.statistics import interval, with_shots
@@ -67,8 +68,16 @@ def _alike(
 
 
 def _of_training(runs: Sequence[FinishedRun], subsets: Sequence[str]) -> list[Measured]:
+    own = _of_episodes(runs[0].method, runs, [run.episodes for run in runs], subsets)
+    frozen = [with_body_frozen(run) for run in runs]
+    return own + _of_episodes(runs[0].method + BODY_FROZEN, runs, frozen, subsets)
+
+
+def _of_episodes(
+    method: str, runs: Sequence[FinishedRun], frames: Sequence[pd.DataFrame], subsets: Sequence[str]
+) -> list[Measured]:
     trained_on = _trained_on(runs[0])
-    episodes = with_shots(pd.concat([run.episodes for run in runs], ignore_index=True))
+    episodes = with_shots(pd.concat(frames, ignore_index=True))
     tested = episodes[episodes["split"] == "test"]
     keys = ["source", "protocol", "n_way", "shots"]
     tested = tested.drop_duplicates([*keys, "n_support", "seed", "episode"])  # two runs may share a test
@@ -77,7 +86,7 @@ def _of_training(runs: Sequence[FinishedRun], subsets: Sequence[str]) -> list[Me
         source, protocol, n_way, shots = cast(tuple[Any, ...], key)
         kind = None if pd.isna(n_way) else int(n_way), None if pd.isna(shots) else int(shots)
         if trained_on and _as_trained(runs[0], str(protocol), kind):
-            place = (runs[0].method, trained_on, str(source), *kind)
+            place = (method, trained_on, str(source), *kind)
             found.append(_measured(place, rows, runs[0], subsets))
     return found
 

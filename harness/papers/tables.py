@@ -129,6 +129,12 @@ PAPER_TABLES = (
         ),
     ),
     PaperTable(
+        title="Raghu et al. 2020: MAML with its body frozen at test",
+        papers=("anil_paper",),
+        methods=(("maml", "nothing frozen"), ("maml_body_frozen", "all four convolutional layers frozen")),
+        settings=_few_shot("miniImageNet", "miniimagenet", 5, (1, 5), MINI, WHOLE_MINI),
+    ),
+    PaperTable(
         title="Raghu et al. 2020: reinforcement learning, mean return",
         papers=("anil_paper",),
         methods=(("maml", "MAML"), ("anil", "ANIL")),

@@ -45,12 +45,13 @@ SHARED_ALIKE = ("train", "max_way")
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """A run whose results are whole: its spec and status as JSON data, its episodes."""
+    """A run whose results are whole: its spec and status as JSON data, its episodes; folder: where the rest lies."""
 
     run_id: str
     spec: dict[str, Any]
     status: dict[str, Any]
     episodes: pd.DataFrame
+    folder: RunFolder | None = None
 
     @property
     def method(self) -> str:
@@ -191,7 +192,7 @@ def read_run(folder: RunFolder) -> tuple[FinishedRun | None, list[LeftOut]]:
     spec, status = folder.spec(), folder.status()
     if reason := unfit(name, spec, status, episodes):
         return None, [LeftOut(run_id=name, reason=_plain(reason, folder.path))]
-    return FinishedRun(run_id=name, spec=spec, status=status, episodes=episodes), []
+    return FinishedRun(run_id=name, spec=spec, status=status, episodes=episodes, folder=folder), []
 
 
 def _plain(reason: str, path: Path) -> str:
