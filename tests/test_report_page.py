@@ -135,6 +135,13 @@ def test_nothing_overflows(page: Path, width: int, dark: bool) -> None:
         assert box["x"] + box["width"] <= width
 
 
+def test_a_sentence_in_a_table_stays_readable_on_a_phone(page: Path) -> None:
+    with browser(page, width=400) as driver:
+        cells = driver.find_elements(By.CSS_SELECTOR, "td.prose")
+        assert any("would settle it" in cell.text or "not worse" in cell.text for cell in cells)
+        assert max(cell.rect["height"] for cell in cells) < 160
+
+
 def test_every_picture_and_table_has_a_name(page: Path) -> None:
     with browser(page) as driver:
         for picture in driver.find_elements(By.TAG_NAME, "img"):
