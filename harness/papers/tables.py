@@ -16,7 +16,7 @@ SHORT_MINI = "harness run gin/baselines_miniimagenet.gin --data DIR"
 SHORT_MINI_ONE = (
     f"""{SHORT_MINI} --set "five/Regime.name = 'miniimagenet_1shot'" --set 'five/EpisodeShape.n_shot = 1'"""
 )
-SHORT_MINI_COST = "about 2 h of one core, at 1,000 updates"
+SHORT_MINI_COST = "about 1 h of one core, at 600 updates"
 META = "harness run gin/metadataset_baselines.gin --data DIR"
 NO_ENVIRONMENT = "cannot be run yet: there are no reinforcement learning environments"
 
