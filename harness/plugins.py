@@ -33,15 +33,21 @@ class Component:
 
 @cache
 def _entries(group: str) -> dict[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
+    """By name; where two packages have one name, the first, see `_rivals`."""
+    return {entry.name: entry for entry in reversed(list(entry_points(group=group)))}
+
+
+@cache
+def _rivals(group: str) -> dict[str, str]:
+    """Name -> why it cannot be used: two packages register it. It takes no other name down."""
+    found: dict[str, str] = {}
     for entry in entry_points(group=group):
-        known = found.get(entry.name)
-        if known is not None and known.value != entry.value:
-            raise PluginError(
-                f"Two packages register the {WORDS[group]} {entry.name!r}: "
-                f"{origin(known)} and {origin(entry)}. Uninstall one, or rename its entry point."
+        known = _entries(group)[entry.name]
+        if known.value != entry.value:
+            found[entry.name] = (
+                f"Two packages register the {WORDS[group]} {entry.name!r}: {origin(known)} and {origin(entry)}. "
+                "Uninstall one, or rename its entry point."
             )
-        found[entry.name] = entry
     return found
 
 
@@ -69,12 +75,14 @@ def _entry(group: str, name: str) -> EntryPoint:
             f"Registered: {named_choices(entries)}. "
             "A plugin added to a package is seen only after `pip install -e .` of that package again."
         )
+    if name in _rivals(group):
+        raise PluginError(_rivals(group)[name])
     return entries[name]
 
 
 def class_name(group: str, name: str) -> str:
-    """The name of the plugin's class, known without importing it."""
-    return _entry(group, name).attr
+    """The name of the plugin's class, known without importing it, also where the plugin cannot be used."""
+    return _entries(group)[name].attr
 
 
 def load(group: str, name: str) -> type[Any]:

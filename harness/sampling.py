@@ -32,7 +32,8 @@ class EpisodeRows:
     """An episode as numbers: which classes, and which rows of the pool.
 
     `classes` [n_way]; `support` and `query` are pool rows, `support_y` and `query_y` their labels
-    (0..n_way-1, the position of the row's class in `classes`). Rows are ordered class by class.
+    (0..n_way-1, the position of the row's class in `classes`). The support set comes class by class; queries come in
+    random order, so that the place of one says nothing about its label.
     """
 
     classes: IntArray
@@ -126,12 +127,13 @@ class FixedSampler:
             ]
         )
         labels = np.arange(shape.n_way, dtype=np.int64)
+        order = rng.permutation(shape.n_way * shape.n_query)
         return EpisodeRows(
             classes=classes,
             support=rows[:, : shape.n_shot].reshape(-1),
             support_y=np.repeat(labels, shape.n_shot),
-            query=rows[:, shape.n_shot :].reshape(-1),
-            query_y=np.repeat(labels, shape.n_query),
+            query=rows[:, shape.n_shot :].reshape(-1)[order],
+            query_y=np.repeat(labels, shape.n_query)[order],
         )
 
 

@@ -150,12 +150,13 @@ class VariableSampler:
             for start, size, n in zip(starts, sizes, n_images, strict=True)
         ]
         labels = np.arange(len(made.classes), dtype=np.int64)
+        order = rng.permutation(len(labels) * made.n_query)
         return EpisodeRows(
             classes=made.classes,
             support=np.concatenate([rows[made.n_query :] for rows in images]),
             support_y=np.repeat(labels, made.shots),
-            query=np.concatenate([rows[: made.n_query] for rows in images]),
-            query_y=np.repeat(labels, made.n_query),
+            query=np.concatenate([rows[: made.n_query] for rows in images])[order],
+            query_y=np.repeat(labels, made.n_query)[order],
         )
 
 

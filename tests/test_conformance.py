@@ -1,6 +1,8 @@
 """Every registered plugin keeps its contract."""
 
 import dataclasses
+import sys
+import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,12 @@ from harness.learner import Learner
 from harness.method import Method, can_adapt
 from harness.probe import ProbeRow
 from harness.probes.specialisation import Specialisation
+from harness.surrogate import with_gradient
 from harness.testing import check_dataset, check_method, check_probe
 from harness_datasets.digits import Digits
 from harness_datasets.glyphs import Glyphs
 from harness_methods.anil import ANIL
+from harness_methods.proto_net import ProtoNet
 
 Pixels = np.ndarray[Any, np.dtype[Any]]
 
@@ -65,7 +69,7 @@ def test_every_registered_method_keeps_the_contract(name: str) -> None:
     method = plugins.load(plugins.METHODS, name)()
     assert method.name == name
     checks = check_method(method)
-    assert len(checks) == 11
+    assert len(checks) == 12
     assert [check for check in checks if not check.passed] == []
     assert plugins.build(plugins.METHODS, plugins.describe(plugins.METHODS, method)) == method
 
@@ -86,6 +90,10 @@ class WrongMethod(ANIL):
             "not a scalar": loss[None],
             "random": loss * torch.rand((), generator=torch.Generator().manual_seed(id(learner) % 2**31)),
         }
+        if self.fault == "head left alone":
+            kept = [p for name, p in learner.named_parameters() if not name.startswith("head.")]
+            gradients = torch.autograd.grad(loss, kept, allow_unused=True)
+            return with_gradient(loss, {p: g for p, g in zip(kept, gradients, strict=True) if g is not None})
         return faulty.get(self.fault, loss)
 
     def predict(self, learner: Learner, task: Task) -> torch.Tensor:
@@ -97,8 +105,12 @@ class WrongMethod(ANIL):
             "too many logits": logits.repeat(1, 2),
             "first class": logits + torch.tensor([9.0] + [0.0] * (task.n_way - 1)),
             "guesses": torch.zeros_like(logits),
+            "goes by the place": logits + logits.roll(1, dims=0),
         }
         return faulty.get(self.fault, logits)
+
+
+REACHES = "its gradient is finite and reaches what is used, nothing else"
 
 
 @pytest.mark.parametrize(
@@ -106,18 +118,48 @@ class WrongMethod(ANIL):
     [
         ("nan", "loss of an update is a finite scalar"),
         ("detached", "loss of an update is a finite scalar"),
-        ("head alone", "its gradient is finite and reaches the learner"),
+        ("head alone", REACHES),
+        ("head left alone", REACHES),
         ("not a scalar", "loss of an update is a finite scalar"),
         ("random", "loss and predict are deterministic"),
         ("moves the learner", "predict leaves the learner as it was"),
         ("too many logits", "predict gives logits for 2, 5, 20 and varying ways"),
         ("first class", "order of the labels does not matter"),
+        ("goes by the place", "order of the queries does not matter"),
         ("guesses", "learns: above chance after a few updates"),
     ],
 )
 def test_a_broken_method_is_caught(fault: str, broken: str) -> None:
     failed = [check.name for check in check_method(WrongMethod(fault=fault)) if not check.passed]
     assert broken in failed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Vain(ProtoNet):
+    """Trains the head, which a Prototypical Network does not use."""
+
+    name: str = "vain"
+
+    def outer_loss(self, learner: Learner, episodes: Sequence[Episode]) -> torch.Tensor:
+        return super().outer_loss(learner, episodes) + learner.head.weight.square().sum()
+
+
+def test_a_method_that_trains_what_it_does_not_use_is_caught() -> None:
+    failed = {check.name: check.detail for check in check_method(Vain()) if not check.passed}
+    assert failed == {REACHES: "gradients reach head.weight, on which no prediction depends"}
+
+
+def test_a_method_that_only_this_process_knows_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = types.ModuleType("made_up_here")
+    made = dataclasses.make_dataclass(
+        "MadeUp", [("name", str, "made_up")], bases=(ANIL,), frozen=True, kw_only=True
+    )
+    made.__module__ = "made_up_here"
+    module.MadeUp = made  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "made_up_here", module)
+    failed = {check.name: check.detail for check in check_method(made()) if not check.passed}
+    assert list(failed) == ["frozen dataclass that pickles"]
+    assert "another process cannot load it: ModuleNotFoundError" in failed["frozen dataclass that pickles"]
 
 
 @pytest.mark.parametrize("name", plugins.names(plugins.PROBES))

@@ -22,7 +22,7 @@ from harness.sampling import (
 from harness.seeds import counter_rng, stream_id, torch_seed
 from harness.variable_sampling import make_sampler
 
-PINNED = ([46, 64, 99], [937, 1285, 1992], [933, 920, 1282, 1294, 1985, 1990])
+PINNED = ([46, 64, 99], [937, 1285, 1992], [1985, 933, 1282, 920, 1990, 1294])
 PINNED_STREAM = 8349997501145161941
 PINNED_SEED = 4546473859989747301
 
@@ -91,6 +91,16 @@ def test_classes_and_their_labels_are_uniform() -> None:
     for label in range(2):
         counts = np.bincount(draws[:, label], minlength=10)
         assert ((counts - 300) ** 2 / 300).sum() < 27.9  # 9 degrees of freedom, 99.9 % point
+
+
+def test_the_place_of_a_query_says_nothing_about_its_label() -> None:
+    one = sampler([20] * 10, n_way=5, n_shot=1, n_query=3)
+    labels = np.array([one[k].query_y for k in range(3000)])
+    for place in range(15):
+        counts = np.bincount(labels[:, place], minlength=5)
+        assert ((counts - 600) ** 2 / 600).sum() < 18.5  # 4 degrees of freedom, 99.9 % point
+    assert np.mean(labels[:, 0] == labels[:, 1]) == pytest.approx(2 / 14, abs=0.03)
+    assert all((np.bincount(row, minlength=5) == 3).all() for row in labels)
 
 
 def test_known_episode() -> None:

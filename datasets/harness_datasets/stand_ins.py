@@ -17,7 +17,7 @@ from PIL import Image
 
 from harness.dataset import SPLITS
 from harness.errors import WorkspaceError
-from harness.seeds import PROTOCOL_VERSION, counter_rng
+from harness.seeds import SERIES, counter_rng
 from harness_datasets import stand_in_pictures as pictures
 from harness_datasets.records import SPEC, STAND_IN
 from harness_datasets.records_writing import bi_level_spec, flat_spec, hierarchical_spec, write_records
@@ -79,7 +79,7 @@ def write_stand_in(source: str, folder: Path) -> None:
 
     The same pictures every time. Raises WorkspaceError when the folder cannot be written, or holds real data.
     """
-    place, version, sizes = folder / source, f"{VERSION}.{PROTOCOL_VERSION}", _sizes(source)
+    place, version, sizes = folder / source, f"{VERSION}.{SERIES}", _sizes(source)
     there = _version(place)
     if there == version and all((place / f"{k}.tfrecords").is_file() for k in range(len(sizes))):
         return

@@ -1,7 +1,10 @@
 """What the conformance kits are made of: promises, kept or broken."""
 
 import dataclasses
+import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -58,3 +61,17 @@ def frozen_dataclass(plugin: Any) -> str:
     require(fields["name"].default is not dataclasses.MISSING, "name has no default")
     require(pickle.loads(pickle.dumps(plugin)) == plugin, "a pickled copy is not equal")
     return f"{len(fields)} fields"
+
+
+def loads_elsewhere(plugin: Any) -> None:
+    """Require that a worker can have it: a process that has imported nothing yet unpickles it."""
+    code = "import pickle, sys; pickle.load(sys.stdin.buffer)"
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", code],
+        input=pickle.dumps(plugin),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        capture_output=True,
+        check=False,
+    )
+    said = elsewhere.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    require(elsewhere.returncode == 0, f"another process cannot load it: {said}")

@@ -22,7 +22,7 @@ from harness.plugins import Component
 from harness.pools import Pool
 from harness.resizing import resize_pixels
 from harness.spec import ImageSpec
-from harness.testing.checks import Check, frozen_dataclass, require, run_checks
+from harness.testing.checks import Check, frozen_dataclass, loads_elsewhere, require, run_checks
 
 MAX_WAY = 20
 IMAGES = ImageSpec(size=28, channels=1, scaling="unit", resize="antialias")
@@ -45,14 +45,15 @@ def check_method(method: Any) -> list[Check]:
     """
     checks = {
         "attributes": _attributes,
-        "frozen dataclass that pickles": lambda subject: frozen_dataclass(subject.method),
+        "frozen dataclass that pickles": _pickles,
         "loss of an update is a finite scalar": _loss,
-        "its gradient is finite and reaches the learner": _gradient,
+        "its gradient is finite and reaches what is used, nothing else": _gradient,
         "loss and predict are deterministic": _deterministic,
         "predict gives logits for 2, 5, 20 and varying ways": _ways,
         "predict leaves the learner as it was": _unchanged,
         "tasks side by side get what each gets alone": _side_by_side,
         "order of the labels does not matter": _relabelled,
+        "order of the queries does not matter": _reordered,
         "learner survives saving and loading": _state,
         "learns: above chance after a few updates": _learns,
     }
@@ -142,6 +143,12 @@ def _attributes(subject: _Subject) -> str:
     return f"{method.name}, trained by {trainer.name} on {trains_on(trainer)}, {steps} steps at test time"
 
 
+def _pickles(subject: _Subject) -> str:
+    said = frozen_dataclass(subject.method)
+    loads_elsewhere(subject.method)
+    return f"{said}, also in another process"
+
+
 def _loss(subject: _Subject) -> str:
     if not subject.is_trained:
         return NOT_TRAINED
@@ -161,15 +168,45 @@ def _gradient(subject: _Subject) -> str:
     gradients = {name: p.grad for name, p in named.items() if p.grad is not None}
     require(bool(gradients), "no parameter has a gradient")
     require(all(bool(g.isfinite().all()) for g in gradients.values()), "a gradient is not finite")
-    reached = [name for name, g in gradients.items() if bool(g.abs().max() > 0)]
+    reached = {name for name, g in gradients.items() if bool(g.abs().max() > 0)}
     require(bool(reached), "every gradient is zero")
-    body = [name for name in named if name.startswith("body.")]
-    require(
-        bool(set(body) & set(reached)), "no gradient reaches the body: nothing but the head would be trained"
-    )
-    left = sorted(set(named) - set(reached))
-    stays = f"; as drawn stay {', '.join(left[:3])}{' and others' * (len(left) > 3)}" if left else ""
-    return f"{len(reached)} of {len(named)} parameters{stays}"
+    body = {name for name in named if name.startswith("body.")}
+    require(bool(body & reached), "no gradient reaches the body: nothing but the head would be trained")
+    used = _used(subject)
+    missed = sorted(name for name in used - reached if ".norm." not in name)  # which inner loops leave alone
+    require(not missed, f"no gradient reaches {_some(missed)}, which predictions depend on")
+    idle = sorted(reached - used)
+    # A training on batches has heads of its own, which read-outs do without.
+    in_vain = idle and trains_on(subject.method.trainer) == "episodes"
+    require(not in_vain, f"gradients reach {_some(idle)}, on which no prediction depends")
+    left = sorted(set(named) - reached)
+    return f"{len(reached)} of {len(named)} parameters{f'; as drawn stay {_some(left)}' if left else ''}"
+
+
+def _some(names: list[str]) -> str:
+    return f"{', '.join(names[:3])}{' and others' * (len(names) > 3)}"
+
+
+def _used(subject: _Subject) -> set[str]:
+    """The parameters that predictions of what is trained change with, each moved by itself."""
+    trainer = subject.method.trainer
+    predictor = trainer if isinstance(trainer, Method) else subject.method
+    learner, task = subject.learner().eval(), subject.episode().task
+
+    def logits() -> Tensor:
+        torch.manual_seed(1)
+        return predictor.predict(learner, task).detach()
+
+    before, found = logits(), set()
+    for name, parameter in learner.named_parameters():
+        stored = parameter.detach().clone()
+        moves = torch.randn(stored.shape, generator=torch.Generator().manual_seed(2))
+        with torch.no_grad():
+            parameter.add_(0.3 * (stored.abs().mean() + 0.1) * moves)
+            if not torch.allclose(logits(), before, rtol=1e-5, atol=1e-6):
+                found.add(name)
+            parameter.copy_(stored)
+    return found
 
 
 def _deterministic(subject: _Subject) -> str:
@@ -245,6 +282,21 @@ def _relabelled(subject: _Subject) -> str:
     renamed = subject.method.predict(learner, dataclasses.replace(task, support_y=order[task.support_y]))
     require(torch.allclose(renamed[:, order], logits, atol=1e-4), "renaming the classes changes the logits")
     return "logits follow the names"
+
+
+def _reordered(subject: _Subject) -> str:
+    """Each query is answered for itself or in any company, but not by its place."""
+    learner, task = subject.learner(), subject.episode().task
+    torch.manual_seed(1)
+    logits = subject.method.predict(learner, task)
+    order = torch.randperm(len(task.query_x), generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(1)
+    other = subject.method.predict(learner, dataclasses.replace(task, query_x=task.query_x[order]))
+    apart = float((other - logits[order]).abs().max() / logits.abs().max())
+    require(
+        apart < SIDE_BY_SIDE, f"queries in another order get logits that differ by {apart:.1e} of the largest"
+    )
+    return "logits follow the queries"
 
 
 def _state(subject: _Subject) -> str:
