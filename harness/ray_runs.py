@@ -52,7 +52,8 @@ def ray_outcomes(
     """The outcomes of `runs` as they land, see `launch.launch`; runs in flight are interrupted when it is closed."""
     if not runs:
         return
-    at_once = min(workers, len(runs) * resources.evaluation_shards)
+    most = max(resources.evaluation_shards, *(run.compute.training_workers for run in runs))
+    at_once = min(workers, len(runs) * most)
     with ray_started(workspace, _cores_for(at_once, resources), address) as ray:
         fleet = _Fleet(
             ray=ray, workspace=workspace, resources=resources, execute=execute, here=address is None

@@ -64,7 +64,7 @@ def in_worker(run: RunSpec, workspace: Workspace, board: Any, driver: Driver) ->
             last[:] = [(progress.state, now)]
             board.post.remote(progress)
 
-    return attempt(run, workspace, post, driver.execute or _sharing(board, driver))
+    return attempt(run, workspace, post, driver.execute or _sharing(run, workspace, board, driver))
 
 
 def heed_interrupts() -> None:
@@ -73,11 +73,15 @@ def heed_interrupts() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _sharing(board: Any, driver: Driver) -> Execute | None:
-    """`worker.execute` with other Ray workers to help; None where it is to do all by itself."""
-    if driver.resources.evaluation_shards == 1:
-        return None
+def _sharing(run: RunSpec, workspace: Workspace, board: Any, driver: Driver) -> Execute:
+    """`worker.execute`, with other Ray workers to help where that was asked for."""
     from harness.ray_shards import Shards
+    from harness.ray_team import Recruiter
     from harness.worker import execute
 
-    return functools.partial(execute, share=Shards(ray=ray_here(), board=board, driver=driver))
+    others: dict[str, Any] = {}
+    if driver.resources.evaluation_shards > 1:
+        others["share"] = Shards(ray=ray_here(), board=board, driver=driver)
+    if run.compute.training_workers > 1:
+        others["recruit"] = Recruiter(ray=ray_here(), workspace=workspace, driver=driver)
+    return functools.partial(execute, **others)

@@ -22,8 +22,8 @@ from harness.seeds import seed_torch
 from harness.selection import select
 from harness.spec import RunSpec, SourceSpec
 from harness.store import RunFolder, Workspace
-from harness.training import Trainer
-from harness.updates import updates
+from harness.training import Recruit, Trainer
+from harness.updates import Updates, updates
 
 THREADS = 1
 """Torch threads of a worker: one worker a core is faster than one worker on all, and sums in a fixed order."""
@@ -32,10 +32,18 @@ REPORT_SECONDS = 0.5
 """Between two reports of progress."""
 
 
-def execute(spec: RunSpec, workspace: Workspace, report: Report, *, share: Share | None = None) -> None:
+def execute(
+    spec: RunSpec,
+    workspace: Workspace,
+    report: Report,
+    *,
+    share: Share | None = None,
+    recruit: Recruit | None = None,
+) -> None:
     """Train, select a checkpoint, evaluate, probe, and leave the results in runs/<run_id>/.
 
-    share: has other workers do parts of the evaluation; None to do all of it here.
+    share: has other workers do parts of the evaluation; None to do all of it here. recruit: has them compute shares
+    of the training's updates, where `Compute.training_workers` asks for that; None to compute all of them here.
 
     A finished run returns at once; an interrupted one resumes to the same numbers. On an error the run's
     status says `failed` with the traceback, and the error goes on up; on Ctrl-C a checkpoint is saved, the
@@ -48,7 +56,7 @@ def execute(spec: RunSpec, workspace: Workspace, report: Report, *, share: Share
     reset_peak_memory()
     folder.begin(spec)
     try:
-        _execute(spec, workspace, folder, report, share)
+        _execute(spec, workspace, folder, report, share, recruit)
     except KeyboardInterrupt:
         folder.write_status("interrupted")
         raise
@@ -66,7 +74,12 @@ def settle() -> None:
 
 
 def _execute(
-    spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Report, share: Share | None
+    spec: RunSpec,
+    workspace: Workspace,
+    folder: RunFolder,
+    report: Report,
+    share: Share | None,
+    recruit: Recruit | None,
 ) -> None:
     method: Method = plugins.build(plugins.METHODS, spec.method)
     network: Network = plugins.build(plugins.NETWORKS, spec.network)
@@ -74,7 +87,7 @@ def _execute(
     learner = fresh_learner(spec, trainer, network)
     checkpoint.adopt(spec, workspace)
     folder.write_status("training")
-    state = _trainer(spec, workspace, folder, trainer, learner, report).run()
+    state = _trainer(spec, workspace, folder, trainer, learner, report, recruit).run()
     chosen, iteration = select(spec.selection, learner, state)
     learner.load_state_dict(chosen)
 
@@ -106,6 +119,7 @@ def _execute(
         environment=describe_environment(),
         process=os.getpid(),
         adapted_layers=sorted(method.adapted_layers(learner)) if can_adapt(method) else [],
+        **({"updates_by_workers": state.updates_by_workers} if state.updates_by_workers else {}),
     )
     with explained(folder.previous_checkpoint):
         folder.previous_checkpoint.unlink(missing_ok=True)
@@ -126,16 +140,13 @@ def _trainer(
     method: Trainable,
     learner: Learner,
     report: Report,
+    recruit: Recruit | None,
 ) -> Trainer:
     train, images = spec.train, spec.images
-
-    def pool(source: SourceSpec, split: str) -> Pool:
-        return open_pool(workspace.cache, source.pool_key(split, images))
-
     # A stream of its own: whoever tests on the valid split must not test on the episodes that chose.
     validation = [
         SourceSequence(
-            pool(source, "valid"),
+            _pool(spec, workspace, source, "valid"),
             train.validation_shape,
             images,
             seed=spec.seed,
@@ -148,11 +159,22 @@ def _trainer(
         spec=spec,
         method=method,
         learner=learner,
-        updates=updates(method, spec, [pool(source, "train") for source in train.sources]),
+        updates=training_updates(spec, workspace, method),
         validation=validation,
         folder=folder,
         report=report,
+        recruit=recruit,
     )
+
+
+def training_updates(spec: RunSpec, workspace: Workspace, method: Trainable) -> Updates | None:
+    """What the updates of a run's training learn from; None where there are none."""
+    pools = [_pool(spec, workspace, source, "train") for source in spec.train.sources]
+    return updates(method, spec, pools)
+
+
+def _pool(spec: RunSpec, workspace: Workspace, source: SourceSpec, split: str) -> Pool:
+    return open_pool(workspace.cache, source.pool_key(split, spec.images))
 
 
 def _telling(spec: RunSpec, total: int, report: Report) -> Tell:
