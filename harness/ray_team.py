@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 
-from harness import plugins
 from harness.errors import ConfigError
 from harness.learner import Learner
 from harness.ray_session import ray_here
 from harness.ray_worker import Driver, heed_interrupts
 from harness.spec import RunSpec
 from harness.store import Workspace
-from harness.training_team import Address, LeadingTeam, join
+from harness.training_team import Address, LeadingTeam, take_part
 
 TRIES_AGAIN = 100
 """How often Ray begins the task of a lost worker anew: as often as machines go in a long training, but not for ever."""
@@ -49,15 +48,8 @@ class Recruiter:
 
 def _member_in_worker(spec: RunSpec, workspace: Workspace, address: Address, driver: Driver) -> None:
     """The task of another worker."""
-    from harness.worker import fresh_learner, settle, training_updates
-
     heed_interrupts()
     error = driver.unlike_here()
     if error is not None:
         raise ConfigError(error)
-    settle()
-    trainer = plugins.build(plugins.METHODS, spec.trainer)
-    updates = training_updates(spec, workspace, trainer)
-    if updates is not None:
-        learner = fresh_learner(spec, trainer, plugins.build(plugins.NETWORKS, spec.network))
-        join(spec, learner, updates, address, ray_here().util.get_node_ip_address())
+    take_part(spec, workspace, address, ray_here().util.get_node_ip_address())

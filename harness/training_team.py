@@ -19,11 +19,14 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from harness import plugins
 from harness.learner import Learner
 from harness.outer_gradients import SharedGradients, TeamLostError
 from harness.spec import RunSpec
+from harness.store import Workspace
 from harness.training import new_optimiser, take_step
 from harness.updates import Updates
+from harness.worker import fresh_learner, settle, training_updates
 
 SILENCE = timedelta(minutes=10)
 """A worker that has sent nothing for so long is lost with its machine; of one whose process dies it is known at once.
@@ -86,7 +89,7 @@ def _connected(store: Any, number: int, rank: int, size: int, host: str) -> _Wir
 
 @dataclass(kw_only=True)
 class LeadingTeam:
-    """The team as the run's own worker sees it. host: its address. call: has others `join` at an address."""
+    """The team as the run's own worker sees it. host: its address. call: has others `take_part` at an address."""
 
     learner: Learner
     optimiser: torch.optim.Optimizer
@@ -197,11 +200,16 @@ class _Member:
         """The first one does."""
 
 
-def join(spec: RunSpec, learner: Learner, updates: Updates, address: Address, host: str) -> None:
+def take_part(spec: RunSpec, workspace: Workspace, address: Address, host: str) -> None:
     """Compute shares of a training whose first worker keeps its store at `address`, until it is over. host: one's own.
 
     Raises what the method raises; the first one then goes on without this worker.
     """
+    settle()
+    trainer = plugins.build(plugins.METHODS, spec.trainer)
+    learner = fresh_learner(spec, trainer, plugins.build(plugins.NETWORKS, spec.network))
+    updates = training_updates(spec, workspace, trainer)
+    assert updates is not None, "a method without updates is not shared"
     try:
         store = dist.TCPStore(  # type: ignore[attr-defined]
             *address, is_master=False, timeout=timedelta(seconds=ANSWER_SECONDS)

@@ -1,10 +1,15 @@
 """A training that several Ray workers share: the bits of one that a single process makes, whoever dies meanwhile."""
 
+import contextlib
+import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
+from multiprocessing import Process
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,10 +19,12 @@ import watched
 from experiments import prepared
 from harness import plugins
 from harness.launch import launch
+from harness.learner import Learner
 from harness.progress import Progress
 from harness.resources import Resources
 from harness.spec import RunSpec
 from harness.store import Workspace
+from harness.training_team import Address, LeadingTeam, take_part
 from harness.worker import execute
 from real_runs import numbers, silent, weights
 
@@ -61,6 +68,67 @@ def same(run: RunSpec, one: Workspace, other: Workspace) -> None:
     for name, tensor in weights(run, one).items():
         assert torch.equal(tensor, weights(run, other)[name]), name
     pd.testing.assert_frame_equal(numbers(run, one), numbers(run, other), check_exact=True)
+
+
+class Watching(LeadingTeam):
+    """Waits for those who are to come, and kills one."""
+
+    def __init__(self, begin: Callable[[Address], Process], **given: Any) -> None:
+        super().__init__(host="127.0.0.1", call=self.called, **given)
+        self.begin, self.others, self.sizes = begin, list[Process](), list[int]()
+
+    @contextlib.contextmanager
+    def called(self, address: Address) -> Iterator[None]:
+        self.address = address
+        self.others.append(self.begin(address))
+        yield
+        for process in self.others:
+            process.join(watched.PATIENCE)
+
+    def ready(self, iteration: int) -> None:
+        if iteration == 5:
+            self.others.append(self.begin(self.address))
+        if iteration in (2, 5, 10):
+            end = time.monotonic() + watched.PATIENCE
+            while self._store.add("arrivals", 0) <= self._seen and time.monotonic() < end:
+                time.sleep(0.02)
+        if iteration == 9:
+            self.others[0].kill()
+            self.others[0].join()
+        super().ready(iteration)
+        self.sizes.append(self.size)
+
+
+@pytest.mark.slow
+def test_two_workers_come_one_after_the_other_and_the_first_of_them_dies(tmp_path: Path) -> None:
+    planned, workspace = prepared(
+        tmp_path,
+        "Experiment.methods = [@ANIL()]",
+        *("Experiment.compute = @Compute()", "Compute.training_workers = 3"),
+        *("Regime.meta_batch = 4", "Regime.iterations = 12", "Regime.validate_every = 4"),
+    )
+    (run,) = planned.runs
+    alone = Workspace(runs=tmp_path / "alone", cache=workspace.cache)
+    alone.runs.mkdir()
+    execute(run, alone, silent)
+    teams: list[Watching] = []
+
+    def begin(address: Address) -> Process:
+        arguments = (run, workspace, address, "127.0.0.1")
+        process = multiprocessing.get_context("spawn").Process(target=take_part, args=arguments)
+        process.start()
+        return process  # type: ignore[return-value]
+
+    def recruit(spec: RunSpec, learner: Learner, optimiser: torch.optim.Optimizer) -> Watching:
+        teams.append(Watching(begin, learner=learner, optimiser=optimiser))
+        return teams[0]
+
+    execute(run, workspace, silent, recruit=recruit)
+    assert teams[0].sizes == [1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 2, 2]
+    updates = workspace.folder(run.run_id).status()["updates_by_workers"]
+    assert updates == {"1": 3, "2": 6, "3": 3}, "the update in which one died was made alone"
+    assert [process.exitcode for process in teams[0].others] == [-signal.SIGKILL, 0]
+    same(run, workspace, alone)
 
 
 @pytest.mark.slow
