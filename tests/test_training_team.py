@@ -18,6 +18,7 @@ import torch
 import watched
 from experiments import prepared
 from harness import plugins
+from harness.heartbeat import read_beat
 from harness.launch import launch
 from harness.learner import Learner
 from harness.progress import Progress
@@ -180,11 +181,13 @@ def test_a_shared_training_that_is_interrupted_or_killed_goes_on_from_its_checkp
     assert workspace.folder(run.run_id).state == "interrupted"
     killed: list[int] = []
 
+    began = time.time()
+
     def kill(progress: Progress) -> None:
-        beat = workspace.folder(run.run_id).path / "progress.json"
-        if not killed and beat.exists():
-            killed.append(int(beat.read_text().partition('"process": ')[2].partition(",")[0]))
-            os.kill(killed[0], signal.SIGKILL)
+        beat = read_beat(workspace.folder(run.run_id))
+        if not killed and beat is not None and beat.at > began:  # not of the try that was interrupted
+            killed.append(beat.process)
+            os.kill(beat.process, signal.SIGKILL)
 
     (outcome,) = launch([run], workspace, workers=2, resources=Resources(retries=1), on_progress=kill)
     assert killed

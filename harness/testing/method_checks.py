@@ -23,6 +23,7 @@ from harness.pools import Pool
 from harness.resizing import resize_pixels
 from harness.spec import ImageSpec
 from harness.testing.checks import Check, frozen_dataclass, require, run_checks
+from harness.testing.share_check import shares_add_up
 
 MAX_WAY = 20
 IMAGES = ImageSpec(size=28, channels=1, scaling="unit", resize="antialias")
@@ -49,6 +50,7 @@ def check_method(method: Any) -> list[Check]:
         "loss of an update is a finite scalar": _loss,
         "its gradient is finite and reaches the learner": _gradient,
         "loss and predict are deterministic": _deterministic,
+        "several workers can share an update, or it says why not": _shared,
         "predict gives logits for 2, 5, 20 and varying ways": _ways,
         "predict leaves the learner as it was": _unchanged,
         "tasks side by side get what each gets alone": _side_by_side,
@@ -170,6 +172,11 @@ def _gradient(subject: _Subject) -> str:
     left = sorted(set(named) - set(reached))
     stays = f"; as drawn stay {', '.join(left[:3])}{' and others' * (len(left) > 3)}" if left else ""
     return f"{len(reached)} of {len(named)} parameters{stays}"
+
+
+def _shared(subject: _Subject) -> str:
+    episodes = [subject.episode(k) for k in range(META_BATCH + 1)]
+    return shares_add_up(subject.method, subject.learner, episodes, 2)
 
 
 def _deterministic(subject: _Subject) -> str:
