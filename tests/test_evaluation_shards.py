@@ -1,5 +1,6 @@
 """A run's evaluation in parts, by several workers: the same rows to the bit, whatever happens to the workers."""
 
+import dataclasses
 import os
 import signal
 import threading
@@ -163,12 +164,19 @@ def test_ray_workers_share_an_evaluation_and_one_may_die(
 
 
 @pytest.mark.slow
-def test_on_a_single_core_a_run_does_all_parts_itself(furnished: Callable[..., Undisturbed]) -> None:
-    run, workspace, expected = furnished("Watched", "none")
+def test_on_a_single_core_a_run_does_all_parts_itself_and_keeps_the_core(
+    furnished: Callable[..., Undisturbed], tmp_path: Path
+) -> None:
+    run, workspace, expected = furnished("WatchedSingle", "slow")
+    after = dataclasses.replace(run, seed=1)
     resources = Resources(evaluation_shards=3)
-    (outcome,) = launch([run], workspace, workers=1, resources=resources)
-    assert outcome.state == "done", outcome.error
+    for outcome in launch([run, after], workspace, workers=1, resources=resources):
+        assert outcome.state == "done", outcome.error
     pd.testing.assert_frame_equal(rows_of(run, workspace), expected, check_exact=True)
+    assert not watched.helpers(tmp_path / "notes"), "there was no room for others"
+    folders = [workspace.folder(each.run_id).path for each in (run, after)]
+    spans = sorted(((f / "spec.json").stat().st_mtime, (f / "status.json").stat().st_mtime) for f in folders)
+    assert spans[1][0] >= spans[0][1], "the other run began when the first had ended"
 
 
 @pytest.mark.slow

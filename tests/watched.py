@@ -53,11 +53,13 @@ def note(notes: str, trouble: str) -> None:
         return
     folder = Path(notes)
     if not is_helper():
-        if trouble != "none":
+        if trouble == "slow":
+            time.sleep(0.4)
+        elif trouble != "none":
             wait_for_helper(folder, PATIENCE)
         return
     (folder / f"helper-{os.getpid()}").touch()
-    if trouble in ("none", "help") or (folder / "over").exists():
+    if trouble in ("none", "slow", "help") or (folder / "over").exists():
         return
     if trouble != "raise":
         (folder / "over").touch()
