@@ -75,13 +75,15 @@ def heed_interrupts() -> None:
 
 def _sharing(run: RunSpec, workspace: Workspace, board: Any, driver: Driver) -> Execute:
     """`worker.execute`, with other Ray workers to help where that was asked for."""
-    from harness.ray_shards import Shards
-    from harness.ray_team import Recruiter
     from harness.worker import execute
 
     others: dict[str, Any] = {}
     if driver.resources.evaluation_shards > 1:
+        from harness.ray_shards import Shards
+
         others["share"] = Shards(ray=ray_here(), board=board, driver=driver)
     if run.compute.training_workers > 1:
+        from harness.ray_team import Recruiter
+
         others["recruit"] = Recruiter(ray=ray_here(), workspace=workspace, driver=driver)
     return functools.partial(execute, **others)
