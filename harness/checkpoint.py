@@ -22,7 +22,8 @@ class TrainingState:
     `iteration` updates are done. `best_valid` and `best_iteration` are of the checkpoint kept in `best`.
     `seconds` of wall time so far, `waiting_seconds` of them spent waiting for training episodes.
     `loss_sum` over `loss_count` iterations is the loss since the last line of the curve; `last_loss` and
-    `last_valid` are those of that line.
+    `last_valid` are those of that line. `updates_by_workers`: of a training that several workers share, how many
+    updates how many workers made.
     """
 
     iteration: int = 0
@@ -35,6 +36,7 @@ class TrainingState:
     loss_count: int = 0
     last_loss: float | None = None
     last_valid: float | None = None
+    updates_by_workers: dict[int, int] = field(default_factory=dict)
 
 
 def save(
@@ -49,7 +51,9 @@ def save(
         "training_id": training_id,
         "learner": learner.state_dict(),
         "optimiser": optimiser.state_dict(),
-        "state": dict(vars(state)),
+        "state": {
+            name: value for name, value in vars(state).items() if name != "updates_by_workers" or value
+        },
     }
     if folder.checkpoint.exists():
         with explained(folder.checkpoint):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.errors import ConfigError
-from harness.parameters import check_choice, check_fields
+from harness.parameters import check_choice, check_fields, check_whole
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -25,10 +25,15 @@ class Compute:
     Statistics of batch norm, heads, losses and updates stay float32 either way, and on a GPU float32 is not cut to
     TF32. Both are part of a run's identity. Rows have the precision, and those of different precision are never
     compared; of the device, which changes the order of sums only, the spec knows.
+
+    training_workers: shares of each meta-batch, whose gradients are computed at the same time where Ray has room for so
+    many workers, each with as much as a run gets. Part of a run's identity, as it changes the order of sums; how many
+    workers there are at a time, or whether there is Ray at all, changes nothing.
     """
 
     device: str = "cpu"
     precision: str = "float32"
+    training_workers: int = 1
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -39,6 +44,7 @@ class Compute:
             )
         check_choice("Compute.device", self.device, DEVICES)
         check_choice("Compute.precision", self.precision, PRECISIONS)
+        check_whole("Compute.training_workers", self.training_workers, low=1)
 
     def place(self, learner: Learner) -> Learner:
         """The learner on the device, its convolutions at this precision. Raises ConfigError where there is no GPU."""

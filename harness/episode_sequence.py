@@ -42,7 +42,7 @@ class SourceSequence:
         augmentation: Augmentation | None = None,
         device: str = "cpu",
     ) -> None:
-        self._pool, self._seed, self._device = pool, seed, device
+        self._pool, self._images, self._seed, self._device = pool, images, seed, device
         self._stream = f"{pool.source}/{pool.split}{stream}"
         self._tensors = PoolTensors(pool, images, augmentation=augmentation, seed=seed, device=device)
         self._sampler = make_sampler(
@@ -65,6 +65,24 @@ class SourceSequence:
         return Episode(
             task=task,
             query_y=torch.from_numpy(rows.query_y).to(self._device),
+            source=self._pool.source,
+            classes=tuple(int(c) for c in rows.classes),
+            index=k,
+        )
+
+    def outline(self, k: int) -> Episode:
+        """Episode k with a blank image in place of each of its own: its sizes and labels, without reading any."""
+        rows, images = self._sampler[k], self._images
+        blank = torch.zeros(1, images.channels, images.size, images.size, device=self._device)
+        task = Task(
+            support_x=blank.expand(len(rows.support), -1, -1, -1),
+            support_y=torch.from_numpy(rows.support_y),
+            query_x=blank.expand(len(rows.query), -1, -1, -1),
+            n_way=len(rows.classes),
+        )
+        return Episode(
+            task=task,
+            query_y=torch.from_numpy(rows.query_y),
             source=self._pool.source,
             classes=tuple(int(c) for c in rows.classes),
             index=k,

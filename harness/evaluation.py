@@ -45,7 +45,7 @@ def predictions(
     that an episode is in changes nothing but the order of floating-point sums.
     """
     learner.eval()
-    for group in _groups(learner, episodes, batched=predicts_batches(method)):
+    for group in groups(method, learner, episodes):
         first = group[0]
         seed_torch(seed, f"predict/{first.source}/{first.index}")
         began = time.perf_counter()
@@ -61,8 +61,13 @@ def predictions(
             yield episode, own, seconds
 
 
-def _groups(learner: Learner, episodes: Iterable[Episode], *, batched: bool) -> Iterator[list[Episode]]:
-    """Runs of consecutive episodes of one shape, as long as allowed; single episodes unless `batched`."""
+def groups(method: Method, learner: Learner, episodes: Iterable[Episode]) -> Iterator[list[Episode]]:
+    """Runs of consecutive episodes that are predicted together: of one shape, as many as there is room for.
+
+    Single episodes where the method predicts them one by one. Groups go by sizes alone, and those after a group are
+    the same whatever came before it: who begins where a group begins has the groups of who began at the first episode.
+    """
+    batched = predicts_batches(method)
     group: list[Episode] = []
     for episode in episodes:
         if group and not (batched and _fits(learner, group, episode)):

@@ -74,7 +74,9 @@ class EpisodeTrained(Trainable, Protocol):
     def outer_loss(self, learner: Learner, episodes: Sequence[Episode]) -> torch.Tensor:
         """The scalar to minimise over a whole meta-batch; differentiable in the learner's parameters.
 
-        A mean over tasks of means over query images, so its scale depends on neither.
+        A mean over tasks of means over query images, so its scale depends on neither. Where it draws random numbers, or
+        is no such mean, a class attribute `unshared` says so, in words that follow the method's name: then
+        `Compute.training_workers` refuses it.
         """
 
 

@@ -18,6 +18,7 @@ from harness.method import can_adapt
 from harness.missing_sources import LeftOutSource, without_missing
 from harness.planned_sources import PlannedSources, datasets_of, episodes_of, identity
 from harness.planned_training import train_spec, training_classes
+from harness.planned_workers import compute_of, worker_problems
 from harness.spec import EvaluationSpec, ImageSpec, RunSpec, SourceSpec, canonical
 from harness.subsets import subsets
 
@@ -75,6 +76,7 @@ def plan(experiment: Experiment, *, data_dir: Path | None, cache: Path) -> Plan:
         experiment, left_out = without_missing(experiment, sources)
         sources.images = image_spec(experiment)
     problems += _way_problems(experiment)
+    _collect(problems, lambda: problems.extend(worker_problems(experiment)))
     for dataset in datasets_of(experiment):
         _collect(problems, lambda dataset=dataset: sources.spec(dataset))  # type: ignore[misc]
     for dataset, split, shape, why in episodes_of(experiment):
@@ -257,7 +259,7 @@ def _runs(experiment: Experiment, sources: PlannedSources) -> Iterator[RunSpec]:
                     evaluations=evaluations,
                     seed=seed,
                     probes=probes,
-                    compute=experiment.compute,
+                    compute=compute_of(experiment.compute, trainer),
                 )
                 canonical(run)  # raises ConfigError here rather than in a worker
                 yield run

@@ -4,8 +4,9 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from harness.errors import ConfigError
 from harness.store import Workspace
@@ -18,6 +19,9 @@ RAY_ENV = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave GPUs visible, and silence Ray's warning about it
     "RAY_DEDUP_LOGS": "0",
 }
+
+
+Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
@@ -59,6 +63,22 @@ def ray_started(workspace: Workspace, cores: float, address: str | None) -> Iter
             yield ray
         finally:
             ray.shutdown()
+
+
+def ray_here() -> Any:
+    """The module ray, in a process that Ray has started."""
+    import ray
+
+    return ray
+
+
+def keeping_its_core(call: Callable[..., Result], *given: Any, **named: Any) -> Result:
+    """`call`, which waits for Ray, made by a task that computes meanwhile or in a moment.
+
+    Whenever a task's main thread waits for Ray, Ray gives its core to the next task, and does not take it back.
+    """
+    with ThreadPoolExecutor(1) as aside:
+        return aside.submit(call, *given, **named).result()
 
 
 @contextlib.contextmanager

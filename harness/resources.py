@@ -17,7 +17,8 @@ class Resources:
     cluster's own resources by name, such as `{'big_memory': 1}`. hours: wall clock from the start of a run to
     its end in one try; a run that takes longer is stopped, having saved its state, and counts as failed;
     None for no limit. retries: how many times a run is tried again, from its checkpoint, whose process or
-    machine was lost. What a run raises itself is not tried again.
+    machine was lost. What a run raises itself is not tried again. evaluation_shards: parts of a run's test
+    episodes that are done at the same time where the cluster has room, each with as much as a run gets.
     """
 
     cpus: float = 1.0
@@ -25,6 +26,7 @@ class Resources:
     custom: Mapping[str, float] = field(default_factory=dict)
     hours: float | None = None
     retries: int = 1
+    evaluation_shards: int = 1
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -33,6 +35,7 @@ class Resources:
             if (value := getattr(self, name)) is not None:
                 check_above(f"Resources.{name}", value, 0)
         check_whole("Resources.retries", self.retries, low=0)
+        check_whole("Resources.evaluation_shards", self.evaluation_shards, low=1)
         for name, amount in self.custom.items():
             check_above(f"Resources.custom[{name!r}]", amount, 0)
         if self.gpus is not None and self.gpus > 1 and self.gpus % 1:

@@ -132,7 +132,8 @@ class RunSpec:
     def _content(self) -> dict[str, Any]:
         """The spec as JSON data.
 
-        Without `probes` where there are none, and without `learns_from` for episodes: such runs keep their names.
+        Without `probes` where there are none, `learns_from` for episodes and `training_workers` for one: such runs
+        keep their names.
         """
         plain = canonical(self)
         assert isinstance(plain, dict)
@@ -140,6 +141,8 @@ class RunSpec:
             del plain["probes"]
         if self.train.learns_from == "episodes":
             del plain["train"]["learns_from"]
+        if self.compute.training_workers == 1:
+            del plain["compute"]["training_workers"]
         return plain
 
 

@@ -2,10 +2,9 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
 
 import torch
 
@@ -16,9 +15,9 @@ from harness.evaluation import mean_accuracy
 from harness.interruption import DeferredInterrupt
 from harness.learner import Learner
 from harness.method import Trainable
+from harness.outer_gradients import Alone, Gradient, Outer, SharedGradients, Team, of_the_whole
 from harness.progress import Progress, Report
 from harness.read_ahead import ReadAhead
-from harness.seeds import seed_torch
 from harness.spec import RunSpec, TrainSpec
 from harness.store import RunFolder
 from harness.updates import Updates
@@ -27,6 +26,12 @@ CHECKPOINT_SECONDS = 60.0
 """A killed training loses at most about this much work."""
 
 REPORT_SECONDS = 0.5
+
+
+Gradients = AbstractContextManager[Gradient]
+
+Recruit = Callable[[RunSpec, Learner, torch.optim.Optimizer], Team]
+"""Forms a team to train a learner, with this process as its first worker."""
 
 
 class TrainingDivergedError(Exception):
@@ -38,7 +43,8 @@ class Trainer:
     """One training: what it needs, and `run`, which carries it from where it stands to its last iteration.
 
     `updates`: what iterations learn from, None for a method that is not trained; its spec has no iterations.
-    `validation` holds one sequence for each validation source.
+    `validation` holds one sequence for each validation source. `recruit` forms the team of a training that several
+    workers share; None for this one alone.
     """
 
     spec: RunSpec
@@ -48,6 +54,7 @@ class Trainer:
     validation: Sequence[EpisodeSequence]
     folder: RunFolder
     report: Report
+    recruit: Recruit | None = None
 
     def run(self) -> TrainingState:
         """Train to the last iteration, resuming from the folder's checkpoint; the learner holds the result.
@@ -56,7 +63,7 @@ class Trainer:
         Raises TrainingDivergedError for a loss of nan or inf.
         """
         train = self.spec.train
-        optimiser = torch.optim.Adam(self.learner.parameters(), lr=train.learning_rate)
+        optimiser = new_optimiser(train, self.learner)
         found = checkpoint.latest(self.folder, self.spec.training_id)
         if found and found[0] != self.folder.checkpoint:
             self.folder.checkpoint.unlink(
@@ -71,10 +78,10 @@ class Trainer:
                 self._validate(state)
                 self._save(optimiser, state)
             return state
-        first, last = (i * self.updates.per_update for i in (state.iteration, train.iterations))
-        with DeferredInterrupt() as interrupt, ReadAhead(self.updates.items, range(first, last)) as items:
+        gradients = self._gradients(self.updates, optimiser, state.iteration)
+        with DeferredInterrupt() as interrupt, gradients as gradient:
             while state.iteration < train.iterations:
-                self._iterate(self.updates, optimiser, state, items)
+                self._iterate(optimiser, state, gradient)
                 self._keep(state)
                 state.seconds = clock.seconds()
                 validated = state.iteration % train.validate_every == 0 or state.iteration == train.iterations
@@ -100,32 +107,28 @@ class Trainer:
             path = self.folder.snapshot(state.iteration)
             checkpoint.save_snapshot(path, self.spec.training_id, self.learner)
 
-    def _iterate(
-        self, updates: Updates, optimiser: torch.optim.Optimizer, state: TrainingState, items: ReadAhead[Any]
-    ) -> None:
-        """One outer update on the next items."""
-        train, i = self.spec.train, state.iteration
-        began = time.perf_counter()
-        batch = list(islice(items, updates.per_update))
-        state.waiting_seconds += time.perf_counter() - began
-        seed_torch(self.spec.seed, f"train/{i}")
-        self.learner.train()
-        for group in optimiser.param_groups:
-            group["lr"] = learning_rate(train, i)
-        optimiser.zero_grad(set_to_none=True)
-        loss = updates.loss(self.learner, batch)
-        if not math.isfinite(loss.item()):
+    def _gradients(self, updates: Updates, optimiser: torch.optim.Optimizer, first: int) -> Gradients:
+        """Where the outer gradients come from, from update `first` on."""
+        if self.spec.compute.training_workers == 1:
+            return of_the_whole(self.spec, updates, self.learner, first)
+        team = self.recruit(self.spec, self.learner, optimiser) if self.recruit else Alone()
+        return SharedGradients(spec=self.spec, updates=updates, learner=self.learner, team=team)
+
+    def _iterate(self, optimiser: torch.optim.Optimizer, state: TrainingState, gradient: Gradient) -> None:
+        """One outer update."""
+        outer = take_step(self.spec.train, self.learner, optimiser, state.iteration, gradient)
+        state.waiting_seconds += outer.waiting_seconds
+        if not math.isfinite(outer.loss):
             raise TrainingDivergedError(
-                f"The outer loss of {self.method.name} is {loss.item()} at iteration {i + 1}. "
+                f"The outer loss of {self.method.name} is {outer.loss} at iteration {state.iteration + 1}. "
                 "Lower the inner or outer learning rate, or set Regime.gradient_clip."
             )
-        loss.backward()  # type: ignore[no-untyped-call]
-        if train.gradient_clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.learner.parameters(), train.gradient_clip)
-        optimiser.step()
         state.iteration += 1
-        state.loss_sum += loss.item()
+        state.loss_sum += outer.loss
         state.loss_count += 1
+        if self.spec.compute.training_workers > 1:
+            known = state.updates_by_workers
+            known[outer.workers] = known.get(outer.workers, 0) + 1
 
     def _validate(self, state: TrainingState) -> None:
         """Accuracy on the fixed validation episodes; keep the learner if it is the best so far."""
@@ -159,6 +162,31 @@ class Trainer:
             loss=state.loss_sum / state.loss_count if state.loss_count else state.last_loss,
             valid_accuracy=state.last_valid,
         )
+
+
+def take_step(
+    train: TrainSpec,
+    learner: Learner,
+    optimiser: torch.optim.Optimizer,
+    iteration: int,
+    gradient: Gradient,
+) -> Outer:
+    """One outer update, the same on every worker of a team; without a step where the loss is nan or inf."""
+    learner.train()
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate(train, iteration)
+    optimiser.zero_grad(set_to_none=True)
+    outer = gradient(iteration)
+    if math.isfinite(outer.loss):
+        if train.gradient_clip is not None:
+            torch.nn.utils.clip_grad_norm_(learner.parameters(), train.gradient_clip)
+        optimiser.step()
+    return outer
+
+
+def new_optimiser(train: TrainSpec, learner: Learner) -> torch.optim.Optimizer:
+    """Of the outer updates."""
+    return torch.optim.Adam(learner.parameters(), lr=train.learning_rate)
 
 
 def learning_rate(train: TrainSpec, iteration: int) -> float:

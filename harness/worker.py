@@ -3,7 +3,6 @@
 import os
 import time
 import traceback
-from dataclasses import asdict
 
 import pandas as pd
 import torch
@@ -11,7 +10,6 @@ import torch
 from harness import checkpoint, plugins
 from harness.environment import describe_environment, keep_freed_memory, peak_memory_mb, reset_peak_memory
 from harness.episode_sequence import SourceSequence
-from harness.evaluation import evaluate
 from harness.files import explained
 from harness.learner import Learner
 from harness.method import Method, Trainable, can_adapt
@@ -19,21 +17,33 @@ from harness.networks import Network
 from harness.pools import Pool, open_pool
 from harness.probing import probe_all
 from harness.progress import Progress, Report
-from harness.read_ahead import ReadAhead
-from harness.row_columns import run_columns
+from harness.run_evaluation import RunEvaluation, Share, Tell
 from harness.seeds import seed_torch
 from harness.selection import select
 from harness.spec import RunSpec, SourceSpec
 from harness.store import RunFolder, Workspace
-from harness.training import Trainer
-from harness.updates import updates
+from harness.training import Recruit, Trainer
+from harness.updates import Updates, updates
 
 THREADS = 1
 """Torch threads of a worker: one worker a core is faster than one worker on all, and sums in a fixed order."""
 
+REPORT_SECONDS = 0.5
+"""Between two reports of progress."""
 
-def execute(spec: RunSpec, workspace: Workspace, report: Report) -> None:
+
+def execute(
+    spec: RunSpec,
+    workspace: Workspace,
+    report: Report,
+    *,
+    share: Share | None = None,
+    recruit: Recruit | None = None,
+) -> None:
     """Train, select a checkpoint, evaluate, probe, and leave the results in runs/<run_id>/.
+
+    share: has other workers do parts of the evaluation; None to do all of it here. recruit: has them compute shares
+    of the training's updates, where `Compute.training_workers` asks for that; None to compute all of them here.
 
     A finished run returns at once; an interrupted one resumes to the same numbers. On an error the run's
     status says `failed` with the traceback, and the error goes on up; on Ctrl-C a checkpoint is saved, the
@@ -42,12 +52,11 @@ def execute(spec: RunSpec, workspace: Workspace, report: Report) -> None:
     folder = workspace.folder(spec.run_id)
     if folder.is_done:
         return
-    torch.set_num_threads(THREADS)
-    keep_freed_memory()
+    settle()
     reset_peak_memory()
     folder.begin(spec)
     try:
-        _execute(spec, workspace, folder, report)
+        _execute(spec, workspace, folder, report, share, recruit)
     except KeyboardInterrupt:
         folder.write_status("interrupted")
         raise
@@ -58,14 +67,27 @@ def execute(spec: RunSpec, workspace: Workspace, report: Report) -> None:
         raise
 
 
-def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Report) -> None:
+def settle() -> None:
+    """Make of this process a worker."""
+    torch.set_num_threads(THREADS)
+    keep_freed_memory()
+
+
+def _execute(
+    spec: RunSpec,
+    workspace: Workspace,
+    folder: RunFolder,
+    report: Report,
+    share: Share | None,
+    recruit: Recruit | None,
+) -> None:
     method: Method = plugins.build(plugins.METHODS, spec.method)
     network: Network = plugins.build(plugins.NETWORKS, spec.network)
     trainer: Trainable = plugins.build(plugins.METHODS, spec.trainer)
     learner = fresh_learner(spec, trainer, network)
     checkpoint.adopt(spec, workspace)
     folder.write_status("training")
-    state = _trainer(spec, workspace, folder, trainer, learner, report).run()
+    state = _trainer(spec, workspace, folder, trainer, learner, report, recruit).run()
     chosen, iteration = select(spec.selection, learner, state)
     learner.load_state_dict(chosen)
 
@@ -74,7 +96,11 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
         evaluation_seconds = float(pd.read_parquet(folder.episodes)["seconds"].sum())
     else:
         folder.write_status("evaluating")
-        folder.write_episodes(_evaluate_all(spec, workspace, method, network.name, learner, report))
+        evaluation = RunEvaluation(
+            spec=spec, workspace=workspace, method=method, network=network.name, learner=learner
+        )
+        rows = (share or RunEvaluation.whole)(evaluation, _telling(spec, evaluation.n_episodes, report))
+        folder.write_episodes(pd.DataFrame(rows))
         evaluation_seconds = time.perf_counter() - began
     began = time.perf_counter()
     if spec.probes:
@@ -93,6 +119,7 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
         environment=describe_environment(),
         process=os.getpid(),
         adapted_layers=sorted(method.adapted_layers(learner)) if can_adapt(method) else [],
+        **({"updates_by_workers": state.updates_by_workers} if state.updates_by_workers else {}),
     )
     with explained(folder.previous_checkpoint):
         folder.previous_checkpoint.unlink(missing_ok=True)
@@ -113,16 +140,13 @@ def _trainer(
     method: Trainable,
     learner: Learner,
     report: Report,
+    recruit: Recruit | None,
 ) -> Trainer:
     train, images = spec.train, spec.images
-
-    def pool(source: SourceSpec, split: str) -> Pool:
-        return open_pool(workspace.cache, source.pool_key(split, images))
-
     # A stream of its own: whoever tests on the valid split must not test on the episodes that chose.
     validation = [
         SourceSequence(
-            pool(source, "valid"),
+            _pool(spec, workspace, source, "valid"),
             train.validation_shape,
             images,
             seed=spec.seed,
@@ -135,36 +159,34 @@ def _trainer(
         spec=spec,
         method=method,
         learner=learner,
-        updates=updates(method, spec, [pool(source, "train") for source in train.sources]),
+        updates=training_updates(spec, workspace, method),
         validation=validation,
         folder=folder,
         report=report,
+        recruit=recruit,
     )
 
 
-def _evaluate_all(
-    spec: RunSpec, workspace: Workspace, method: Method, network: str, learner: Learner, report: Report
-) -> pd.DataFrame:
-    """One row an episode, over all evaluations of the spec."""
-    total = sum(evaluation.n_episodes for evaluation in spec.evaluations)
+def training_updates(spec: RunSpec, workspace: Workspace, method: Trainable) -> Updates | None:
+    """What the updates of a run's training learn from; None where there are none."""
+    pools = [_pool(spec, workspace, source, "train") for source in spec.train.sources]
+    return updates(method, spec, pools)
+
+
+def _pool(spec: RunSpec, workspace: Workspace, source: SourceSpec, split: str) -> Pool:
+    return open_pool(workspace.cache, source.pool_key(split, spec.images))
+
+
+def _telling(spec: RunSpec, total: int, report: Report) -> Tell:
+    """Says now and then how many of `total` test episodes are done."""
     began = told = time.perf_counter()
-    rows: list[dict[str, object]] = []
-    for evaluation in spec.evaluations:
-        pool = open_pool(workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images))
-        sequence = SourceSequence(
-            pool, evaluation.shape, spec.images, seed=spec.seed, device=spec.compute.device
-        )
-        columns = run_columns(spec, method, network, evaluation)
-        with ReadAhead(sequence, range(evaluation.n_episodes)) as episodes:
-            for score in evaluate(method, learner, episodes, seed=spec.seed):
-                rows.append({**columns, **asdict(score)})
-                now = time.perf_counter()
-                if now - told > 0.5 or len(rows) == total:
-                    told, done = now, len(rows)
-                    rate = done / max(now - began, 1e-9)
-                    report(
-                        Progress(
-                            run_id=spec.run_id, state="evaluating", done=done, total=total, per_second=rate
-                        )
-                    )
-    return pd.DataFrame(rows)
+
+    def tell(done: int) -> None:
+        nonlocal told
+        now = time.perf_counter()
+        if now - told > REPORT_SECONDS or done == total:
+            told = now
+            rate = done / max(now - began, 1e-9)
+            report(Progress(run_id=spec.run_id, state="evaluating", done=done, total=total, per_second=rate))
+
+    return tell

@@ -69,7 +69,7 @@ def test_every_registered_method_keeps_the_contract(name: str) -> None:
     method = plugins.load(plugins.METHODS, name)()
     assert method.name == name
     checks = check_method(method)
-    assert len(checks) == 12
+    assert len(checks) == 13
     assert [check for check in checks if not check.passed] == []
     assert plugins.build(plugins.METHODS, plugins.describe(plugins.METHODS, method)) == method
 
@@ -86,6 +86,7 @@ class WrongMethod(ANIL):
         faulty = {
             "nan": loss * torch.nan,
             "detached": loss.detach(),
+            "sum": loss * len(episodes),
             "head alone": loss.detach() + learner.head.weight.sum(),
             "not a scalar": loss[None],
             "random": loss * torch.rand((), generator=torch.Generator().manual_seed(id(learner) % 2**31)),
@@ -118,6 +119,7 @@ REACHES = "its gradient is finite and reaches what is used, nothing else"
     [
         ("nan", "loss of an update is a finite scalar"),
         ("detached", "loss of an update is a finite scalar"),
+        ("sum", "several workers can share an update, or it says why not"),
         ("head alone", REACHES),
         ("head left alone", REACHES),
         ("not a scalar", "loss of an update is a finite scalar"),

@@ -23,6 +23,8 @@ from harness.pools import Pool
 from harness.resizing import resize_pixels
 from harness.spec import ImageSpec
 from harness.testing.checks import Check, frozen_dataclass, loads_elsewhere, require, run_checks
+from harness.testing.share_check import shares_add_up
+from harness.testing.used_parameters import used_parameters
 
 MAX_WAY = 20
 IMAGES = ImageSpec(size=28, channels=1, scaling="unit", resize="antialias")
@@ -49,6 +51,7 @@ def check_method(method: Any) -> list[Check]:
         "loss of an update is a finite scalar": _loss,
         "its gradient is finite and reaches what is used, nothing else": _gradient,
         "loss and predict are deterministic": _deterministic,
+        "several workers can share an update, or it says why not": _shared,
         "predict gives logits for 2, 5, 20 and varying ways": _ways,
         "predict leaves the learner as it was": _unchanged,
         "tasks side by side get what each gets alone": _side_by_side,
@@ -172,12 +175,14 @@ def _gradient(subject: _Subject) -> str:
     require(bool(reached), "every gradient is zero")
     body = {name for name in named if name.startswith("body.")}
     require(bool(body & reached), "no gradient reaches the body: nothing but the head would be trained")
-    used = _used(subject)
+    trainer = subject.method.trainer
+    predictor = trainer if isinstance(trainer, Method) else subject.method
+    used = used_parameters(predictor, subject.learner(), subject.episode().task)
     missed = sorted(name for name in used - reached if ".norm." not in name)  # which inner loops leave alone
     require(not missed, f"no gradient reaches {_some(missed)}, which predictions depend on")
     idle = sorted(reached - used)
     # A training on batches has heads of its own, which read-outs do without.
-    in_vain = idle and trains_on(subject.method.trainer) == "episodes"
+    in_vain = idle and trains_on(trainer) == "episodes"
     require(not in_vain, f"gradients reach {_some(idle)}, on which no prediction depends")
     left = sorted(set(named) - reached)
     return f"{len(reached)} of {len(named)} parameters{f'; as drawn stay {_some(left)}' if left else ''}"
@@ -187,26 +192,9 @@ def _some(names: list[str]) -> str:
     return f"{', '.join(names[:3])}{' and others' * (len(names) > 3)}"
 
 
-def _used(subject: _Subject) -> set[str]:
-    """The parameters that predictions of what is trained change with, each moved by itself."""
-    trainer = subject.method.trainer
-    predictor = trainer if isinstance(trainer, Method) else subject.method
-    learner, task = subject.learner().eval(), subject.episode().task
-
-    def logits() -> Tensor:
-        torch.manual_seed(1)
-        return predictor.predict(learner, task).detach()
-
-    before, found = logits(), set()
-    for name, parameter in learner.named_parameters():
-        stored = parameter.detach().clone()
-        moves = torch.randn(stored.shape, generator=torch.Generator().manual_seed(2))
-        with torch.no_grad():
-            parameter.add_(0.3 * (stored.abs().mean() + 0.1) * moves)
-            if not torch.allclose(logits(), before, rtol=1e-5, atol=1e-6):
-                found.add(name)
-            parameter.copy_(stored)
-    return found
+def _shared(subject: _Subject) -> str:
+    episodes = [subject.episode(k) for k in range(META_BATCH + 1)]
+    return shares_add_up(subject.method, subject.learner, episodes, 2)
 
 
 def _deterministic(subject: _Subject) -> str:

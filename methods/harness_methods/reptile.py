@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +26,10 @@ class Reptile(InnerLoopMethod):
     differences between its minibatches (section 5), so steps on all images at once would teach it less. At test the
     steps are on the whole support set. Batch-norm offsets, which the inner loop leaves alone, stay as they began.
     """
+
+    unshared: ClassVar[str] = (
+        "draws the minibatches of its inner steps for all tasks of a meta-batch together"
+    )
 
     name: str = "reptile"
     inner_lr: float = 0.1
