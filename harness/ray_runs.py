@@ -1,7 +1,6 @@
 """Runs side by side, one a Ray task: started longest first, watched, stopped when overdue, tried again when lost."""
 
 import math
-import signal
 import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,53 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import harness
-from harness.attempt import Execute, Outcome, attempt, not_tried, record_failure
+from harness.attempt import Execute, Outcome, not_tried, record_failure
 from harness.errors import ConfigError
+from harness.node_pools import PoolServer, offer_of
 from harness.progress import Progress, Report
-from harness.ray_session import ray_started
+from harness.ray_session import on_this_machine, ray_started
+from harness.ray_worker import Board, Driver, in_worker
 from harness.resources import Resources
 from harness.schedule import Schedule
 from harness.spec import RunSpec
 from harness.store import Workspace
 
 POLL_SECONDS = 0.3
-POST_SECONDS = 0.5
 GRACE_SECONDS = 120.0
 """How long interrupted runs may take to write their checkpoints."""
 
 ASK_AGAIN_SECONDS = 30.0
 """Between two interrupts of an overdue run: one can be lost in the import of a library."""
-
-
-class Board:
-    """Where workers pin what they have to say, and the driver reads it. Lives as a Ray actor."""
-
-    def __init__(self) -> None:
-        self._latest: dict[str, Progress] = {}
-        self._begun: list[str] = []
-
-    def begin(self, run_id: str) -> None:
-        """A worker has taken up that run."""
-        self._begun.append(run_id)
-
-    def post(self, progress: Progress) -> None:
-        """Replace what is known of that run."""
-        self._latest[progress.run_id] = progress
-
-    def drain(self) -> tuple[list[str], list[Progress]]:
-        """What is new since the last call: runs that began, and how far runs are."""
-        begun, self._begun = self._begun, []
-        latest, self._latest = list(self._latest.values()), {}
-        return begun, latest
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Driver:
-    """What a worker is told: where the driver's code lies (None: elsewhere is fine), and what to execute."""
-
-    origin: str | None
-    version: str
-    execute: Execute | None
 
 
 @dataclass(kw_only=True)
@@ -79,6 +48,7 @@ def ray_outcomes(
     workers: int,
     address: str | None,
     resources: Resources,
+    data_dir: Path | None,
     report: Report,
     execute: Execute | None,
 ) -> Generator[Outcome]:
@@ -86,9 +56,8 @@ def ray_outcomes(
     if not runs:
         return
     with ray_started(workspace, _cores_for(min(workers, len(runs)), resources), address) as ray:
-        fleet = _Fleet(
-            ray=ray, workspace=workspace, resources=resources, execute=execute, here=address is None
-        )
+        driver = _driver(ray, runs, workspace, data_dir, execute, here=address is None)
+        fleet = _Fleet(ray=ray, workspace=workspace, resources=resources, driver=driver)
         fleet.check(runs)
         schedule = Schedule(runs)
         fleet.start(schedule.first())
@@ -106,6 +75,28 @@ def ray_outcomes(
             raise
 
 
+def _driver(
+    ray: Any,
+    runs: Sequence[RunSpec],
+    workspace: Workspace,
+    data_dir: Path | None,
+    execute: Execute | None,
+    *,
+    here: bool,
+) -> Driver:
+    """What workers are told; on another machine they may need this one's pools."""
+    said: dict[str, Any] = {"version": harness.__version__, "execute": execute, "here": here}
+    if here:
+        return Driver(origin=str(Path(harness.__file__).resolve()), **said)
+    server = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(PoolServer)
+    return Driver(
+        origin=None,
+        offer=offer_of(runs, workspace.cache, data_dir),
+        server=server.options(**on_this_machine()).remote(workspace.cache),
+        **said,
+    )
+
+
 def _cores_for(runs: int, resources: Resources) -> float:
     """Of Ray on this machine, so that as many runs go on at the same time as were asked for."""
     return max(1, math.ceil(runs * resources.cpus))
@@ -118,20 +109,14 @@ class _Fleet:
     ray: Any
     workspace: Workspace
     resources: Resources
-    execute: Execute | None
-    here: bool
+    driver: Driver
     flying: dict[Any, _Flight] = field(default_factory=dict)
     runs: dict[str, RunSpec] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # What a board forgets when it dies is said again soon; no run is lost for it.
         self._board = self.ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
-        self._task = self.ray.remote(max_retries=0)(_in_worker)
-        self._driver = _Driver(
-            origin=str(Path(harness.__file__).resolve()) if self.here else None,
-            version=harness.__version__,
-            execute=self.execute,
-        )
+        self._task = self.ray.remote(max_retries=0)(in_worker)
 
     def check(self, runs: Sequence[RunSpec]) -> None:
         """Raises ConfigError where no node of the cluster could ever give a run what it is to have."""
@@ -165,7 +150,7 @@ class _Fleet:
         for run in runs:
             self.runs[run.run_id] = run
             options = self.resources.options(on_gpu=run.compute.device == "cuda")
-            reference = self._task.options(**options).remote(run, self.workspace, self._board, self._driver)
+            reference = self._task.options(**options).remote(run, self.workspace, self._board, self.driver)
             self.flying[reference] = _Flight(run=run, tries=tries)
 
     def landed(self, report: Report) -> list[Outcome]:
@@ -228,6 +213,8 @@ class _Fleet:
             error, lost = self._why(problem, flight)
             record_failure(run, self.workspace, error, str(problem))
             return Outcome(run_id=run.run_id, state="failed", error=error), lost
+        if outcome.error and self.workspace.url is None and self.workspace.folder(run.run_id).state is None:
+            record_failure(run, self.workspace, outcome.error)  # the worker does not see that folder
         return outcome, False
 
     def _why(self, problem: Exception, flight: _Flight) -> tuple[str, bool]:
@@ -250,28 +237,3 @@ class _Fleet:
             problem, known.RayTaskError | known.TaskCancelledError
         )
         return f"{type(problem).__name__}{tried}: {last}", lost
-
-
-def _in_worker(run: RunSpec, workspace: Workspace, board: Any, driver: _Driver) -> Outcome:
-    """What a Ray worker does: check that it has the driver's code, then the run."""
-    # Ray interrupts by Ctrl-C's signal, which is ignored where a shell has started the driver in the background.
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-    board.begin.remote(run.run_id)
-    here = str(Path(harness.__file__).resolve())
-    if driver.origin not in (None, here) or harness.__version__ != driver.version:
-        error = (
-            f"The worker uses harness {harness.__version__} from {here}, "
-            f"the driver {driver.version} from {driver.origin}: install the same on both."
-        )
-        record_failure(run, workspace, error)
-        return Outcome(run_id=run.run_id, state="failed", error=error)
-    last: list[tuple[str, float]] = []
-
-    def post(progress: Progress) -> None:
-        now = time.monotonic()
-        if not last or last[0][0] != progress.state or now - last[0][1] >= POST_SECONDS:
-            last[:] = [(progress.state, now)]
-            board.post.remote(progress)
-
-    return attempt(run, workspace, post, driver.execute)

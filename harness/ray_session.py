@@ -61,6 +61,22 @@ def ray_started(workspace: Workspace, cores: float, address: str | None) -> Iter
             ray.shutdown()
 
 
+def on_this_machine() -> dict[str, Any]:
+    """Options of an actor that must be where this process is, and nowhere else."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    node = ray.get_runtime_context().get_node_id()
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node_id=node, soft=False)}
+
+
+def result_of(reference: Any) -> Any:
+    """What a call of an actor has returned, waited for in a worker."""
+    import ray
+
+    return ray.get(reference)
+
+
 @contextlib.contextmanager
 def _own_sigterm() -> Iterator[None]:
     """Keep this process's answer to SIGTERM: `ray.init` puts its own there, which kills without saving."""

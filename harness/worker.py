@@ -65,6 +65,8 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
     learner = fresh_learner(spec, trainer, network)
     checkpoint.adopt(spec, workspace)
     folder.write_status("training")
+    if folder.mirror is not None:
+        folder.mirror.push_status()
     state = _trainer(spec, workspace, folder, trainer, learner, report).run()
     chosen, iteration = select(spec.selection, learner, state)
     learner.load_state_dict(chosen)
@@ -74,6 +76,8 @@ def _execute(spec: RunSpec, workspace: Workspace, folder: RunFolder, report: Rep
         evaluation_seconds = float(pd.read_parquet(folder.episodes)["seconds"].sum())
     else:
         folder.write_status("evaluating")
+        if folder.mirror is not None:
+            folder.mirror.push_when_due()
         folder.write_episodes(_evaluate_all(spec, workspace, method, network.name, learner, report))
         evaluation_seconds = time.perf_counter() - began
     began = time.perf_counter()
