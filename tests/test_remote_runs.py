@@ -2,9 +2,7 @@
 
 import json
 import shutil
-import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +12,6 @@ import torch
 from experiments import prepared
 from faulty_files import URL, FaultyFileSystem, failing, faulty
 from harness.attempt import Outcome, attempt, record_failure
-from harness.errors import WorkspaceError
 from harness.progress import Progress
 from harness.remote import objects as objects_module
 from harness.remote import run_mirror
@@ -273,46 +270,6 @@ def test_a_lost_worker_is_recorded_without_touching_what_it_left(
     begun: list[int] = []
     assert at(machine(tmp_path, "b"), run, lambda progress: begun.append(progress.done)).state == "done"
     assert begun[0] > 2
-
-
-def test_pushes_take_a_small_share_of_the_time(
-    tmp_path: Path, files: Faulty, runs: dict[str, RunSpec], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(run_mirror, "PUSH_SECONDS", 60.0)
-    monkeypatch.setattr(run_mirror, "SHARE", 20.0)
-    begin = time.monotonic()
-    now = [begin]
-    monkeypatch.setattr(run_mirror.time, "monotonic", lambda: now[0])
-    folder = RunFolder(tmp_path / "runs" / "one")
-    folder.begin(runs["maml"])
-    folder.write_status("training")
-    mirror = RunMirror(url=URL, path=folder.path)
-
-    def slow(kind: str, path: str) -> None:
-        now[0] += 5.0 if kind == "write" and "checkpoint" in path else 0.0
-
-    files.faults.append(slow)
-    pushed: list[float] = []
-    for _ in range(40):
-        now[0] += 10.0
-        folder.checkpoint.write_bytes(str(now[0]).encode())
-        before = len(files.asked)
-        mirror.push_when_due()
-        if len(files.asked) > before:
-            pushed.append(now[0])
-    gaps = [later - earlier for earlier, later in pairwise(pushed)]
-    assert pushed[0] - begin >= 60.0
-    assert gaps
-    assert all(gap >= 100.0 for gap in gaps), gaps
-
-
-def test_names_in_a_manifest_cannot_lead_out_of_the_mirror(tmp_path: Path, files: Faulty) -> None:
-    entry = {"bytes": 1, "sha256": "0"}
-    for name in ("../../x", "/etc/x", "a/b"):
-        Objects(url=URL).write("runs/one/mirror.json", json.dumps({"files": {name: entry}}).encode())
-        with pytest.raises(WorkspaceError, match="no name of a file"):
-            RunMirror(url=URL, path=tmp_path / "mirror" / "runs" / "one").pull()
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_damaged_manifest_costs_nothing_here_and_is_replaced(
