@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, WorkspaceError
 from harness.heartbeat import beating, stop_beating
 from harness.progress import Report
 from harness.spec import RunSpec
-from harness.store import Workspace
+from harness.store import RunFolder, Workspace
 
 Execute = Callable[[RunSpec, Workspace, Report], None]
 
@@ -31,18 +31,31 @@ class Outcome:
 
 
 def attempt(run: RunSpec, workspace: Workspace, report: Report, execute: Execute | None) -> Outcome:
-    """Execute one run here. Only KeyboardInterrupt and its like get out."""
+    """Execute one run here. Only KeyboardInterrupt and its like get out.
+
+    Of an experiment at a URL, what is there of the run is pulled before, and what came of it pushed after.
+    """
     started = time.perf_counter()
-    error, diverged, mistake = None, False, False
+    error, diverged, mistake, pulled = None, False, False, False
     folder = workspace.folder(run.run_id)
     try:
+        if folder.mirror is not None:
+            folder.mirror.pull(run.training_id)
+        pulled = True
         (execute or _worker())(run, workspace, beating(folder, report))
+        if folder.mirror is not None:
+            folder.mirror.push()
+    except KeyboardInterrupt:
+        _push_quietly(folder)
+        raise
     except HarnessError as problem:
         error, mistake = str(problem), True
     except Exception as problem:  # the worker has written the traceback into the run's status
         error, diverged = f"{type(problem).__name__}: {problem}", _is_divergence(problem)
-    if error is not None and folder.state != "failed":
+    if error is not None and folder.state != "failed" and not folder.is_done:  # done: it could not be pushed
         record_failure(run, workspace, error)
+    if error is not None and pulled:  # else what is here may be less than what is there
+        _push_quietly(folder)
     stop_beating(folder)
     return Outcome(
         run_id=run.run_id,
@@ -52,6 +65,13 @@ def attempt(run: RunSpec, workspace: Workspace, report: Report, execute: Execute
         diverged=diverged,
         mistake=mistake,
     )
+
+
+def _push_quietly(folder: RunFolder) -> None:
+    """Push what there is of a run that has failed or was interrupted, in one try: what cannot be sent stays here."""
+    if folder.mirror is not None:
+        with contextlib.suppress(WorkspaceError):
+            folder.mirror.push(tries=1)
 
 
 def _is_divergence(problem: Exception) -> bool:
@@ -73,6 +93,8 @@ def record_failure(run: RunSpec, workspace: Workspace, error: str, trace: str = 
         if not folder.spec():
             folder.begin(run)
         folder.write_status("failed", error=error, traceback=trace)
+        if folder.mirror is not None:  # its other files may be on another machine
+            folder.mirror.push_status(tries=1)
 
 
 def not_tried(run: RunSpec, leader: Outcome, workspace: Workspace) -> Outcome:

@@ -14,8 +14,20 @@ import click
 
 import harness
 from harness import cli_data, cli_upkeep
-from harness.cli_options import CACHE, DATA, EXPERIMENT, LAUNCH, PATH, SET, Group, cache_folder, console_of
+from harness.cli_options import (
+    CACHE,
+    DATA,
+    EXPERIMENT,
+    LAUNCH,
+    PATH,
+    PLACE,
+    SET,
+    Group,
+    cache_folder,
+    console_of,
+)
 from harness.errors import HarnessError, PlanError
+from harness.remote.places import Place, Url, is_url
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,7 +41,7 @@ def cli() -> None:
 
 @cli.command()
 @EXPERIMENT
-@click.option("--out", type=PATH, help="Folder of the report and the runs. [default: reports/<name>]")
+@click.option("--out", type=PLACE, help="Folder or URL of the report and the runs. [default: reports/<name>]")
 @LAUNCH
 @click.option(
     "--fresh",
@@ -59,51 +71,72 @@ def run(
 
 @cli.command()
 @EXPERIMENT
-@click.option("--out", type=PATH, help="Folder where the runs would be. [default: reports/<name>]")
+@click.option("--out", type=PLACE, help="Folder or URL where the runs would be. [default: reports/<name>]")
 def plan(
-    config: Path, bindings: tuple[str, ...], data: Path | None, cache: Path | None, out: Path | None
+    config: Path, bindings: tuple[str, ...], data: Path | None, cache: Path | None, out: Place | None
 ) -> None:
     """Show the runs that CONFIG asks for, what they need and their rough cost; do nothing."""
     from harness import listing
 
+    if isinstance(out, Url):
+        from harness.remote.looking import outline
+
+        out = outline(out, cache_folder(cache))
     listing.show_plan(config, bindings, data, cache_folder(cache), out, console_of())
 
 
 @cli.command()
-@click.argument("folder", type=PATH, metavar="DIR")
-def report(folder: Path) -> None:
-    """Write the report in DIR again, from the runs that are there."""
+@click.argument("folder", type=PLACE, metavar="DIR")
+def report(folder: Place) -> None:
+    """Write the report in DIR, a folder or URL, again, from the runs that are there."""
     from harness import workflow
 
-    workflow.report(folder, console_of())
+    if isinstance(folder, Url):
+        from harness.remote.looking import copied_report
+
+        copy = copied_report(folder, cache_folder(None))
+        workflow.report(copy.folder, console_of())
+        copy.push_report()
+    else:
+        workflow.report(folder, console_of())
+
+
+def _looked_at(places: Sequence[Place]) -> tuple[Path, ...]:
+    """The folders, and copies of what is at URLs."""
+    if all(isinstance(place, Path) for place in places):
+        return tuple(place for place in places if isinstance(place, Path))
+    from harness.remote.looking import looked_at
+
+    return tuple(looked_at(place, cache_folder(None)) for place in places)
 
 
 @cli.command()
-@click.argument("folders", type=PATH, nargs=-1, required=True, metavar="DIR...")
+@click.argument("folders", type=PLACE, nargs=-1, required=True, metavar="DIR...")
 @click.option("--baseline", metavar="METHOD", help="Show how far each method is from this one, in pairs.")
 @click.option("--published", is_flag=True, help="Show published numbers beside, marked as not measured here.")
 @click.option(
     "--group-by", multiple=True, metavar="CONDITION", help="Rank rows of each value by itself; repeatable."
 )
 @click.option("--out", type=PATH, default=Path("leaderboard"), show_default=True, help="Folder of the pages.")
-def leaderboard(**options: Any) -> None:
+def leaderboard(folders: tuple[Place, ...], **options: Any) -> None:
     """Rank the methods of one or more experiments, by Meta-Dataset's rule and in pairs.
 
-    Each DIR is a folder that `harness run` made. Rows that were not measured alike are refused, or ranked apart
-    with --group-by.
+    Each DIR is a folder, or URL, that `harness run` made. Rows that were not measured alike are refused, or ranked
+    apart with --group-by.
     """
     from harness.leaderboard import command
 
-    command.make_leaderboard(command.LeaderboardRequest(**options), console_of())
+    request = command.LeaderboardRequest(folders=_looked_at(folders), **options)
+    command.make_leaderboard(request, console_of())
 
 
 @cli.command()
-@click.argument("folders", type=PATH, nargs=-1, required=True, metavar="DIR...")
+@click.argument("folders", type=PLACE, nargs=-1, required=True, metavar="DIR...")
 @click.option(
     "--tolerance", type=float, default=2.0, show_default=True, help="Points of difference that do not matter."
 )
 @click.option("--out", type=PATH, default=Path("paper"), show_default=True, help="Folder of the page.")
-def paper(folders: tuple[Path, ...], out: Path, tolerance: float) -> None:
+def paper(folders: tuple[Place, ...], out: Path, tolerance: float) -> None:
     """Fill the papers' tables with what one or more experiments measured.
 
     Each published number stands beside the one measured here, with their difference and whether it is within the
@@ -112,25 +145,26 @@ def paper(folders: tuple[Path, ...], out: Path, tolerance: float) -> None:
     from harness.papers import command
 
     command.make_paper_tables(
-        command.PaperRequest(folders=folders, out=out, tolerance=tolerance), console_of()
+        command.PaperRequest(folders=_looked_at(folders), out=out, tolerance=tolerance), console_of()
     )
 
 
 @cli.command()
-@click.argument("a", type=PATH)
-@click.argument("b", type=PATH)
+@click.argument("a", type=PLACE)
+@click.argument("b", type=PLACE)
 @click.option(
     "--margin", type=float, default=1.0, show_default=True, help="Points that do not matter, for equality."
 )
 @click.option("--out", type=PATH, default=Path("comparison"), show_default=True, help="Folder of the page.")
-def compare(a: Path, b: Path, out: Path, margin: float) -> None:
+def compare(a: Place, b: Place, out: Path, margin: float) -> None:
     """Compare two runs, checkpoints or experiments on the test episodes that they share.
 
     A run is a folder below runs/; of experiments, each method and training that both have is compared.
     """
     from harness.comparison import command
 
-    command.compare(command.CompareRequest(a=a, b=b, out=out, margin=margin), console_of())
+    sides = _looked_at([a, b])
+    command.compare(command.CompareRequest(a=sides[0], b=sides[1], out=out, margin=margin), console_of())
 
 
 @cli.command()
@@ -144,14 +178,18 @@ def compare(a: Path, b: Path, out: Path, margin: float) -> None:
 )
 @click.option("--out", type=PATH, help="Folder of the pictures. [default: show/<run id>]")
 @CACHE
-def show(cache: Path | None, **options: Any) -> None:
+def show(run: str, cache: Path | None, **options: Any) -> None:
     """Show a run: what it was, how it learned, what it confuses, its best and worst episodes.
 
-    RUN is a folder below runs/, or a run's id or its beginning.
+    RUN is a folder or URL below runs/, or a run's id or its beginning.
     """
     from harness.showing import command
 
-    command.show(command.ShowRequest(cache=cache_folder(cache), **options), console_of())
+    if is_url(run):
+        from harness.remote.looking import looked_at
+
+        run = str(looked_at(Url(run), cache_folder(cache)))
+    command.show(command.ShowRequest(run=run, cache=cache_folder(cache), **options), console_of())
 
 
 @cli.command("list")

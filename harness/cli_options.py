@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,59 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.errors import did_you_mean
+from harness.errors import ConfigError, did_you_mean
+from harness.remote.places import Place, Url, is_url
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-PATH = click.Path(path_type=Path)
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # no generic in older versions of click
+
+
+class LocalPath(ParamType):
+    """A path on this machine; for a URL one sentence, where a path would take it for a folder called `s3:`."""
+
+    name = "path"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,  # noqa: ARG002
+    ) -> Path:
+        """Raises ConfigError for a URL."""
+        if isinstance(value, str) and is_url(value):
+            named = param.opts[0] if param is not None and param.opts else "this"
+            named = named if named.startswith("-") else named.upper()
+            raise ConfigError(
+                f"{named} must be a path on this machine; got {value!r}. Copy it here first, or mount it. A URL may "
+                "stand where an experiment's folder does."
+            )
+        return Path(value)
+
+
+class FolderOrUrl(ParamType):
+    """An experiment's folder, or the URL where it lies."""
+
+    name = "path"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,  # noqa: ARG002
+        ctx: click.Context | None,  # noqa: ARG002
+    ) -> Place:
+        """Raises ConfigError for what begins like a URL and is none."""
+        if isinstance(value, str):
+            return Url(value) if is_url(value) else Path(value)
+        found: Place = value
+        return found
+
+
+PATH = LocalPath()
+PLACE = FolderOrUrl()
 
 
 class Group(click.Group):
@@ -64,15 +112,17 @@ LAUNCH = options(
     click.option(
         "--backend", default="ray", show_default=True, metavar="ray|serial", help="How runs are launched."
     ),
-    click.option("--address", help="Address of a running Ray cluster that sees the same folders."),
+    click.option("--address", help="Address of a running Ray cluster that sees the same --out, or URL."),
 )
 EXPERIMENT = options(click.argument("config", type=PATH), SET, DATA, CACHE)
 
 
 def cache_folder(cache: Path | None) -> Path:
-    """What --cache says, or the user's cache folder."""
+    """What --cache says, or $HARNESS_CACHE, or the user's cache folder."""
     if cache is not None:
         return cache
+    if named := os.environ.get("HARNESS_CACHE"):
+        return Path(named)
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("harness", appauthor=False))

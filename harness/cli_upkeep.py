@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from harness.cli_options import CACHE, DATA, LAUNCH, PATH, cache_folder, console_of
+from harness.cli_options import CACHE, DATA, LAUNCH, PLACE, cache_folder, console_of
+from harness.remote.places import Place, Url
 
-FOLDER = click.argument("folder", type=PATH, metavar="DIR")
+FOLDER = click.argument("folder", type=PLACE, metavar="DIR")
 
 
 @click.command()
@@ -20,14 +21,20 @@ FOLDER = click.argument("folder", type=PATH, metavar="DIR")
     metavar="SECONDS",
     help="Look again and again while runs are going on.",
 )
-def status(folder: Path, every: float | None) -> int:
+def status(folder: Place, every: float | None) -> int:
     """Show where the runs in DIR stand: done, running and where, failed and why, waiting; time left.
 
-    Reads the folder alone, so it works from any machine that sees it. Exit code 1 where a run has failed.
+    Reads the folder or URL alone, so it works from any machine that sees it. Exit code 1 where a run has failed.
     """
     from harness import standing
 
-    return standing.show_status(folder, console_of(), every=every)
+    if isinstance(folder, Url):
+        from harness.remote.looking import outlined
+
+        return standing.show_status(
+            lambda: outlined(folder, cache_folder(None)), console_of(), name=str(folder), every=every
+        )
+    return standing.show_status(lambda: folder, console_of(), name=str(folder), every=every)
 
 
 @click.command()
@@ -35,7 +42,7 @@ def status(folder: Path, every: float | None) -> int:
 @DATA
 @CACHE
 @LAUNCH
-def retry(folder: Path, data: Path | None, cache: Path | None, **options: Any) -> int:
+def retry(folder: Place, data: Path | None, cache: Path | None, **options: Any) -> int:
     """Carry on with the last `harness run` in DIR, with the settings that lie there.
 
     As the same `harness run` again does, where its gin file has changed or is elsewhere: what failed or never ran is
@@ -43,7 +50,12 @@ def retry(folder: Path, data: Path | None, cache: Path | None, **options: Any) -
     """
     from harness import upkeep, workflow
 
-    config, command, demo = upkeep.settings_of(folder)
+    if isinstance(folder, Url):
+        from harness.remote.looking import outlined
+
+        config, command, demo = upkeep.settings_of(outlined(folder, cache_folder(cache)))
+    else:
+        config, command, demo = upkeep.settings_of(folder)
     request = workflow.Request(
         config=config,
         bindings=(),
@@ -67,11 +79,17 @@ def retry(folder: Path, data: Path | None, cache: Path | None, **options: Any) -
     help="Delete runs of other settings, with their results.",
 )
 @click.option("--checkpoints", is_flag=True, help="Delete the networks of finished runs.")
-def clean(folder: Path, **kinds: bool) -> None:
+def clean(folder: Place, **kinds: bool) -> None:
     """Say what in DIR takes room and may go, or delete it.
 
     Without an option nothing is deleted but what interrupted writes have left. Results of the last `harness run` stay.
     """
     from harness import upkeep
 
-    upkeep.clean(folder, [kind for kind, chosen in kinds.items() if chosen], console_of())
+    chosen = [kind for kind, wanted in kinds.items() if wanted]
+    if isinstance(folder, Url):
+        from harness.remote.cleaning import clean_at
+
+        clean_at(folder, chosen, cache_folder(None), console_of())
+    else:
+        upkeep.clean(folder, chosen, console_of())

@@ -47,6 +47,8 @@ def beating(folder: RunFolder, report: Report) -> Report:
         if time.monotonic() - last[0] >= BEAT_SECONDS:
             last[0] = time.monotonic()
             _write(folder, progress)
+            if folder.mirror is not None:
+                folder.mirror.push_progress()
 
     return beat
 

@@ -8,9 +8,11 @@ never run at the same time: the first trains, the rest take its checkpoint.
 import contextlib
 import os
 from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from harness.attempt import Execute, Outcome, attempt, not_tried
-from harness.errors import ConfigError, did_you_mean, named_choices
+from harness.errors import ConfigError, WorkspaceError, did_you_mean, named_choices
 from harness.files import make_folder
 from harness.progress import Progress, Report
 from harness.ray_runs import ray_outcomes
@@ -29,6 +31,7 @@ def launch(
     workers: int | None = None,
     address: str | None = None,
     resources: Resources | None = None,
+    data_dir: Path | None = None,
     on_progress: Report | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
     execute: Execute | None = None,
@@ -38,8 +41,10 @@ def launch(
     Args:
         backend: `ray`, or `serial` for one after another in this process.
         workers: runs at the same time on this machine; None for one per core it may use. Ray only.
-        address: of a running Ray cluster, which must see the same folders; None starts Ray on this machine.
+        address: of a running Ray cluster, which must see the folder of the runs unless they lie at a URL; None
+            starts Ray on this machine.
         resources: what a run gets, and how long and often it may try; None for the defaults. Ray only.
+        data_dir: where raw data is; nodes of a cluster on which a pool is not prepared look for it there.
         on_progress: called in this process, now and then, with what the runs say of themselves.
         on_outcome: called in this process whenever a run ends.
         execute: what does a run; None for `worker.execute`. With Ray, a function that workers can import.
@@ -48,7 +53,7 @@ def launch(
     saved their state.
     """
     check_options(backend, workers, address)
-    place = Workspace(runs=make_folder(workspace.runs).resolve(), cache=workspace.cache.resolve())
+    place = replace(workspace, runs=make_folder(workspace.runs).resolve(), cache=workspace.cache.resolve())
     waiting = [run for run in runs if not place.folder(run.run_id).is_done]
     outcomes = {run.run_id: Outcome(run_id=run.run_id, state="done") for run in runs}
     if backend == "serial":
@@ -60,15 +65,25 @@ def launch(
             workers=workers or _cores(),
             address=address,
             resources=resources or Resources(),
+            data_dir=data_dir.resolve() if data_dir else None,
             report=on_progress or _silent,
             execute=execute,
         )
     with contextlib.closing(ended):
         for outcome in ended:
             outcomes[outcome.run_id] = outcome
+            _refresh(place, outcome)
             if on_outcome is not None:
                 on_outcome(outcome)
     return [outcomes[run.run_id] for run in runs]
+
+
+def _refresh(place: Workspace, outcome: Outcome) -> None:
+    """Take what a worker elsewhere has left of a run at a URL; where that fails, it is taken before the report."""
+    mirror = place.folder(outcome.run_id).mirror
+    if mirror is not None:
+        with contextlib.suppress(WorkspaceError):
+            mirror.pull(networks=False)
 
 
 def check_options(backend: str, workers: int | None = None, address: str | None = None) -> None:

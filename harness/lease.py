@@ -1,11 +1,12 @@
-"""One `harness run` at a time in a folder, on one machine or on many that share it.
+"""One `harness run` at a time in a folder, on one machine or on many that share it, or at a URL.
 
     runs/.lease   {"owner": a random word, "host": ..., "process": ..., "where": ..., "beat": a counter}
 
-Who makes the file has the folder; the owner raises the counter every few seconds. Another waits until the file is gone,
-or until its owner is dead: its process is not there any more (on the same machine), or the counter has stood still for
-EXPIRES_SECONDS by the waiting one's own clock, so that clocks need not agree. Who takes over renames the file first,
-which only one can do. An owner that finds that it has been taken for dead stops.
+Who makes the lease has the folder; the owner raises the counter every few seconds. Another waits until the lease is
+gone, or until its owner is dead: its process is not there any more (on the same machine), or the counter has stood
+still for EXPIRES_SECONDS by the waiting one's own clock, so that clocks need not agree. An owner that finds that it
+has been taken for dead stops. Where the lease is kept, and how sure it is that only one makes it, is its store's:
+`lease_file` for folders, where that is certain, and `remote.lease_object` for URLs.
 """
 
 import json
@@ -18,10 +19,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from harness.errors import WorkspaceError
-from harness.files import explained, make_folder
+from harness.files import make_folder
+from harness.lease_file import LeaseFile
 
 LEASE = ".lease"
 
@@ -32,10 +34,34 @@ POLL_SECONDS = 1.0
 Say = Callable[[str], None]
 
 
+class LeaseStore(Protocol):
+    """Where a lease is kept, for one process that wants it."""
+
+    @property
+    def place(self) -> str:
+        """What is held, in words."""
+
+    def make(self, owner: str, content: str) -> bool:
+        """Make the lease with that content; False where another has it. Raises WorkspaceError where that cannot be."""
+
+    def read(self) -> dict[str, Any] | None:
+        """What the lease says, empty where it cannot be read just now; None where there is none."""
+
+    def renew(self, content: str) -> None:
+        """Write the owner's lease again, quietly where that fails."""
+
+    def bury(self, found: dict[str, Any]) -> None:
+        """The owner of the lease `found` is dead: let the next `make` have it."""
+
+    def give_back(self, owner: str) -> None:
+        """Remove the lease if it is the owner's, quietly where that fails."""
+
+
 @contextmanager
-def held(runs: Path, say: Say) -> Iterator[None]:
+def held(runs: Path, say: Say, *, url: str | None = None) -> Iterator[None]:
     """Make the folder and hold it for this process; wait, having said so, while another has it.
 
+    url: hold what lies there, of which `runs` is the mirror.
     Folders that were made in vain are removed again: those in which nothing but the lease was written. Raises
     WorkspaceError when the folder cannot be made, and when another process has taken this one for dead, after the
     block was interrupted.
@@ -43,42 +69,50 @@ def held(runs: Path, say: Say) -> Iterator[None]:
     made = [path for path in (runs, *runs.parents) if not path.exists()]
     try:
         make_folder(runs)
-        owner = secrets.token_hex(8)
-        _take(runs / LEASE, owner, say)
-        renewing = _Renewing(runs / LEASE, owner)
+        store, owner = _store(runs, url), secrets.token_hex(8)
+        _take(store, owner, say)
+        renewing = _Renewing(store, owner)
         renewing.start()
         try:
             yield
         except KeyboardInterrupt as interrupt:
             if renewing.lost:
-                raise WorkspaceError(_lost(runs)) from interrupt
+                raise WorkspaceError(_lost(store.place)) from interrupt
             raise
         finally:
             renewing.stop()
-            _give_back(runs / LEASE, owner)
+            store.give_back(owner)
     finally:
         with suppress(OSError):  # it holds something
             for path in made:
                 path.rmdir()
 
 
-def _take(lease: Path, owner: str, say: Say) -> None:
+def _store(runs: Path, url: str | None) -> LeaseStore:
+    if url is None:
+        return LeaseFile(runs / LEASE)
+    from harness.remote.lease_object import LeaseObject
+
+    return LeaseObject(url=url, key=f"runs/{LEASE}")
+
+
+def _take(store: LeaseStore, owner: str, say: Say) -> None:
     """Make the lease, waiting for its owner, whom a word is said about, as long as that is alive."""
     watch, told = _Watch(), False
-    while not _made(lease, owner):
-        found = _read(lease)
+    while not store.make(owner, _content(owner, 0)):
+        found = store.read()
         if found is None:  # gone since
             continue
         if _is_dead(found) or watch.stands_still(found):
-            _bury(lease, found)
+            store.bury(found)
             continue
         if not told:
             told = True
-            say(_waiting(lease.parent.parent, found))
+            say(_waiting(store.place, found))
         time.sleep(POLL_SECONDS)
 
 
-def _waiting(folder: Path, found: dict[str, Any]) -> str:
+def _waiting(folder: str, found: dict[str, Any]) -> str:
     where = f"process {found.get('process', '?')} on {found.get('host', '?')}"
     waiting = f"Another command works in {folder} ({where}): waiting for it."
     return f"{waiting} What it finishes is not run again; Ctrl-C gives up."
@@ -101,16 +135,16 @@ class _Watch:
 class _Renewing(threading.Thread):
     """Raises the counter of a lease until it is stopped; interrupts the process when the lease is another's."""
 
-    def __init__(self, lease: Path, owner: str) -> None:
+    def __init__(self, store: LeaseStore, owner: str) -> None:
         super().__init__(name="harness-lease", daemon=True)
-        self._lease, self._owner, self._ended = lease, owner, threading.Event()
+        self._store, self._owner, self._ended = store, owner, threading.Event()
         self.lost = False
 
     def run(self) -> None:
         beat = 0
         while not self._ended.wait(BEAT_SECONDS):
-            found = _read(self._lease)
-            # A file that cannot be read just now, or is gone, is written anew; only another owner's name counts.
+            found = self._store.read()
+            # A lease that cannot be read just now, or is gone, is written anew; only another owner's name counts.
             if found and found.get("owner") not in (None, self._owner):
                 self.lost = True
                 # SIGTERM where it interrupts: in the background Ctrl-C may be ignored.
@@ -118,7 +152,7 @@ class _Renewing(threading.Thread):
                 signal.raise_signal(signal.SIGTERM if interrupts else signal.SIGINT)
                 return
             beat += 1
-            _write(self._lease, self._owner, beat)
+            self._store.renew(_content(self._owner, beat))
 
     def stop(self) -> None:
         self._ended.set()
@@ -142,57 +176,6 @@ def _where() -> str:
         return ""
 
 
-def _made(lease: Path, owner: str) -> bool:
-    """Make the lease, whole at once; False where there is one.
-
-    With its folder: another that had begun in vain may just have removed that.
-    """
-    aside = lease.with_name(f"{LEASE}.{owner}.partial")
-    with explained(lease):
-        make_folder(lease.parent)
-        try:
-            aside.write_text(_content(owner, 0), encoding="utf-8")
-        except FileNotFoundError:
-            return False
-        try:
-            os.link(aside, lease)  # fails where the file is there, as a rename would not
-        except FileExistsError:
-            return False
-        except OSError:  # a file system without links
-            return _made_exclusively(lease, owner)
-        finally:
-            aside.unlink(missing_ok=True)
-    return True
-
-
-def _made_exclusively(lease: Path, owner: str) -> bool:
-    try:
-        with lease.open("x", encoding="utf-8") as handle:
-            handle.write(_content(owner, 0))
-    except FileExistsError:
-        return False
-    return True
-
-
-def _write(lease: Path, owner: str, beat: int) -> None:
-    """Renew the lease; where that fails (a full disk), the next beat tries again."""
-    aside = lease.with_name(f"{LEASE}.{owner}.partial")
-    with suppress(OSError):
-        aside.write_text(_content(owner, beat), encoding="utf-8")
-        aside.replace(lease)
-
-
-def _read(lease: Path) -> dict[str, Any] | None:
-    """What the lease says, empty where it is damaged; None where there is none."""
-    try:
-        value = json.loads(lease.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def _is_dead(found: dict[str, Any]) -> bool:
     """Whether the owner was a process that this one could see, and is not there any more."""
     process, here = found.get("process"), _where()
@@ -209,27 +192,8 @@ def _is_dead(found: dict[str, Any]) -> bool:
     return False
 
 
-def _bury(lease: Path, found: dict[str, Any]) -> None:
-    """Remove the lease of a dead owner, and nobody else's: only one process can rename it."""
-    grave = lease.with_name(f"{LEASE}.{secrets.token_hex(4)}.dead")
-    with suppress(OSError):
-        lease.rename(grave)
-        renamed = _read(grave)
-        if renamed and renamed.get("owner") != found.get("owner"):
-            with suppress(OSError):  # another was quicker, and this is its own lease: give it back
-                os.link(grave, lease)
-        grave.unlink(missing_ok=True)
-
-
-def _give_back(lease: Path, owner: str) -> None:
-    found = _read(lease)
-    if found is not None and found.get("owner") == owner:
-        with suppress(OSError):
-            lease.unlink(missing_ok=True)
-
-
-def _lost(runs: Path) -> str:
+def _lost(place: str) -> str:
     return (
-        f"Another `harness run` took over {runs.parent}, because this one had said nothing for "
+        f"Another `harness run` took over {place}, because this one had said nothing for "
         f"{EXPIRES_SECONDS:.0f} seconds. Nothing is lost; the other goes on."
     )

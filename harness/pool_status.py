@@ -11,8 +11,9 @@ from harness.errors import DataError, HarnessError
 from harness.files import write_json
 from harness.plugins import Component
 from harness.pool_journal import JOURNAL
+from harness.pool_lock import FOLDER
 from harness.pool_writing import PoolFacts
-from harness.pools import FOLDER, PARTIAL, open_pool, read_facts, usable_pool
+from harness.pools import PARTIAL, open_pool, read_facts, usable_pool
 from harness.spec import canonical
 
 USES = "used_by.json"

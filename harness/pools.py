@@ -2,16 +2,15 @@
 
 `<cache>/pools/<pool_key>/` holds `images.npy` (uint8 [N, H, W, C], class after class) and `pool.json` (what
 is in it, and the digest of its pixels). A folder of that name is complete or not there: it is written aside
-and renamed. Only the driver prepares pools; workers open them.
+and renamed. The driver prepares pools before the runs start; a node that has none of them prepares or fetches them
+once (`harness.node_pools`); workers open them.
 """
 
 import hashlib
 import json
 import os
 import shutil
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +22,11 @@ from harness.errors import DataError, WorkspaceError
 from harness.files import explained, make_folder
 from harness.pool_images import PoolImages
 from harness.pool_journal import IMAGES, digest_of_digests
+from harness.pool_lock import FOLDER, lock_of, one_at_a_time
 from harness.pool_writing import FACTS, PoolFacts, PoolReading, Progress
 from harness.spec import ImageSpec, SourceSpec
 
-if sys.platform != "win32":
-    import fcntl
-
-FOLDER, PARTIAL = "pools", ".partial"
+PARTIAL = ".partial"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,7 +82,10 @@ def open_pool(cache: Path, key: str) -> Pool:
 
     Raises DataError when it is not there, is truncated, or disagrees with its pool.json.
     """
-    folder = cache / FOLDER / key
+    return _opened(cache / FOLDER / key)
+
+
+def _opened(folder: Path) -> Pool:
     facts = read_facts(folder)
     path, shape = folder / IMAGES, _shape(facts)
     size = path.stat().st_size if path.is_file() else 0
@@ -98,7 +98,7 @@ def open_pool(cache: Path, key: str) -> Pool:
     sizes = np.array(facts.class_sizes, dtype=np.int64)
     sizes.setflags(write=False)
     return Pool(
-        key=key,
+        key=folder.name,
         source=facts.name,
         split=facts.split,
         images=images,
@@ -154,17 +154,29 @@ def ensure_pool(
     Raises DataError when the raw data is missing, damaged, or is not what `source_spec` or
     `dataset.class_sizes` says; WorkspaceError when the cache cannot be written or the disk is full.
     """
+    reading = PoolReading(dataset=dataset, spec=source_spec, split=split, images=images, data_dir=data_dir)
     key = source_spec.pool_key(split, images)
+    return make_once(cache, key, lambda aside: reading.write(aside, progress), on_wait=on_wait)
+
+
+def make_once(
+    cache: Path,
+    key: str,
+    make: Callable[[Path], object],
+    *,
+    on_wait: Callable[[str], object] | None = None,
+) -> Pool:
+    """The pool called `key`; where it is not there or is damaged, `make` fills a folder aside that becomes it.
+
+    One process at a time, as `ensure_pool` says. Raises as `make` does, and WorkspaceError.
+    """
     pool = usable_pool(cache, key)
     if pool is None:
         parent = make_folder(cache / FOLDER)
-        with _one_at_a_time(lock_of(cache, key), lambda: on_wait and on_wait(key)) as alone:
+        with one_at_a_time(lock_of(cache, key), lambda: on_wait and on_wait(key)) as alone:
             pool = usable_pool(cache, key)  # another process may have prepared it meanwhile
             if pool is None:
-                reading = PoolReading(
-                    dataset=dataset, spec=source_spec, split=split, images=images, data_dir=data_dir
-                )
-                _prepare(reading, parent / key, progress, alone)
+                _prepare(make, parent / key, alone)
                 pool = open_pool(cache, key)
     return pool
 
@@ -174,21 +186,26 @@ def verify_pool(cache: Path, key: str, progress: Progress | None = None) -> Pool
 
     Raises DataError as `open_pool` does, and when a class's digest differs, naming the class.
     """
-    pool, facts = open_pool(cache, key), read_facts(cache / FOLDER / key)
-    images = _open_images(cache / FOLDER / key / IMAGES, _shape(facts))
+    return verify_folder(cache / FOLDER / key, progress)
+
+
+def verify_folder(folder: Path, progress: Progress | None = None) -> Pool:
+    """As `verify_pool`, of a pool that may still lie aside."""
+    pool, facts = _opened(folder), read_facts(folder)
+    images = _open_images(folder / IMAGES, _shape(facts))
     if len(facts.class_sha256) != len(facts.class_names):
-        raise _damaged(cache / FOLDER / key, f"{FACTS} has digests of {len(facts.class_sha256)} classes")
+        raise _damaged(folder, f"{FACTS} has digests of {len(facts.class_sha256)} classes")
     classes = zip(facts.class_names, facts.class_sha256, class_rows(pool), strict=True)
     for done, (name, expected, rows) in enumerate(classes, start=1):
         digest = hashlib.sha256()
         for part in images.parts(rows):
             digest.update(part.data)
         if digest.hexdigest() != expected:
-            raise _damaged(cache / FOLDER / key, f"the pixels of class {name!r} are not those prepared")
+            raise _damaged(folder, f"the pixels of class {name!r} are not those prepared")
         if progress is not None:
             progress(f"{facts.name}/{facts.split}", done, len(facts.class_names))
     if digest_of_digests(facts.class_sha256) != facts.sha256:
-        raise _damaged(cache / FOLDER / key, f"the digests in {FACTS} do not fit together")
+        raise _damaged(folder, f"the digests in {FACTS} do not fit together")
     return pool
 
 
@@ -237,48 +254,7 @@ def usable_pool(cache: Path, key: str) -> Pool | None:
         return None
 
 
-def lock_of(cache: Path, key: str) -> Path:
-    """The file that a process locks while it prepares the pool."""
-    return cache / FOLDER / f".{key}.lock"
-
-
-def is_being_prepared(cache: Path, key: str) -> bool:
-    """Whether a process is preparing the pool right now, where that can be told."""
-    if sys.platform == "win32":
-        return False
-    try:
-        with lock_of(cache, key).open("r") as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
-
-
-@contextmanager
-def _one_at_a_time(path: Path, on_wait: Callable[[], object]) -> Iterator[bool]:
-    """Hold the lock file `path`, after waiting for whoever holds it; yields whether it is really held.
-
-    Where files cannot be locked (Windows, some network file systems) everybody works in a folder of their own
-    and the first to finish wins: the same result, for more work.
-    """
-    with ExitStack() as stack:
-        with explained(path):
-            handle = stack.enter_context(path.open("a"))
-        held = False
-        if sys.platform != "win32":
-            with suppress(OSError):
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    on_wait()
-                    fcntl.flock(handle, fcntl.LOCK_EX)
-                held = True
-        yield held
-
-
-def _prepare(reading: PoolReading, folder: Path, progress: Progress | None, alone: bool) -> None:
+def _prepare(make: Callable[[Path], object], folder: Path, alone: bool) -> None:
     """Write the pool aside, then rename it to `folder`.
 
     What an interruption or a full disk leaves aside is taken up again by the next call, where no other process can
@@ -288,7 +264,7 @@ def _prepare(reading: PoolReading, folder: Path, progress: Progress | None, alon
         f".{folder.name}{PARTIAL}" if alone else f".{folder.name}.{os.getpid()}{PARTIAL}"
     )
     try:
-        reading.write(make_folder(aside), progress)
+        make(make_folder(aside))
         with explained(folder):
             _install(aside, folder)
     except Exception as error:

@@ -58,6 +58,8 @@ def probe_all(
         folder.write_probe_part(
             place, pd.DataFrame([{**columns, **row} for row in rows], columns=pd.Index(PROBE_COLUMNS))
         )
+        if folder.mirror is not None:
+            folder.mirror.push_when_due()
     folder.join_probe_parts(len(spec.evaluations))
 
 

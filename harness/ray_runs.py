@@ -4,14 +4,17 @@ import math
 import time
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import harness
 from harness.attempt import Execute, Outcome, not_tried, record_failure
 from harness.errors import ConfigError
+from harness.node_pools import PoolServer, offer_of
 from harness.progress import Progress, Report
 from harness.ray_board import Board
-from harness.ray_session import ray_started
-from harness.ray_worker import driver_here, in_worker
+from harness.ray_session import on_this_machine, ray_started
+from harness.ray_worker import Driver, in_worker
 from harness.resources import Resources
 from harness.schedule import Schedule
 from harness.spec import RunSpec
@@ -46,6 +49,7 @@ def ray_outcomes(
     workers: int,
     address: str | None,
     resources: Resources,
+    data_dir: Path | None,
     report: Report,
     execute: Execute | None,
 ) -> Generator[Outcome]:
@@ -55,9 +59,8 @@ def ray_outcomes(
     most = max(resources.evaluation_shards, *(run.compute.training_workers for run in runs))
     at_once = min(workers, len(runs) * most)
     with ray_started(workspace, _cores_for(at_once, resources), address) as ray:
-        fleet = _Fleet(
-            ray=ray, workspace=workspace, resources=resources, execute=execute, here=address is None
-        )
+        driver = _driver(ray, runs, workspace, data_dir, execute, resources, here=address is None)
+        fleet = _Fleet(ray=ray, workspace=workspace, resources=resources, driver=driver)
         fleet.check(runs)
         schedule = Schedule(runs)
         fleet.start(schedule.first())
@@ -75,6 +78,34 @@ def ray_outcomes(
             raise
 
 
+def _driver(
+    ray: Any,
+    runs: Sequence[RunSpec],
+    workspace: Workspace,
+    data_dir: Path | None,
+    execute: Execute | None,
+    resources: Resources,
+    *,
+    here: bool,
+) -> Driver:
+    """What workers are told; on another machine they may need this one's pools."""
+    said: dict[str, Any] = {
+        "version": harness.__version__,
+        "execute": execute,
+        "resources": resources,
+        "here": here,
+    }
+    if here:
+        return Driver(origin=str(Path(harness.__file__).resolve()), **said)
+    server = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(PoolServer)
+    return Driver(
+        origin=None,
+        offer=offer_of(runs, workspace.cache, data_dir),
+        server=server.options(**on_this_machine()).remote(workspace.cache),
+        **said,
+    )
+
+
 def _cores_for(runs: int, resources: Resources) -> float:
     """Of Ray on this machine, so that as many runs go on at the same time as were asked for."""
     return max(1, math.ceil(runs * resources.cpus))
@@ -87,8 +118,7 @@ class _Fleet:
     ray: Any
     workspace: Workspace
     resources: Resources
-    execute: Execute | None
-    here: bool
+    driver: Driver
     flying: dict[Any, _Flight] = field(default_factory=dict)
     runs: dict[str, RunSpec] = field(default_factory=dict)
 
@@ -96,7 +126,6 @@ class _Fleet:
         # What a board forgets when it dies is said again soon; no run is lost for it.
         self._board = self.ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
         self._task = self.ray.remote(max_retries=0)(in_worker)
-        self._driver = driver_here(self.execute, self.resources, elsewhere=not self.here)
 
     def check(self, runs: Sequence[RunSpec]) -> None:
         """Raises ConfigError where no node of the cluster could ever give a run what it is to have."""
@@ -130,7 +159,7 @@ class _Fleet:
         for run in runs:
             self.runs[run.run_id] = run
             options = self.resources.options(on_gpu=run.compute.device == "cuda")
-            reference = self._task.options(**options).remote(run, self.workspace, self._board, self._driver)
+            reference = self._task.options(**options).remote(run, self.workspace, self._board, self.driver)
             self.flying[reference] = _Flight(run=run, tries=tries)
 
     def landed(self, report: Report) -> list[Outcome]:
@@ -193,6 +222,8 @@ class _Fleet:
             error, lost = self._why(problem, flight)
             record_failure(run, self.workspace, error, str(problem))
             return Outcome(run_id=run.run_id, state="failed", error=error), lost
+        if outcome.error and self.workspace.url is None and self.workspace.folder(run.run_id).state is None:
+            record_failure(run, self.workspace, outcome.error)  # the worker does not see that folder
         return outcome, False
 
     def _why(self, problem: Exception, flight: _Flight) -> tuple[str, bool]:

@@ -81,6 +81,15 @@ def keeping_its_core(call: Callable[..., Result], *given: Any, **named: Any) -> 
         return aside.submit(call, *given, **named).result()
 
 
+def on_this_machine() -> dict[str, Any]:
+    """Options of an actor that must be where this process is, and nowhere else."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    node = ray.get_runtime_context().get_node_id()
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node_id=node, soft=False)}
+
+
 @contextlib.contextmanager
 def _own_sigterm() -> Iterator[None]:
     """Keep this process's answer to SIGTERM: `ray.init` puts its own there, which kills without saving."""

@@ -27,9 +27,13 @@ COUNT_SECONDS = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class Shards:
-    """A `run_evaluation.Share` in parts of their own Ray tasks. board: where workers agree on who does which."""
+    """A `run_evaluation.Share` in parts of their own Ray tasks.
+
+    workspace: as the driver has it. board: where workers agree on who does which.
+    """
 
     ray: Any
+    workspace: Workspace
     board: Any
     driver: Driver
 
@@ -44,7 +48,7 @@ class Shards:
         state = self.ray.put({name: value.cpu() for name, value in evaluation.learner.state_dict().items()})
         for number, part in enumerate(work.parts[1:], start=1):
             order = _Order(
-                run=evaluation.spec, workspace=evaluation.workspace, work=work.name, number=number, part=part
+                run=evaluation.spec, workspace=self.workspace, work=work.name, number=number, part=part
             )
             work.flying[task.remote(order, state, self.board, self.driver)] = number
         try:
@@ -168,13 +172,14 @@ def _part_in_worker(order: _Order, state: Mapping[str, Tensor], board: Any, driv
     if error is not None:
         raise ConfigError(error)
     settle()
-    run = order.run
+    run, place = order.run, driver.place(order.workspace)
+    driver.have_pools(run, place)
     network = plugins.build(plugins.NETWORKS, run.network)
     learner = fresh_learner(run, plugins.build(plugins.METHODS, run.trainer), network)
     learner.load_state_dict(state)
     evaluation = RunEvaluation(
         spec=run,
-        workspace=order.workspace,
+        workspace=place,
         method=plugins.build(plugins.METHODS, run.method),
         network=network.name,
         learner=learner,

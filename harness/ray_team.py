@@ -22,7 +22,10 @@ TRIES_AGAIN = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Recruiter:
-    """A `training.Recruit`: the others are Ray tasks that get as much as a run does."""
+    """A `training.Recruit`: the others are Ray tasks that get as much as a run does.
+
+    workspace: as the driver has it.
+    """
 
     ray: Any
     workspace: Workspace
@@ -52,4 +55,6 @@ def _member_in_worker(spec: RunSpec, workspace: Workspace, address: Address, dri
     error = driver.unlike_here()
     if error is not None:
         raise ConfigError(error)
-    take_part(spec, workspace, address, ray_here().util.get_node_ip_address())
+    place = driver.place(workspace)
+    driver.have_pools(spec, place)
+    take_part(spec, place, address, ray_here().util.get_node_ip_address())

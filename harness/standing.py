@@ -1,7 +1,7 @@
 """Where the runs of an experiment stand, read from its folder alone: `harness status DIR`."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,14 +59,15 @@ def standing(folder: RunFolder) -> Standing:
     return Standing(run_id=run_id, state=WAITING if state is None else STOPPED, beat=beat)
 
 
-def show_status(folder: Path, console: Console, *, every: float | None = None) -> int:
-    """Print where the runs in `folder` stand; again `every` so many seconds until none is running.
+def show_status(look: Callable[[], Path], console: Console, *, name: str, every: float | None = None) -> int:
+    """Print where the runs stand in the folder that `look` gives, called `name`.
 
+    Looks again `every` so many seconds until none is running.
     Returns 0, or 1 where a run has failed. Raises WorkspaceError where there is no experiment.
     """
     while True:
-        found = [standing(run) for run in runs_of_record(folder)]
-        console.print(_counts(found, folder), highlight=False, soft_wrap=True)
+        found = [standing(run) for run in runs_of_record(look())]
+        console.print(_counts(found, name), highlight=False, soft_wrap=True)
         if shown := _shown(found):
             console.print(_table(shown, console.width))
         if every is None or not any(one.state == RUNNING for one in found):
@@ -74,13 +75,13 @@ def show_status(folder: Path, console: Console, *, every: float | None = None) -
         time.sleep(every)
 
 
-def _counts(found: Sequence[Standing], folder: Path) -> str:
+def _counts(found: Sequence[Standing], name: str) -> str:
     counts = {state: sum(one.state == state for one in found) for state in (DONE, *STANDINGS[:-1])}
     said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     left = [one.beat.progress.seconds_left for one in found if one.state == RUNNING and one.beat]
     longest = max((seconds for seconds in left if seconds is not None), default=None)
     ahead = f"; those running need up to {duration(longest)} for what they do now" if longest else ""
-    return f"{folder}: {len(found)} runs: {said or 'none'}{ahead}."
+    return f"{name}: {len(found)} runs: {said or 'none'}{ahead}."
 
 
 def _shown(found: Sequence[Standing]) -> list[Standing]:

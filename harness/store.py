@@ -17,9 +17,9 @@ line is left out when it is read.
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -28,24 +28,44 @@ from harness.files import explained, make_folder, write_aside, write_json, write
 from harness.results import CURVE_KEYS, EPISODE_COLUMNS, PROBE_COLUMNS, STATES
 from harness.spec import RunSpec
 
+if TYPE_CHECKING:
+    from harness.remote.run_mirror import RunMirror
+
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace:
-    """The folders a worker uses: `runs` for results, `cache` for pools."""
+    """The folders a worker uses: `runs` for results, `cache` for pools.
+
+    url: where the experiment lies, of which `runs` is then a mirror (`harness.remote`); None where it lies here.
+    """
 
     runs: Path
     cache: Path
+    url: str | None = None
 
     def folder(self, run_id: str) -> "RunFolder":
         """The folder of one run; it need not exist."""
-        return RunFolder(self.runs / run_id)
+        if self.url is None:
+            return RunFolder(self.runs / run_id)
+        from harness.remote.run_mirror import RunMirror
+
+        return RunFolder(self.runs / run_id, RunMirror(url=self.url, path=self.runs / run_id))
+
+    def with_cache(self, cache: Path) -> "Workspace":
+        """The same on a machine that has its cache elsewhere; a mirror lies in the cache."""
+        if self.url is None:
+            return replace(self, cache=cache)
+        from harness.remote.places import mirror_of
+
+        return Workspace(runs=mirror_of(cache, self.url) / "runs", cache=cache, url=self.url)
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run's files."""
+    """One run's files; `mirror`: what exchanges them with the URL where the experiment lies, if it does."""
 
     path: Path
+    mirror: "RunMirror | None" = field(default=None, compare=False)
 
     @property
     def checkpoint(self) -> Path:

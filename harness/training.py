@@ -100,6 +100,8 @@ class Trainer:
 
     def _save(self, optimiser: torch.optim.Optimizer, state: TrainingState) -> None:
         checkpoint.save(self.folder, self.spec.training_id, self.learner, optimiser, state)
+        if self.folder.mirror is not None:
+            self.folder.mirror.push_when_due()
 
     def _keep(self, state: TrainingState) -> None:
         """The learner as it is now, where a snapshot was asked for."""

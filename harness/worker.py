@@ -87,6 +87,8 @@ def _execute(
     learner = fresh_learner(spec, trainer, network)
     checkpoint.adopt(spec, workspace)
     folder.write_status("training")
+    if folder.mirror is not None:
+        folder.mirror.push_status()
     state = _trainer(spec, workspace, folder, trainer, learner, report, recruit).run()
     chosen, iteration = select(spec.selection, learner, state)
     learner.load_state_dict(chosen)
@@ -96,6 +98,8 @@ def _execute(
         evaluation_seconds = float(pd.read_parquet(folder.episodes)["seconds"].sum())
     else:
         folder.write_status("evaluating")
+        if folder.mirror is not None:
+            folder.mirror.push_when_due()
         evaluation = RunEvaluation(
             spec=spec, workspace=workspace, method=method, network=network.name, learner=learner
         )

@@ -2,11 +2,9 @@
 
 import shlex
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from harness.demo import can_draw, demonstration, draw_stand_ins
 from harness.display import Display, say_what_is_unlike, showing
 from harness.experiment import Experiment
 from harness.files import explained, write_json
+from harness.interruption import terminable
 from harness.launch import check_options, launch
 from harness.lease import held
 from harness.missing_sources import hinted
@@ -30,17 +29,19 @@ from harness.planned_sources import datasets_of
 from harness.pool_status import note_use
 from harness.pools import ensure_pool
 from harness.record import CONFIG, RECORD, read_record, timed, took, write_record
+from harness.remote.experiment_mirror import ExperimentMirror, check_backend, experiment_mirror
+from harness.remote.places import Place, Url
 from harness.store import RunFolder, Workspace, run_folders
 from harness.tracking.following import following
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What the command line asks for. `out` None: reports/<the experiment's name>."""
+    """What the command line asks for. `out`: a folder or a URL; None for reports/<the experiment's name>."""
 
     config: Path
     bindings: Sequence[str]
-    out: Path | None
+    out: Place | None
     workers: int | None
     backend: str
     address: str | None
@@ -71,7 +72,40 @@ def run(request: Request, console: Console) -> int:
     touched; KeyboardInterrupt on Ctrl-C and on SIGTERM, when the runs in flight have saved their state.
     """
     check_options(request.backend, request.workers, request.address)
+    mirror = _mirror(request)
     check_data_dir(request.data_dir)
+    request, planned, text = _planned(request, console)
+    folder = _folder(request, planned.experiment, mirror)
+    workspace = Workspace(runs=folder / "runs", cache=request.cache, url=mirror.url if mirror else None)
+    with (
+        terminable(),
+        held(workspace.runs, lambda said: _say(console, said), url=workspace.url),
+    ):
+        began = time.perf_counter()
+        _prepare(planned, request, Display(console=console, n_runs=0))
+        if mirror:
+            mirror.pull_record()
+            _pull(mirror, planned, finish=not request.fresh)
+        before = read_record(folder)
+        if request.fresh:
+            _remove(planned, workspace, mirror)
+        _announce(planned, workspace, console)
+        say_what_is_unlike(planned, console)
+        _say_what_is_replaced(before, planned, folder, console)
+        write_record(before, planned, request.command, text, workspace)
+        if mirror:
+            mirror.push_record()
+        outcomes = _carry_out(planned, request, workspace, mirror, began, console)
+        report(folder, console, even_empty=True)
+        if mirror:
+            mirror.push_record()
+            mirror.push_report()
+            _say(console, f"Sent to {mirror.url}")
+    return _failures(outcomes, workspace)
+
+
+def _planned(request: Request, console: Console) -> tuple[Request, Plan, str]:
+    """The plan, the configuration as text, and the request with the folder of stand-ins where these were asked for."""
     experiment, text = load_experiment(request.config, request.bindings)
     for tracker in experiment.trackers:
         tracker.check()
@@ -82,40 +116,39 @@ def run(request: Request, console: Console) -> int:
         planned = plan(experiment, data_dir=request.data_dir, cache=request.cache)
     if request.address is None:
         experiment.compute.check_device()
-    folder = request.out or Path("reports") / experiment.name
-    workspace = Workspace(runs=folder / "runs", cache=request.cache)
+    return request, planned, text
+
+
+def _carry_out(
+    planned: Plan,
+    request: Request,
+    workspace: Workspace,
+    mirror: ExperimentMirror | None,
+    began: float,
+    console: Console,
+) -> list[Outcome]:
+    """Launch the runs, then measure what is asked for of the finished ones; how the runs ended."""
+    waiting = sum(not workspace.folder(run.run_id).is_done for run in planned.runs)
     with (
-        _terminable(),
-        held(workspace.runs, lambda said: console.print(said, highlight=False, soft_wrap=True)),
+        showing(console, waiting) as display,
+        following(planned, workspace, display) as watcher,
+        timed(workspace.runs, began, waiting > 0),
     ):
-        began = time.perf_counter()
-        _prepare(planned, request, Display(console=console, n_runs=0))
-        before = read_record(folder)
-        if request.fresh:
-            _remove(planned, workspace)
-        _announce(planned, workspace, console)
-        say_what_is_unlike(planned, console)
-        _say_what_is_replaced(before, planned, folder, console)
-        write_record(before, planned, request.command, text, workspace)
-        waiting = sum(not workspace.folder(run.run_id).is_done for run in planned.runs)
-        with (
-            showing(console, waiting) as display,
-            following(planned, workspace, display) as watcher,
-            timed(workspace.runs, began, waiting > 0),
-        ):
-            outcomes = launch(
-                planned.runs,
-                workspace,
-                backend=request.backend,
-                workers=request.workers,
-                address=request.address,
-                resources=experiment.resources,
-                on_progress=watcher.progress,
-                on_outcome=watcher.outcome,
-            )
-            _measure_after(planned, workspace, console)
-        report(folder, console, even_empty=True)
-    return _failures(outcomes, workspace)
+        outcomes = launch(
+            planned.runs,
+            workspace,
+            backend=request.backend,
+            workers=request.workers,
+            address=request.address,
+            resources=planned.experiment.resources,
+            data_dir=request.data_dir,
+            on_progress=watcher.progress,
+            on_outcome=watcher.outcome,
+        )
+        if mirror:
+            _pull(mirror, planned)
+        _measure_after(planned, workspace, console)
+    return outcomes
 
 
 def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
@@ -157,6 +190,32 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
     page = built.path.with_suffix(".html")
     console.print(f"Report: {built.path}, and to open in a browser {page}", highlight=False, soft_wrap=True)
     return built.path
+
+
+def _mirror(request: Request) -> ExperimentMirror | None:
+    """Of the URL where the experiment is to lie; None for a folder."""
+    if not isinstance(request.out, Url):
+        return None
+    check_backend(request.out, request.backend)
+    return experiment_mirror(request.out, request.cache)
+
+
+def _folder(request: Request, experiment: Experiment, mirror: ExperimentMirror | None) -> Path:
+    """Where this machine works on the experiment."""
+    if mirror:
+        return mirror.folder
+    return request.out if isinstance(request.out, Path) else Path("reports") / experiment.name
+
+
+def _pull(mirror: ExperimentMirror, planned: Plan, *, finish: bool = False) -> None:
+    """What is at the URL of the runs, their networks too where something is measured on these after the runs."""
+    asked = planned.experiment
+    networks = asked.dissimilarity is not None or asked.across is not None
+    mirror.pull_runs([run.run_id for run in planned.runs], networks=networks, finish=finish)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True)
 
 
 def _stand_ins(experiment: Experiment, cache: Path, console: Console) -> Path:
@@ -203,28 +262,35 @@ def _measure_after(planned: Plan, workspace: Workspace, console: Console) -> Non
 
     Says why some are missing.
     """
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True)
-
     for reason in (
-        *distance_stage.measure_missing(planned, workspace, lambda it: say(f"measuring distances, {it}")),
-        *across_stage.measure_missing(planned, workspace, lambda it: say(f"comparing trainings, {it}")),
+        *distance_stage.measure_missing(
+            planned, workspace, lambda it: _say(console, f"measuring distances, {it}")
+        ),
+        *across_stage.measure_missing(
+            planned, workspace, lambda it: _say(console, f"comparing trainings, {it}")
+        ),
     ):
-        say(reason)
+        _say(console, reason)
 
 
-def _remove(planned: Plan, workspace: Workspace) -> None:
+def _remove(planned: Plan, workspace: Workspace, mirror: ExperimentMirror | None) -> None:
     """Delete the plan's own runs, what was compared of them, and all runs that share a training with them.
 
     The latter because a run takes over the checkpoint of whichever run has its training.
     """
     own, trainings = ({getattr(run, key) for run in planned.runs} for key in ("run_id", "training_id"))
-    for folder in run_folders(workspace.runs):
-        if folder.path.name in own or folder.spec().get("training_id") in trainings:
-            with explained(folder.path):
-                shutil.rmtree(folder.path)
-    for name, _ in across_stage.across_files(planned):
+    tables = [name for name, _ in across_stage.across_files(planned)]
+    removed = [
+        folder.path
+        for folder in run_folders(workspace.runs)
+        if folder.path.name in own or folder.spec().get("training_id") in trainings
+    ]
+    if mirror:
+        mirror.delete((path.name for path in removed), tables)
+    for path in removed:
+        with explained(path):
+            shutil.rmtree(path)
+    for name in tables:
         with explained(workspace.runs / name):
             (workspace.runs / name).unlink(missing_ok=True)
 
@@ -243,24 +309,3 @@ def _failures(outcomes: Sequence[Outcome], workspace: Workspace) -> int:
     lines.append("Mend the cause and run the same command again; finished runs are kept.")
     print("\n".join(lines), file=sys.stderr)
     return 2 if all(outcome.mistake for outcome in failed) else 1
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM, which batch systems send, end the work as Ctrl-C does."""
-
-    def interrupt(*_: object) -> None:
-        # A shell starts what it runs in the background with Ctrl-C ignored: raising that would do nothing.
-        if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
-            raise KeyboardInterrupt
-        signal.raise_signal(signal.SIGINT)
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

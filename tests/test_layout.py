@@ -52,6 +52,12 @@ def test_only_the_session_imports_ray_and_only_when_it_is_needed() -> None:
     assert "ray" not in imports(REPOSITORY / "harness" / "ray_session.py", only_at_import=True)
 
 
+def test_only_what_lies_behind_urls_is_read_with_fsspec_and_only_when_there_is_one() -> None:
+    assert importers("fsspec") == {"harness/remote/objects.py"}
+    assert "fsspec" not in imports(REPOSITORY / "harness/remote/objects.py", only_at_import=True)
+    assert "fsspec" not in loaded_by("import harness.cli, harness.workflow")
+
+
 @pytest.mark.parametrize("package", ["tensorflow", "tensorflow_datasets"])
 def test_only_sources_import_tensorflow_and_only_when_they_read(package: str) -> None:
     assert importers(package) <= {str(path.relative_to(REPOSITORY)) for path in SOURCES}

@@ -16,6 +16,7 @@ from experiments import write_tiny
 from harness import lease
 from harness.errors import WorkspaceError
 from harness.lease import LEASE, held
+from harness.lease_file import LeaseFile
 
 DEAD = 2**22 + 12345
 """No process has such a number: Linux gives none above 2^22."""
@@ -154,7 +155,7 @@ def test_where_there_are_no_links_the_lease_is_made_all_the_same(
     monkeypatch.setattr(os, "link", refuse)
     with held(tmp_path / "runs", nothing):
         assert (tmp_path / "runs" / LEASE).is_file()
-        assert not lease._made(tmp_path / "runs" / LEASE, "another")
+        assert not LeaseFile(tmp_path / "runs" / LEASE).make("another", "{}")
 
 
 @pytest.mark.slow

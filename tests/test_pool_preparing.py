@@ -179,12 +179,12 @@ def test_two_processes_at_once_prepare_a_pool_once(tmp_path: Path) -> None:
 
 
 def test_without_file_locks_the_first_to_finish_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness import pools
+    from harness import pool_lock, pools
 
     def refuse(*_: Any) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(pools.fcntl, "flock", refuse)
+    monkeypatch.setattr(pool_lock.fcntl, "flock", refuse)
 
     @dataclass(frozen=True, kw_only=True)
     class Overtaken(Numbers):
