@@ -10,7 +10,7 @@ import torch
 
 from harness import checkpoint, plugins
 from harness.environment import describe_environment, keep_freed_memory, peak_memory_mb, reset_peak_memory
-from harness.episode_sequence import SourceSequence
+from harness.episode_sequence import SourceSequence, evaluation_sequence
 from harness.evaluation import evaluate
 from harness.files import explained
 from harness.learner import Learner
@@ -151,9 +151,7 @@ def _evaluate_all(
     rows: list[dict[str, object]] = []
     for evaluation in spec.evaluations:
         pool = open_pool(workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images))
-        sequence = SourceSequence(
-            pool, evaluation.shape, spec.images, seed=spec.seed, device=spec.compute.device
-        )
+        sequence = evaluation_sequence(spec, evaluation, pool)
         columns = run_columns(spec, method, network, evaluation)
         with ReadAhead(sequence, range(evaluation.n_episodes)) as episodes:
             for score in evaluate(method, learner, episodes, seed=spec.seed):
