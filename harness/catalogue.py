@@ -12,6 +12,7 @@ from harness.episode import EpisodeShape, VariableShape
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
 from harness.experiment import Evaluation, Experiment, Images, Regime
 from harness.resources import Resources
+from harness.search.settings import GridSearch, RandomSearch
 from harness.tracking.event_files import TensorBoard
 from harness.tracking.mlflow_store import MLflow
 from harness.tracking.offline_runs import WeightsAndBiases
@@ -28,6 +29,8 @@ OWN_CLASSES: tuple[type, ...] = (
     Augmentation,
     Dissimilarity,
     AcrossTrainings,
+    GridSearch,
+    RandomSearch,
     TensorBoard,
     MLflow,
     WeightsAndBiases,

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,24 @@ from rich.console import Console
 from harness import across_stage, distance_stage
 from harness.attempt import Outcome
 from harness.config import load_experiment
-from harness.cost import duration, estimate
 from harness.data_needs import check_data_dir
 from harness.demo import can_draw, demonstration, draw_stand_ins
-from harness.display import Display, say_what_is_unlike, showing
+from harness.display import Display, say_what_is_unlike
 from harness.experiment import Experiment
 from harness.files import explained, write_json
-from harness.launch import check_options, launch
+from harness.launch import check_options
 from harness.lease import held
 from harness.missing_sources import hinted
 from harness.plan import Plan, plan
 from harness.planned_sources import datasets_of
 from harness.pool_status import note_use
 from harness.pools import ensure_pool
-from harness.record import CONFIG, RECORD, read_record, timed, took, write_record
+from harness.record import CONFIG, RECORD, read_record, recorded_search, recorded_trials, took
+from harness.search.planned import PlannedSearch, plan_search
+from harness.search.recorded import recorded
+from harness.search.running import run_trials
+from harness.stage import Stage
 from harness.store import RunFolder, Workspace, run_folders
-from harness.tracking.following import following
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,50 +75,78 @@ def run(request: Request, console: Console) -> int:
     """
     check_options(request.backend, request.workers, request.address)
     check_data_dir(request.data_dir)
-    experiment, text = load_experiment(request.config, request.bindings)
+    experiment, text = _read(request)
     for tracker in experiment.trackers:
         tracker.check()
     if request.demo:
-        experiment, text = demonstration(experiment), f"# Run with --demo: cut short, on stand-ins.\n{text}"
         request = replace(request, data_dir=_stand_ins(experiment, request.cache, console))
     with hinted(request.config, request.bindings, demo=any(map(can_draw, datasets_of(experiment)))):
         planned = plan(experiment, data_dir=request.data_dir, cache=request.cache)
+        searched = _searched(planned, request)
     if request.address is None:
         experiment.compute.check_device()
     folder = request.out or Path("reports") / experiment.name
     workspace = Workspace(runs=folder / "runs", cache=request.cache)
+    stage = Stage(
+        workspace=workspace,
+        command=request.command,
+        config=text,
+        backend=request.backend,
+        workers=request.workers,
+        address=request.address,
+        console=console,
+    )
     with (
         _terminable(),
         held(workspace.runs, lambda said: console.print(said, highlight=False, soft_wrap=True)),
     ):
-        began = time.perf_counter()
-        _prepare(planned, request, Display(console=console, n_runs=0))
-        before = read_record(folder)
-        if request.fresh:
-            _remove(planned, workspace)
-        _announce(planned, workspace, console)
-        say_what_is_unlike(planned, console)
-        _say_what_is_replaced(before, planned, folder, console)
-        write_record(before, planned, request.command, text, workspace)
-        waiting = sum(not workspace.folder(run.run_id).is_done for run in planned.runs)
-        with (
-            showing(console, waiting) as display,
-            following(planned, workspace, display) as watcher,
-            timed(workspace.runs, began, waiting > 0),
-        ):
-            outcomes = launch(
-                planned.runs,
-                workspace,
-                backend=request.backend,
-                workers=request.workers,
-                address=request.address,
-                resources=experiment.resources,
-                on_progress=watcher.progress,
-                on_outcome=watcher.outcome,
-            )
-            _measure_after(planned, workspace, console)
+        outcomes = _launch_all(planned, searched, stage, request)
         report(folder, console, even_empty=True)
     return _failures(outcomes, workspace)
+
+
+def _launch_all(
+    planned: Plan, searched: PlannedSearch | None, stage: Stage, request: Request
+) -> list[Outcome]:
+    """Prepare pools, launch the trials where there is a search, then the runs; the outcomes that count."""
+    began, console, folder = time.perf_counter(), stage.console, stage.workspace.runs.parent
+    everything = planned if searched is None else searched.of_everything()
+    _prepare(everything, request, Display(console=console, n_runs=0))
+    before = read_record(folder)
+    if request.fresh:
+        _remove(everything, before, stage.workspace)
+    say_what_is_unlike(planned, console)
+    outcomes: list[Outcome] = []
+    search = None
+    if searched is not None:
+        outcomes, chosen = run_trials(searched, stage, began)
+        planned, search = searched.with_chosen(chosen), recorded(searched, chosen)
+        began = time.perf_counter()
+    stage.announce(planned, f"{len(planned.runs)} runs{' with the chosen values' if search else ''}")
+    _say_what_is_replaced(before, planned, folder, console)
+    measure = partial(_measure_after, planned, stage.workspace, console)
+    return outcomes + stage.launch(planned, began=began, search=search, after=measure)
+
+
+def _read(request: Request, trial: Sequence[str] = ()) -> tuple[Experiment, str]:
+    """The experiment asked for and its settings as text; with the bindings of one of its trials."""
+    experiment, text = load_experiment(request.config, request.bindings, trial=trial)
+    if request.demo:
+        return demonstration(experiment), f"# Run with --demo: cut short, on stand-ins.\n{text}"
+    return experiment, text
+
+
+def _searched(planned: Plan, request: Request) -> PlannedSearch | None:
+    search = planned.experiment.search
+    if search is None:
+        return None
+    return plan_search(
+        search,
+        planned,
+        lambda trial: _read(request, trial)[0],
+        data_dir=request.data_dir,
+        cache=request.cache,
+    )
 
 
 def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
@@ -130,12 +161,13 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
 
     record, config = read_record(folder), folder / "runs" / CONFIG
     runs = [RunFolder(folder / "runs" / run_id) for run_id in record.get("runs", ())]
+    search = recorded_search(folder)
     built = build_report(
         folder,
         title=record.get("title") or folder.resolve().name,
         claim=record.get("claim", ""),
         command=record.get("command", ""),
-        took=took(record, runs),
+        took=took(record, [*runs, *recorded_trials(folder)]),
         raw_data=record.get("raw_data", ()),
         without=[
             f"{left['source']}, {left['where']}: {left['reason']}" for left in record.get("left_out", ())
@@ -143,7 +175,8 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
         subsets=record.get("subsets", ()),
         judging=Judging(**(record.get("verdicts") or {})),
         config=config if config.is_file() else None,
-        runs=runs or None,
+        runs=runs if runs or search else None,
+        search=search,
         distances=record.get("distances", ()),
         across=record.get("across", ()),
         even_empty=even_empty,
@@ -162,14 +195,6 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
 def _stand_ins(experiment: Experiment, cache: Path, console: Console) -> Path:
     with console.status("Drawing stand-ins") as status:
         return draw_stand_ins(experiment, cache, lambda name: status.update(f"Drawing {name}"))
-
-
-def _announce(planned: Plan, workspace: Workspace, console: Console) -> None:
-    done = sum(workspace.folder(run.run_id).is_done for run in planned.runs)
-    seconds = sum(guess.seconds for guess in estimate(planned.runs, workspace))
-    finished = f", {done} of them done already" if done else ""
-    ahead = f"; very roughly {duration(seconds)} of one core" if done < len(planned.runs) else ""
-    console.print(f"{planned.experiment.name}: {len(planned.runs)} runs{finished}{ahead}.", highlight=False)
 
 
 def _say_what_is_replaced(before: dict[str, Any], planned: Plan, folder: Path, console: Console) -> None:
@@ -214,8 +239,8 @@ def _measure_after(planned: Plan, workspace: Workspace, console: Console) -> Non
         say(reason)
 
 
-def _remove(planned: Plan, workspace: Workspace) -> None:
-    """Delete the plan's own runs, what was compared of them, and all runs that share a training with them.
+def _remove(planned: Plan, before: dict[str, Any], workspace: Workspace) -> None:
+    """Delete the plan's own runs, what was compared of them or `before`, and all runs that share a training with them.
 
     The latter because a run takes over the checkpoint of whichever run has its training.
     """
@@ -224,7 +249,8 @@ def _remove(planned: Plan, workspace: Workspace) -> None:
         if folder.path.name in own or folder.spec().get("training_id") in trainings:
             with explained(folder.path):
                 shutil.rmtree(folder.path)
-    for name, _ in across_stage.across_files(planned):
+    names = {name for name, _ in across_stage.across_files(planned)}
+    for name in names | {name for name in before.get("across", ()) if Path(name).name == name}:
         with explained(workspace.runs / name):
             (workspace.runs / name).unlink(missing_ok=True)
 
