@@ -53,7 +53,7 @@ def scores(slot: Slot, workspace: Workspace) -> Sequence[Score | Unscored]:
 def _said(planned: PlannedSearch, slot: Slot, k: int | None, workspace: Workspace) -> str:
     who = f"{slot.method_name}, trained on {slot.trained_on}"
     if k is None:
-        return f"No trial of {who} has finished: it has no results."
+        return f"No trial of {who}, has finished: it has no results."
     found = score(workspace.folder(slot.trials[k].run_id))
     assert isinstance(found, Score)
     values = ", ".join(f"{name} = {planned.values[k][name]}" for name in slot.concerns)
