@@ -120,7 +120,7 @@ def check_everything_else(capsys: pytest.CaptureFixture[str], ran: list[str]) ->
     shown = capsys.readouterr().out
     assert "trial 3: ANIL.inner_lr = 0.5, Regime.learning_rate = 0.001" in shown
     assert "4 trials of a grid search: 8 runs on seed 0, none tested; all done." in shown
-    assert shown.count(" chosen ") == 4
+    assert shown.count("  chosen  ") == 4
     assert cli.main(["leaderboard", str(FOLDER), "--out", "board"]) == 0
     assert set(pd.read_csv("board/leaderboard.csv")["n_episodes"]) == {6}
 

@@ -20,10 +20,10 @@ def search_section(search: RecordedSearch, runs: Path) -> Section:
     n, seed = len(search.values), search.seed
     note = (
         f"A {search.kind} of {n} {'trial' if n == 1 else 'trials'}, each trained with seed {seed} alone, chose these "
-        "values for each method and regime by itself: the highest accuracy on validation episodes, which are of other "
-        "classes than the test's and are not those that selected the checkpoint; the first of equal ones. ± is half "
-        "the 95 % interval over these episodes: it says nothing about another seed. The accuracy of what was chosen "
-        "is the largest of several, so it flatters; results are of the test."
+        "values for each method and regime by itself: the highest accuracy on episodes of the valid split, which are "
+        "not those that selected the checkpoint; the first of equal ones. ± is half the 95 % interval over these "
+        "episodes: it says nothing about another seed. The accuracy of what was chosen is the largest of several, so "
+        "it flatters; results are of the test."
     )
     chosen = Table(
         columns=("Method", "Trained on", "Chosen", "Validation accuracy, %", "Trial"),
