@@ -13,6 +13,7 @@ from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
 from harness.experiment import Evaluation, Experiment, Images, Regime
 from harness.resources import Resources
 from harness.search.settings import GridSearch, RandomSearch
+from harness.search.tune_search import TuneSearch
 from harness.tracking.event_files import TensorBoard
 from harness.tracking.mlflow_store import MLflow
 from harness.tracking.offline_runs import WeightsAndBiases
@@ -31,6 +32,7 @@ OWN_CLASSES: tuple[type, ...] = (
     AcrossTrainings,
     GridSearch,
     RandomSearch,
+    TuneSearch,
     TensorBoard,
     MLflow,
     WeightsAndBiases,

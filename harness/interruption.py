@@ -1,7 +1,9 @@
-"""Ctrl-C at a moment of our choosing: an update that has begun is finished before the process stops."""
+"""Ctrl-C at a moment of our choosing: an update that has begun is finished before the process stops. SIGTERM as Ctrl-C."""
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -33,3 +35,24 @@ class DeferredInterrupt:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM, which batch systems send, end the work as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        # A shell starts what it runs in the background with Ctrl-C ignored: raising that would do nothing.
+        if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+    try:
+        before = signal.signal(signal.SIGTERM, interrupt)
+    except ValueError:  # not in the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -94,6 +94,7 @@ def _search(searched: "PlannedSearch", workspace: Workspace) -> tuple[Table, lis
     """The table of the runs of all trials, and of what comes after them where that is known; what else is said."""
     from harness.search import listing as search_listing
 
+    searched = search_listing.known_trials(searched, workspace)
     results, known = search_listing.after_trials(searched, workspace)
     guesses = search_listing.estimates(searched, results, workspace)
     runs = [*searched.trial_runs, *results.runs]

@@ -2,11 +2,9 @@
 
 import shlex
 import shutil
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -22,6 +20,7 @@ from harness.demo import can_draw, demonstration, draw_stand_ins
 from harness.display import Display, say_what_is_unlike
 from harness.experiment import Experiment
 from harness.files import explained, write_json
+from harness.interruption import terminable
 from harness.launch import check_options
 from harness.lease import held
 from harness.missing_sources import hinted
@@ -31,7 +30,7 @@ from harness.pool_status import note_use
 from harness.pools import ensure_pool
 from harness.record import CONFIG, RECORD, read_record, recorded_search, recorded_trials, took
 from harness.search.planned import PlannedSearch, plan_search
-from harness.search.recorded import recorded
+from harness.search.recorded import RecordedSearch, recorded
 from harness.search.running import run_trials
 from harness.stage import Stage
 from harness.store import RunFolder, Workspace, run_folders
@@ -97,7 +96,7 @@ def run(request: Request, console: Console) -> int:
         console=console,
     )
     with (
-        _terminable(),
+        terminable(),
         held(workspace.runs, lambda said: console.print(said, highlight=False, soft_wrap=True)),
     ):
         outcomes = _launch_all(planned, searched, stage, request)
@@ -114,12 +113,15 @@ def _launch_all(
     _prepare(everything, request, Display(console=console, n_runs=0))
     before = read_record(folder)
     if request.fresh:
-        _remove(everything, before, stage.workspace)
+        _remove(everything, before, stage.workspace, recorded_search(folder) if searched else None)
     say_what_is_unlike(planned, console)
     outcomes: list[Outcome] = []
     search = None
     if searched is not None:
-        outcomes, chosen = run_trials(searched, stage, began)
+        display = Display(console=console, n_runs=0)
+        searched, outcomes, chosen = run_trials(
+            searched, stage, began, lambda round_: _prepare(round_, request, display)
+        )
         planned, search = searched.with_chosen(chosen), recorded(searched, chosen)
         began = time.perf_counter()
     stage.announce(planned, f"{len(planned.runs)} runs{' with the chosen values' if search else ''}")
@@ -239,12 +241,18 @@ def _measure_after(planned: Plan, workspace: Workspace, console: Console) -> Non
         say(reason)
 
 
-def _remove(planned: Plan, before: dict[str, Any], workspace: Workspace) -> None:
+def _remove(
+    planned: Plan, before: dict[str, Any], workspace: Workspace, search: RecordedSearch | None
+) -> None:
     """Delete the plan's own runs, what was compared of them or `before`, and all runs that share a training with them.
 
-    The latter because a run takes over the checkpoint of whichever run has its training.
+    The latter because a run takes over the checkpoint of whichever run has its training. search: that of `before`,
+    whose later trials may follow from scores and so be in no plan; its trials and their results go, too.
     """
     own, trainings = ({getattr(run, key) for run in planned.runs} for key in ("run_id", "training_id"))
+    if search is not None:
+        own |= {*search.trial_runs, *before.get("runs", ())}
+        trainings |= {workspace.folder(run_id).spec().get("training_id") for run_id in own} - {None}
     for folder in run_folders(workspace.runs):
         if folder.path.name in own or folder.spec().get("training_id") in trainings:
             with explained(folder.path):
@@ -269,24 +277,3 @@ def _failures(outcomes: Sequence[Outcome], workspace: Workspace) -> int:
     lines.append("Mend the cause and run the same command again; finished runs are kept.")
     print("\n".join(lines), file=sys.stderr)
     return 2 if all(outcome.mistake for outcome in failed) else 1
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM, which batch systems send, end the work as Ctrl-C does."""
-
-    def interrupt(*_: object) -> None:
-        # A shell starts what it runs in the background with Ctrl-C ignored: raising that would do nothing.
-        if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):
-            raise KeyboardInterrupt
-        signal.raise_signal(signal.SIGINT)
-
-    try:
-        before = signal.signal(signal.SIGTERM, interrupt)
-    except ValueError:  # not in the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -221,11 +221,11 @@ def test_a_folder_that_gets_another_report_says_so(home: Path, capsys: pytest.Ca
 
 def test_a_batch_system_may_end_what_a_shell_runs_in_the_background() -> None:
     """There Ctrl-C is ignored, so that SIGTERM must not rely on it."""
-    from harness.workflow import _terminable
+    from harness.interruption import terminable
 
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with pytest.raises(KeyboardInterrupt), _terminable():
+        with pytest.raises(KeyboardInterrupt), terminable():
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGINT, before)

@@ -25,13 +25,13 @@ RANGES = {
 
 def drawn(name: str, n: int = 1000, seed: int = 0) -> list[str]:
     search = RandomSearch(trials=n, ranges={name: RANGES[name]})
-    return [trial[name] for trial in search.proposals(seed)]
+    return [trial[name] for trial in next(search.rounds(seed))]
 
 
 def test_a_grid_is_every_combination_the_last_binding_fastest() -> None:
     search = GridSearch(grid={"MAML.inner_lr": [0.1, 0.5], "inner_steps": (1, 5, None)})
     assert search.bindings == ("MAML.inner_lr", "inner_steps")
-    assert [tuple(trial.values()) for trial in search.proposals(3)] == [
+    assert [tuple(trial.values()) for trial in next(search.rounds(3))] == [
         ("0.1", "1"), ("0.1", "5"), ("0.1", "None"), ("0.5", "1"), ("0.5", "5"), ("0.5", "None"),
     ]  # fmt: skip
 
@@ -51,13 +51,17 @@ def test_draws_are_spread_over_their_range_as_they_say() -> None:
 
 
 def test_a_draw_depends_on_seed_binding_and_trial_alone() -> None:
-    few = RandomSearch(trials=3, ranges=RANGES).proposals(7)
-    assert RandomSearch(trials=3, ranges=RANGES).proposals(7) == few
-    assert RandomSearch(trials=9, ranges=RANGES).proposals(7)[:3] == few, "a larger budget changes no trial"
-    assert RandomSearch(trials=3, ranges=RANGES).proposals(8) != few
+    few = next(RandomSearch(trials=3, ranges=RANGES).rounds(7))
+    assert next(RandomSearch(trials=3, ranges=RANGES).rounds(7)) == few
+    assert next(RandomSearch(trials=9, ranges=RANGES).rounds(7))[:3] == few, (
+        "a larger budget changes no trial"
+    )
+    assert next(RandomSearch(trials=3, ranges=RANGES).rounds(8)) != few
     name = "MAML.inner_lr"
     assert drawn(name, 3, 7) == [trial[name] for trial in few], "another range changes nothing"
-    two = RandomSearch(trials=500, ranges={"a.x": ("uniform", 0, 1), "b.x": ("uniform", 0, 1)}).proposals(0)
+    two = next(
+        RandomSearch(trials=500, ranges={"a.x": ("uniform", 0, 1), "b.x": ("uniform", 0, 1)}).rounds(0)
+    )
     pairs = np.array([[float(text) for text in trial.values()] for trial in two])
     assert abs(np.corrcoef(pairs.T)[0, 1]) < 0.15, "two ranges do not go together"
 
@@ -65,7 +69,7 @@ def test_a_draw_depends_on_seed_binding_and_trial_alone() -> None:
 def test_drawn_numbers_can_be_typed_and_stay_within_their_ends() -> None:
     assert all(len(text.lstrip("0.").replace(".", "")) <= 6 for text in drawn("MAML.inner_lr"))
     narrow = RandomSearch(trials=200, ranges={"MAML.inner_lr": ("uniform", 0.12345678, 0.12345679)})
-    assert {float(t["MAML.inner_lr"]) for t in narrow.proposals(0)} <= {0.12345678, 0.12345679}
+    assert {float(t["MAML.inner_lr"]) for t in next(narrow.rounds(0))} <= {0.12345678, 0.12345679}
 
 
 def test_references_and_macros_are_tried_as_they_are_written(tmp_path: Path) -> None:
@@ -79,7 +83,7 @@ def test_references_and_macros_are_tried_as_they_are_written(tmp_path: Path) -> 
     )
     experiment, text = load_experiment(config)
     assert experiment.search is not None
-    trials = experiment.search.proposals(0)
+    trials = next(experiment.search.rounds(0))
     assert trials[3] == {
         "Experiment.network": "@wide/Conv4()",
         "MAML.inner_lr": "%slow",

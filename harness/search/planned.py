@@ -6,7 +6,7 @@ Equal runs of different trials are one run.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,11 +14,8 @@ from harness.errors import ConfigError, PlanError
 from harness.experiment import Experiment
 from harness.plan import Plan, PoolNeed, image_spec, plan
 from harness.planned_sources import PlannedSources
-from harness.search.settings import Search
+from harness.search.settings import Search, Values
 from harness.spec import EvaluationSpec, RunSpec
-
-Values = Mapping[str, str]
-"""Of a trial: binding -> value as gin text."""
 
 Load = Callable[[Sequence[str]], Experiment]
 """The bindings of a trial -> the experiment with them."""
@@ -48,7 +45,10 @@ class Slot:
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedSearch:
-    """All trials of an experiment. base: its plan without any. values: of each trial. pools: what all of them read."""
+    """The trials of an experiment that are known. base: its plan without any. values: of each trial.
+
+    pools: what all of them read.
+    """
 
     base: Plan
     search: Search
@@ -56,6 +56,11 @@ class PlannedSearch:
     values: tuple[Values, ...]
     slots: tuple[Slot, ...]
     pools: tuple[PoolNeed, ...]
+    planner: "_Planner" = field(repr=False, compare=False)
+
+    def extended(self, more: Sequence[Values]) -> "PlannedSearch":
+        """The search with further trials. Raises as `plan_search` does."""
+        return self.planner.planned([*self.values, *more])
 
     @property
     def trial_runs(self) -> tuple[RunSpec, ...]:
@@ -81,51 +86,81 @@ class PlannedSearch:
         return replace(self.base, runs=tuple(runs), pools=self.pools)
 
 
+class _Planner:
+    """Plans trials of one experiment, each of them once."""
+
+    def __init__(self, search: Search, base: Plan, load: Load, *, data_dir: Path | None, cache: Path) -> None:
+        self._search, self._base, self._load = search, base, load
+        self._known = PlannedSources(data_dir=data_dir, cache=cache, images=image_spec(base.experiment))
+        self._plans: dict[tuple[tuple[str, str], ...], Plan] = {}
+        self.seed = base.experiment.seed_list[0] if search.seed is None else search.seed
+
+    def planned(self, values: Sequence[Values]) -> PlannedSearch:
+        """The search with these trials. Raises as `plan_search` does."""
+        search, plans = self._search, [self._plan(trial) for trial in values]
+        trials = [self._trial_runs(trial) for trial in values]
+        concerns = _concerns(values, trials, self._trial_runs)
+        _check_effects(search, concerns)
+        return PlannedSearch(
+            base=self._base,
+            search=search,
+            seed=self.seed,
+            values=tuple(values),
+            slots=tuple(
+                Slot(
+                    method_name=method,
+                    trained_on=regime,
+                    concerns=tuple(name for name in search.bindings if place in concerns[name]),
+                    trials=tuple(runs[place] for runs in trials),
+                    finals=tuple(tuple(_of(made, place)) for made in plans),
+                )
+                for place, (regime, method) in enumerate(_places(self._base.runs))
+            ),
+            pools=tuple({need.key: need for made in (self._base, *plans) for need in made.pools}.values()),
+            planner=self,
+        )
+
+    def _plan(self, trial: Values) -> Plan:
+        key = tuple(trial.items())
+        if key not in self._plans:
+            bindings = [f"{name} = {text}" for name, text in key]
+            experiment = self._load(bindings)
+            try:
+                made = plan(
+                    experiment, data_dir=self._known.data_dir, cache=self._known.cache, known=self._known
+                )
+            except PlanError as error:
+                said = ", ".join(bindings)
+                raise PlanError([f"With {said}: {problem}" for problem in error.problems]) from None
+            _check_alike(self._search, trial, self._base, made)
+            self._plans[key] = made
+        return self._plans[key]
+
+    def _trial_runs(self, trial: Values) -> list[RunSpec]:
+        """Slot by slot: its run on the search's seed, on validation episodes and without probes."""
+        made = self._plan(trial)
+        found = []
+        for place in range(len(_places(made.runs))):
+            run = next(_of(made, place))
+            evaluations = _validation(run, self._search)
+            found.append(replace(run, seed=self.seed, evaluations=evaluations, probes=()))
+        return found
+
+
 def plan_search(
     search: Search, base: Plan, load: Load, *, data_dir: Path | None, cache: Path
 ) -> PlannedSearch:
-    """Plan every trial. Nothing is written and nothing trained.
+    """Plan every trial of the first round, which is all of them unless they depend on what others score.
 
+    Nothing is written and nothing trained.
     Raises ConfigError for a trial that cannot be read, that would score on other episodes than the others, or be tested
-    otherwise, and for a binding that makes no difference to any; PlanError where there is nothing to validate on.
+    otherwise, for a binding that makes no difference to any, and for what is not installed; PlanError where there is
+    nothing to validate on.
     """
+    search.check()
     _check_validation(base)
-    seed = base.experiment.seed_list[0] if search.seed is None else search.seed
-    values = search.proposals(seed)
-    known = PlannedSources(data_dir=data_dir, cache=cache, images=image_spec(base.experiment))
-
-    def planned(trial: Values) -> Plan:
-        bindings = [f"{name} = {text}" for name, text in trial.items()]
-        try:
-            made = plan(load(bindings), data_dir=data_dir, cache=cache, known=known)
-        except PlanError as error:
-            said = ", ".join(bindings)
-            raise PlanError([f"With {said}: {problem}" for problem in error.problems]) from None
-        _check_alike(search, trial, base, made)
-        return made
-
-    plans = [planned(trial) for trial in values]
-    trials = [_trial_runs(made, search, seed) for made in plans]
-    concerns = _concerns(values, trials, lambda trial: _trial_runs(planned(trial), search, seed))
-    _check_effects(search, concerns)
-    places = _places(base.runs)
-    return PlannedSearch(
-        base=base,
-        search=search,
-        seed=seed,
-        values=tuple(values),
-        slots=tuple(
-            Slot(
-                method_name=method,
-                trained_on=regime,
-                concerns=tuple(name for name in search.bindings if place in concerns[name]),
-                trials=tuple(runs[place] for runs in trials),
-                finals=tuple(tuple(_of(made, place)) for made in plans),
-            )
-            for place, (regime, method) in enumerate(places)
-        ),
-        pools=tuple({need.key: need for made in (base, *plans) for need in made.pools}.values()),
-    )
+    planner = _Planner(search, base, load, data_dir=data_dir, cache=cache)
+    return planner.planned(next(search.rounds(planner.seed)))
 
 
 def _places(runs: Sequence[RunSpec]) -> list[tuple[str, str]]:
@@ -136,15 +171,6 @@ def _places(runs: Sequence[RunSpec]) -> list[tuple[str, str]]:
 def _of(made: Plan, place: int) -> Iterator[RunSpec]:
     key = _places(made.runs)[place]
     return (run for run in made.runs if (run.trained_on, run.method_name) == key)
-
-
-def _trial_runs(made: Plan, search: Search, seed: int) -> list[RunSpec]:
-    """Slot by slot: its run on `seed`, on validation episodes and without probes."""
-    return [
-        replace(run, seed=seed, evaluations=_validation(run, search), probes=())
-        for place in range(len(_places(made.runs)))
-        for run in [next(_of(made, place))]
-    ]
 
 
 def _validation(run: RunSpec, search: Search) -> tuple[EvaluationSpec, ...]:

@@ -37,10 +37,12 @@ class Range:
         if self.kind == "whole":
             return str(int(rng.integers(int(self.low), int(self.high) + 1)))
         if self.kind == "log_uniform":
-            drawn = math.exp(rng.uniform(math.log(self.low), math.log(self.high)))
-        else:
-            drawn = rng.uniform(self.low, self.high)
-        return repr(min(max(float(f"{drawn:.{DIGITS}g}"), self.low), self.high))
+            return self.written(math.exp(rng.uniform(math.log(self.low), math.log(self.high))))
+        return self.written(rng.uniform(self.low, self.high))
+
+    def written(self, drawn: float) -> str:
+        """A number of a continuous range as gin text: of few digits, and within the ends."""
+        return repr(min(max(float(f"{drawn:.{DIGITS}g}"), float(self.low)), float(self.high)))
 
 
 def read_range(place: str, value: Any) -> Range:

@@ -36,8 +36,11 @@ class RecordedSearch:
         return tuple(dict.fromkeys(every))
 
     def is_of_same_trials(self, other: "RecordedSearch | None") -> bool:
-        """Whether the other has the same trials, whatever was chosen."""
-        return other is not None and self.trial_runs == other.trial_runs
+        """Whether the other has the same trials, or the first of them, or goes on with others; whatever was chosen."""
+        if other is None or len(self.slots) != len(other.slots):
+            return False
+        n = min(len(self.values), len(other.values))
+        return all(a.runs[:n] == b.runs[:n] for a, b in zip(self.slots, other.slots, strict=True))
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""

@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
@@ -10,18 +10,25 @@ from typing import Any, ClassVar
 
 from harness.errors import ConfigError, did_you_mean, named_choices
 from harness.parameters import check_fields, check_whole
-from harness.search.ranges import read_range
+from harness.search.ranges import Range, read_range
 from harness.search.written import written
 from harness.seeds import counter_rng
 
 OF_EXPERIMENT = ("network", "images", "compute", "max_way")
 """Parameters of Experiment that a search may vary: the others say what is run and reported, not how it learns."""
 
-NOT_SEARCHED = ("Evaluation", "GridSearch", "RandomSearch", "Dissimilarity", "AcrossTrainings", "Resources")
+SEARCHES = ("GridSearch", "RandomSearch", "TuneSearch")
+NOT_SEARCHED = (*SEARCHES, "Evaluation", "Dissimilarity", "AcrossTrainings", "Resources")
 """Classes whose parameters change no training."""
 
 MOST_TRIALS = 1000
 """More than these are taken for a mistake: a grid grows with every list that is added."""
+
+Values = Mapping[str, str]
+"""Of a trial: binding -> value as gin text."""
+
+Rounds = Generator[list[Values], Sequence[float | None], None]
+"""Trials, round after round; it is sent the accuracies of each round's, None for a trial that has none."""
 
 _BINDING = re.compile(r"(?:[\w.]+/)*(?:[\w.]+\.)?\w+")
 
@@ -50,9 +57,20 @@ class Search(ABC):
     def bindings(self) -> tuple[str, ...]:
         """What is varied: names of parameters or macros as `--set` takes them."""
 
+    @property
     @abstractmethod
-    def proposals(self, seed: int) -> list[Mapping[str, str]]:
-        """Of each trial binding -> value as gin text. `seed` is the one to draw with."""
+    def n_trials(self) -> int:
+        """How many there are in all."""
+
+    @abstractmethod
+    def rounds(self, seed: int) -> Rounds:
+        """The trials, in one round where they do not depend on what others score. `seed` is the one to draw with.
+
+        The same seed and accuracies give the same trials.
+        """
+
+    def check(self) -> None:  # noqa: B027  most need nothing
+        """Raises ConfigError where what it needs is not installed. Imports nothing."""
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -83,9 +101,9 @@ class GridSearch(Search):
             twice = next((text for text in options if options.count(text) > 1), None)
             if twice is not None:
                 raise ConfigError(f"GridSearch.grid: {name!r} lists {twice} twice: remove one.")
-        if (n := prod(map(len, texts.values()))) > MOST_TRIALS:
+        if self.n_trials > MOST_TRIALS:
             raise ConfigError(
-                f"GridSearch.grid makes {n:,} trials, more than {MOST_TRIALS:,}: list fewer values, or use "
+                f"GridSearch.grid makes {self.n_trials:,} trials, more than {MOST_TRIALS:,}: list fewer values, or use "
                 "@RandomSearch(), which has a budget of trials."
             )
 
@@ -94,9 +112,14 @@ class GridSearch(Search):
         """The keys of the grid."""
         return tuple(self.grid)
 
-    def proposals(self, seed: int) -> list[Mapping[str, str]]:  # noqa: ARG002  nothing is drawn
-        """The product of the lists."""
-        return [dict(zip(self.bindings, values, strict=True)) for values in product(*self._texts.values())]
+    @property
+    def n_trials(self) -> int:
+        """The product of the lists' lengths."""
+        return prod(map(len, self.grid.values()))
+
+    def rounds(self, seed: int) -> Rounds:  # noqa: ARG002  nothing is drawn
+        """The product of the lists, at once."""
+        yield [dict(zip(self.bindings, values, strict=True)) for values in product(*self._texts.values())]
 
     @property
     def _texts(self) -> dict[str, list[str]]:
@@ -106,37 +129,53 @@ class GridSearch(Search):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomSearch(Search):
-    """Try values drawn at random.
-
-    trials: the budget, how many there are. ranges: binding -> range (see `harness.search.ranges`).
-
-    The value of a binding in trial k depends on the seed, the binding and k alone: a larger budget adds trials and
-    changes none, and another range changes its own values only.
-    """
+class RangeSearch(Search):
+    """Try values from ranges. trials: the budget. ranges: binding -> range (see `harness.search.ranges`)."""
 
     trials: int = 20
     ranges: Mapping[str, Any] = field(default_factory=dict)
 
-    kind: ClassVar[str] = "random search"
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole("RandomSearch.trials", self.trials, low=1, high=MOST_TRIALS)
-        _check_names("RandomSearch.ranges", self.ranges, "{'MAML.inner_lr': ('log_uniform', 0.01, 1.0)}")
-        for name, value in self.ranges.items():
-            read_range(f"RandomSearch.ranges: {name!r}", value)
+        name = type(self).__name__
+        check_whole(f"{name}.trials", self.trials, low=1, high=MOST_TRIALS)
+        _check_names(f"{name}.ranges", self.ranges, "{'MAML.inner_lr': ('log_uniform', 0.01, 1.0)}")
+        for binding, value in self.ranges.items():
+            read_range(f"{name}.ranges: {binding!r}", value)
 
     @property
     def bindings(self) -> tuple[str, ...]:
         """The keys of the ranges."""
         return tuple(self.ranges)
 
-    def proposals(self, seed: int) -> list[Mapping[str, str]]:
-        """Draws from counters: pure in the seed."""
-        ranges = {name: read_range(name, value) for name, value in self.ranges.items()}
-        return [
-            {name: found.draw(counter_rng(seed, f"search/{name}", k)) for name, found in ranges.items()}
+    @property
+    def n_trials(self) -> int:
+        """The budget."""
+        return self.trials
+
+    @property
+    def read_ranges(self) -> dict[str, Range]:
+        """Of each binding."""
+        return {name: read_range(name, value) for name, value in self.ranges.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomSearch(RangeSearch):
+    """Try values drawn at random.
+
+    The value of a binding in trial k depends on the seed, the binding and k alone: a larger budget adds trials and
+    changes none, and another range changes its own values only.
+    """
+
+    kind: ClassVar[str] = "random search"
+
+    def rounds(self, seed: int) -> Rounds:
+        """All at once: draws from counters, pure in the seed."""
+        yield [
+            {
+                name: found.draw(counter_rng(seed, f"search/{name}", k))
+                for name, found in self.read_ranges.items()
+            }
             for k in range(self.trials)
         ]
 
