@@ -101,4 +101,4 @@ def not_tried(run: RunSpec, leader: Outcome, workspace: Workspace) -> Outcome:
     """The outcome of a run whose training, shared with `leader`, has diverged and would do so again."""
     error = f"Its training, shared with {leader.run_id}, failed: {leader.error}"
     record_failure(run, workspace, error)
-    return Outcome(run_id=run.run_id, state="failed", error=error)
+    return Outcome(run_id=run.run_id, state="failed", error=error, diverged=True)

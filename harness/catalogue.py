@@ -12,6 +12,8 @@ from harness.episode import EpisodeShape, VariableShape
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
 from harness.experiment import Evaluation, Experiment, Images, Regime
 from harness.resources import Resources
+from harness.search.settings import GridSearch, RandomSearch
+from harness.search.tune_search import TuneSearch
 from harness.tracking.event_files import TensorBoard
 from harness.tracking.mlflow_store import MLflow
 from harness.tracking.offline_runs import WeightsAndBiases
@@ -28,6 +30,9 @@ OWN_CLASSES: tuple[type, ...] = (
     Augmentation,
     Dissimilarity,
     AcrossTrainings,
+    GridSearch,
+    RandomSearch,
+    TuneSearch,
     TensorBoard,
     MLflow,
     WeightsAndBiases,

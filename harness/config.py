@@ -18,16 +18,25 @@ import gin
 from gin import config as gin_config
 from gin import config_parser
 from harness.catalogue import Catalogue, catalogue
-from harness.effects import MACRO, Bindings, Call, Key, check_defaults, check_effects
-from harness.errors import ConfigError, HarnessError, did_you_mean, named_choices
+from harness.config_mistakes import GIN_CALL, GIN_LOCATION, no_such_file, refusal, syntax_message
+from harness.effects import (
+    COMMAND_LINE,
+    MACRO,
+    TRIAL,
+    Bindings,
+    Call,
+    Key,
+    check_defaults,
+    check_effects,
+    in_file,
+)
+from harness.errors import ConfigError, HarnessError, did_you_mean
 from harness.experiment import Experiment
 from harness.roles import check_roles
+from harness.search.settings import Search
+from harness.search.written import GinText
 
 _HEADER = "# The complete settings of this experiment; `harness run` on this file repeats it.\n\n"
-_GIN_LOCATION = re.compile(r"\n  In (?:file \".*\",|bindings string) line (\d+)\n.*", re.DOTALL)
-_GIN_CALL = re.compile(r"\n  (?:No values supplied by Gin|In call to configurable).*", re.DOTALL)
-_MISSING = re.compile(r"(\w+)\.__init__\(\) missing \d+ required \S+ arguments?: (.*)")
-_SCOPE = re.compile(r"In call to configurable '(\w+)' \(.*?\) in scope '([^']+)'")
 
 
 class _PlacedError(ConfigError):
@@ -67,11 +76,42 @@ class _Delegate(gin_config.ParserDelegate):  # type: ignore[misc]  # gin is unty
         return super().macro(name)
 
 
-def load_experiment(config: Path, bindings: Sequence[str] = ()) -> tuple[Experiment, str]:
+class _Tried(gin_config.ConfigurableReference):  # type: ignore[misc]
+    """A reference among the values of a search: made once, so that mistakes in it are found, and kept as its text."""
+
+    def __eq__(self, other: object) -> bool:  # gin compares it with what its text is parsed to
+        return isinstance(other, gin_config.ConfigurableReference) and repr(other) == repr(self)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
+    def __deepcopy__(self, memo: Any) -> GinText:
+        super().__deepcopy__(memo)
+        return GinText(repr(self))
+
+
+def _unresolved(value: Any) -> Any:
+    """The value of a search's parameter with every reference inside as a text to be bound in a trial."""
+    if isinstance(value, dict):
+        return {key: _unresolved_inside(item) for key, item in value.items()}
+    return value
+
+
+def _unresolved_inside(value: Any) -> Any:
+    if isinstance(value, gin_config.ConfigurableReference):
+        return _Tried(value.scoped_selector, value.evaluate)
+    if isinstance(value, list | tuple):
+        return type(value)(map(_unresolved_inside, value))
+    return _unresolved(value)
+
+
+def load_experiment(
+    config: Path, bindings: Sequence[str] = (), *, trial: Sequence[str] = ()
+) -> tuple[Experiment, str]:
     """Read `config`, apply `bindings` (`Name.parameter=value`, as of --set) and build the experiment.
 
     Returns the experiment and the complete settings as gin text, the same text for the same settings; that
-    text alone gives the same experiment again.
+    text alone gives the same experiment again. trial: further bindings, of one trial of the experiment's search.
 
     Raises ConfigError for every mistake in the file, in what it includes and in the bindings.
     """
@@ -82,7 +122,9 @@ def load_experiment(config: Path, bindings: Sequence[str] = ()) -> tuple[Experim
         reading = _Reading(root=config, catalogue=known)
         _read_file(reading, config)
         for binding in bindings:
-            _read_binding(reading, binding)
+            _read_binding(reading, binding, f"{COMMAND_LINE}{binding!r}")
+        for binding in trial:
+            _read_binding(reading, binding, f"{TRIAL}{_place_of_search(reading)}: {binding!r}")
         _check_macros(reading)
         experiment = _build(reading, registered[Experiment])
         text = gin.operative_config_str(max_line_length=110)
@@ -110,7 +152,7 @@ def _read_file(reading: _Reading, path: Path) -> None:
             f"{path} includes itself, by way of {reading.including[-1].name}: remove one include."
         )
     if not path.is_file():
-        raise ConfigError(_no_such_file(path))
+        raise ConfigError(no_such_file(path))
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -120,8 +162,7 @@ def _read_file(reading: _Reading, path: Path) -> None:
     reading.including.pop()
 
 
-def _read_binding(reading: _Reading, binding: str) -> None:
-    where = f"--set {binding!r}"
+def _read_binding(reading: _Reading, binding: str, where: str) -> None:
     name, equals, value = binding.partition("=")
     if not (equals and name.strip() and value.strip()):
         raise ConfigError(
@@ -130,9 +171,24 @@ def _read_binding(reading: _Reading, binding: str) -> None:
     _read(reading, StringIO(binding), where, reading.root.parent)
 
 
+def _place_of_search(reading: _Reading) -> str:
+    """Where it is written what is searched."""
+    places = [
+        place
+        for (_, full, parameter), place in reading.bindings.places.items()
+        if _is_searched(reading, full, parameter)
+    ]
+    return places[-1] if places else str(reading.root)
+
+
+def _is_searched(reading: _Reading, full: str, parameter: str) -> bool:
+    cls = reading.catalogue.classes.get(full)
+    return cls is not None and issubclass(cls, Search) and parameter in ("grid", "ranges")
+
+
 def _read(reading: _Reading, stream: TextIO, where: str, folder: Path) -> None:
     """Apply every statement of `stream`. `where` names it in messages; includes start from `folder`."""
-    is_file = not where.startswith("--set")
+    is_file = in_file(where)
     try:
         for statement in config_parser.ConfigParser(stream, _Delegate(reading, where)):
             line = statement.location.line_num
@@ -142,26 +198,11 @@ def _read(reading: _Reading, stream: TextIO, where: str, folder: Path) -> None:
         raise
     except ConfigError as error:  # from the delegate; gin has put the place behind the text
         text = str(error)
-        found = _GIN_LOCATION.search(text)
+        found = GIN_LOCATION.search(text)
         place = f"{where}:{found[1]}" if is_file and found else where
-        raise _PlacedError(f"{place}: {_GIN_LOCATION.sub('', text)}") from None
+        raise _PlacedError(f"{place}: {GIN_LOCATION.sub('', text)}") from None
     except (SyntaxError, tokenize.TokenError, ValueError) as error:
-        raise _PlacedError(_syntax_message(error, where, is_file)) from None
-
-
-def _syntax_message(error: Exception, where: str, is_file: bool) -> str:
-    if isinstance(error, SyntaxError):
-        text, line = error.msg, error.lineno
-    elif isinstance(error, tokenize.TokenError):
-        text, line = f"{error.args[0]}, a bracket or quote is not closed", error.args[1][0]
-    else:
-        found = _GIN_LOCATION.search(str(error))
-        text, line = str(error), int(found[1]) if found else None
-    token = re.search(r"Failed to parse token (.*)", text)
-    text = f"{token[1]} is not a value" if token else text.partition("\n")[0]
-    place = f"{where}:{line}" if is_file and line else where
-    hint = " Text values need quotes, names of classes an @." if "value" in text else ""
-    return f"{place}: this is not gin syntax: {text.rstrip('.')}.{hint} Mend the line and run again."
+        raise _PlacedError(syntax_message(error, where, is_file)) from None
 
 
 def _apply(reading: _Reading, statement: Any, place: str, folder: Path) -> None:
@@ -190,21 +231,13 @@ def _apply(reading: _Reading, statement: Any, place: str, folder: Path) -> None:
 
 def _bind(reading: _Reading, key: Key, value: Any, place: str) -> None:
     reading.bindings.add(key, place, own=len(reading.including) <= 1, holds=reading.held)
-    gin.bind_parameter(key, value)
+    searched = _is_searched(reading, key[1], key[2])
+    gin.bind_parameter(key, _unresolved(value) if searched else value)
 
 
 def _included(folder: Path, name: str) -> Path:
     path = Path(name)
     return path if path.is_absolute() else folder / path
-
-
-def _no_such_file(path: Path) -> str:
-    if path.is_dir():
-        return f"{path} is a folder: name a gin file in it."
-    near = {str(p): p for parent in (path.parent, Path("gin")) for p in sorted(parent.glob("*.gin"))}
-    hint = did_you_mean(str(path), near) or did_you_mean(str(Path("gin") / path.name), near)
-    there = f" There are: {named_choices(near)}." if near else ""
-    return f"There is no config file {str(path)!r}.{hint}{there}"
 
 
 def _check_macros(reading: _Reading) -> None:
@@ -227,9 +260,9 @@ def _build(reading: _Reading, experiment: Any) -> Experiment:
             f"{reading.root}: a reference leads back to itself; look for a class given to itself."
         ) from None
     except HarnessError as error:
-        raise ConfigError(_with_place(reading, _GIN_CALL.sub("", str(error)))) from None
+        raise ConfigError(_with_place(reading, GIN_CALL.sub("", str(error)))) from None
     except Exception as error:  # a plugin may refuse its parameters in any way
-        raise ConfigError(_refusal(reading, error)) from None
+        raise ConfigError(refusal(reading.root, error)) from None
 
 
 def _calls(known: Catalogue, operative: str) -> set[Call]:
@@ -257,22 +290,6 @@ def _check_roles(reading: _Reading, experiment: Experiment) -> None:
         check_roles(experiment)
     except ConfigError as error:
         raise ConfigError(_with_place(reading, str(error))) from None
-
-
-def _refusal(reading: _Reading, error: Exception) -> str:
-    text = str(error)
-    plain = _GIN_CALL.sub("", text)
-    if found := _MISSING.match(plain):
-        name, missing = found[1], re.findall(r"'(\w+)'", found[2])
-        scopes = dict(_SCOPE.findall(text))
-        scoped = f"{scopes[name]}/{name}" if name in scopes else name
-        values = " and ".join(f"{scoped}.{parameter}" for parameter in missing)
-        return f"{reading.root}: no value for {values}. Add `{scoped}.{missing[0]} = ...` to the file."
-    if "gin.REQUIRED" in plain:
-        return f"{reading.root}: {plain.partition(' ')[0]} must be given a value: in the file, or with --set."
-    called = re.search(r"In call to configurable '(\w+)'", text)
-    subject = called[1] if called else "The experiment"
-    return f"{reading.root}: {subject} refuses its parameters: {type(error).__name__}: {plain}."
 
 
 def _with_place(reading: _Reading, text: str) -> str:

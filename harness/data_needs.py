@@ -154,7 +154,7 @@ def _of_experiment(
             f"{name} has no source {request.only!r}.{did_you_mean(request.only, names)} It has {named_choices(names)}."
         )
     if request.only is None:
-        for need in plan(experiment, data_dir=request.raw, cache=request.cache).pools:
+        for need in _pools(experiment, name, request):
             yield need.dataset, need.split, need.images
         return
     images = image_spec(experiment)
@@ -163,10 +163,26 @@ def _of_experiment(
             yield dataset, split, images
 
 
-def _experiment(name: str, bindings: Sequence[str]) -> Experiment:
+def _pools(experiment: Experiment, name: str, request: DataRequest) -> tuple[PoolNeed, ...]:
+    """Those of its runs, and of the trials of its search."""
+    planned = plan(experiment, data_dir=request.raw, cache=request.cache)
+    if experiment.search is None:
+        return planned.pools
+    from harness.search.planned import plan_search
+
+    return plan_search(
+        experiment.search,
+        planned,
+        lambda trial: _experiment(name, request.bindings, trial),
+        data_dir=request.raw,
+        cache=request.cache,
+    ).pools
+
+
+def _experiment(name: str, bindings: Sequence[str], trial: Sequence[str] = ()) -> Experiment:
     from harness.config import load_experiment
 
-    return load_experiment(Path(name), bindings)[0]
+    return load_experiment(Path(name), bindings, trial=trial)[0]
 
 
 def _limited(dataset: Any, limit: int | None) -> Any:

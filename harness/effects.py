@@ -22,6 +22,9 @@ Call = tuple[str, str]
 
 MACRO = "gin.macro"
 
+COMMAND_LINE, TRIAL = "--set ", "trial of "
+"""How the places of bindings begin that stand in no file: --set, and what a search binds for one of its trials."""
+
 
 @dataclass
 class Bindings:
@@ -63,7 +66,7 @@ def check_effects(bindings: Bindings, calls: set[Call], known: Catalogue) -> Non
     """
     taken_out = bindings.taken_out()
     for key in bindings.own:
-        from_set = bindings.places[key].startswith("--set")
+        from_set = not in_file(bindings.places[key])
         if key[1] == MACRO:
             _check_macro(bindings, key)
         elif not any(cls == key[1] and within(called, key[0]) for called, cls in calls):
@@ -136,6 +139,11 @@ def _check_not_overruled(bindings: Bindings, key: Key, calls: set[Call]) -> None
             f"{bindings.places[key]}: this has no effect: {binding} ({bindings.places[narrower[0]]}) says "
             f"otherwise. Set {binding} instead."
         )
+
+
+def in_file(place: str) -> bool:
+    """Whether a binding stands in a file, whose line then decides where it is."""
+    return not place.startswith((COMMAND_LINE, TRIAL))
 
 
 def within(scope: str, outer: str) -> bool:

@@ -12,7 +12,7 @@ from harness.pool_tensors import PoolTensors
 from harness.pools import Pool
 from harness.sampling import IntArray, spare_rows
 from harness.seeds import counter_rng
-from harness.spec import ImageSpec
+from harness.spec import EvaluationSpec, ImageSpec, RunSpec
 from harness.variable_sampling import make_sampler
 
 
@@ -98,6 +98,18 @@ class SourceSequence:
 
     def _tensor(self, rows: IntArray, part: str) -> Tensor:
         return self._tensors.read(rows, f"{self._stream}/{part}")
+
+
+def evaluation_sequence(spec: RunSpec, evaluation: EvaluationSpec, pool: Pool) -> SourceSequence:
+    """The episodes that a run is evaluated on; `pool` holds the evaluation's source and split."""
+    return SourceSequence(
+        pool,
+        evaluation.shape,
+        spec.images,
+        seed=spec.seed,
+        stream=evaluation.stream,
+        device=spec.compute.device,
+    )
 
 
 class MixedSequence:

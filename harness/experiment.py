@@ -16,6 +16,7 @@ from harness.errors import ConfigError
 from harness.parameters import check_above, check_choice, check_fields, check_whole
 from harness.resizing import RESIZES
 from harness.resources import Resources
+from harness.search.settings import Search
 
 if TYPE_CHECKING:
     from harness.dataset import Dataset
@@ -160,7 +161,8 @@ class Experiment:
     that does not matter to a verdict on reuse. full_adaptation: the name of the method that adapts everything,
     which the others are judged against; None for the one called `maml`, else the only one of that plugin, where
     there is one. Verdicts change no run. trackers: where else runs are shown (see `harness.tracking`); they change no
-    run either. resources: what Ray gives each run, and how long and often it may try.
+    run either. resources: what Ray gives each run, and how long and often it may try. search: None, or how the runs'
+    hyperparameters are chosen on validation episodes (see `harness.search.settings`).
     """
 
     name: str
@@ -180,6 +182,7 @@ class Experiment:
     margin_points: float = 1.0
     full_adaptation: str | None = None
     trackers: Sequence[Tracker] = ()
+    search: Search | None = None
     title: str = ""
     claim: str = ""
 

@@ -1,4 +1,4 @@
-"""Ctrl-C at a moment of our choosing: an update that has begun is finished first; and SIGTERM taken for Ctrl-C."""
+"""When an interruption takes effect: an update that has begun is finished first; SIGTERM is as Ctrl-C."""
 
 import signal
 import threading

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,8 +13,12 @@ from harness.cost import Estimate, duration, estimate
 from harness.data_needs import check_data_dir, sources_of, with_defaults
 from harness.display import say_what_is_unlike
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
-from harness.plan import plan
+from harness.plan import Plan, plan
+from harness.spec import RunSpec
 from harness.store import RunFolder, Workspace
+
+if TYPE_CHECKING:
+    from harness.search.planned import PlannedSearch
 
 GROUPS = {
     "methods": plugins.METHODS,
@@ -58,23 +62,63 @@ def show_plan(
     experiment, _ = load_experiment(config, bindings)
     planned = plan(experiment, data_dir=data_dir, cache=cache)
     workspace = Workspace(runs=(out or Path("reports") / experiment.name) / "runs", cache=cache)
-    guesses = estimate(planned.runs, workspace)
-    table = _table("run", "state", "training", "estimate")
-    for run, guess in zip(planned.runs, guesses, strict=True):
-        table.add_row(
-            run.run_id, _state(workspace.folder(run.run_id)), run.training_id[:8], duration(guess.seconds)
+    if experiment.search is None:
+        guesses = estimate(planned.runs, workspace)
+        table = _table("run", "state", "training", "estimate")
+        for run, guess in zip(planned.runs, guesses, strict=True):
+            table.add_row(run.run_id, *_cells(run, guess, workspace))
+        trainings = len({run.training_id for run in planned.runs})
+        lines = [
+            f"{len(planned.runs)} runs, {trainings} trainings; {_left(guesses)}. Runs of one training share it."
+        ]
+    else:
+        from harness.search.planned import plan_search
+
+        searched = plan_search(
+            experiment.search,
+            planned,
+            lambda trial: load_experiment(config, bindings, trial=trial)[0],
+            data_dir=data_dir,
+            cache=cache,
         )
+        planned = searched.of_trials()
+        table, lines = _search(searched, workspace)
     console.print(table)
+    _say_pools(planned, cache, console)
+    say_what_is_unlike(planned, console)
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _search(searched: "PlannedSearch", workspace: Workspace) -> tuple[Table, list[str]]:
+    """The table of the runs of all trials, and of what comes after them where that is known; what else is said."""
+    from harness.search import listing as search_listing
+
+    searched = search_listing.known_trials(searched, workspace)
+    results, known = search_listing.after_trials(searched, workspace)
+    guesses = search_listing.estimates(searched, results, workspace)
+    runs = [*searched.trial_runs, *results.runs]
+    n_trials = len(searched.trial_runs)
+    table = _table("run", "trial", "state", "training", "estimate")
+    for run, guess in list(zip(runs, guesses, strict=True))[: None if known else n_trials]:
+        trial = search_listing.trial_numbers(searched, run) or "chosen"
+        table.add_row(run.run_id, trial, *_cells(run, guess, workspace))
+    left = [_left(guesses[:n_trials]), _left(guesses)]
+    return table, [
+        *search_listing.trial_lines(searched),
+        *search_listing.summary(searched, results, known, left),
+    ]
+
+
+def _cells(run: RunSpec, guess: Estimate, workspace: Workspace) -> tuple[str, str, str]:
+    return _state(workspace.folder(run.run_id)), run.training_id[:8], duration(guess.seconds)
+
+
+def _say_pools(planned: Plan, cache: Path, console: Console) -> None:
     ready = {row["key"] for row in pool_status.status(cache) if row["problem"] is None}
     for need in planned.pools:
         state = "ready" if need.key in ready else "to be prepared"
         console.print(f"pool {need.key}: {state}", highlight=False, soft_wrap=True)
-    say_what_is_unlike(planned, console)
-    trainings = len({run.training_id for run in planned.runs})
-    console.print(
-        f"{len(planned.runs)} runs, {trainings} trainings; {_left(guesses)}. Runs of one training share it.",
-        highlight=False,
-    )
 
 
 def _state(folder: RunFolder) -> str:

@@ -12,7 +12,7 @@ import torch
 
 from harness import plugins
 from harness.cka import FEWEST_IMAGES, Hsic, debiased_cka, hsic
-from harness.episode_sequence import SourceSequence
+from harness.episode_sequence import evaluation_sequence
 from harness.layer_outputs import paired_outputs
 from harness.learner import Learner
 from harness.measured import Measured, undefined
@@ -38,7 +38,7 @@ def adaptation_similarity(
     if not can_adapt(method):
         return
     pool = open_pool(workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images))
-    sequence = SourceSequence(pool, evaluation.shape, spec.images, seed=spec.seed, device=spec.compute.device)
+    sequence = evaluation_sequence(spec, evaluation, pool)
     everything = frozenset(learner.layers)
     parts: dict[str, list[Hsic]] = {layer: [] for layer in learner.layers}
     images = 0

@@ -6,7 +6,7 @@ are listed at once.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import plugins
@@ -61,14 +61,18 @@ class Plan:
     unprobed: tuple[str, ...] = ()
 
 
-def plan(experiment: Experiment, *, data_dir: Path | None, cache: Path) -> Plan:
+def plan(
+    experiment: Experiment, *, data_dir: Path | None, cache: Path, known: PlannedSources | None = None
+) -> Plan:
     """Turn `experiment` into runs.
 
     A source whose raw data is missing is taken from its pools in `cache`, where they are prepared.
+    known: sources that were looked up for another plan, in the same places; what is looked up here joins them.
     Raises PlanError with every problem found.
     """
     problems: list[str] = []
-    sources = PlannedSources(data_dir=data_dir, cache=cache, images=image_spec(experiment))
+    sources = known or PlannedSources(data_dir=data_dir, cache=cache, images=image_spec(experiment))
+    sources = replace(sources, images=image_spec(experiment))
     problems += _name_problems(experiment)
     problems += _probe_problems(experiment)
     left_out: tuple[LeftOutSource, ...] = ()

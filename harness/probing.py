@@ -10,7 +10,7 @@ import torch
 
 from harness import plugins
 from harness.episode import Episode, Spare
-from harness.episode_sequence import SourceSequence
+from harness.episode_sequence import SourceSequence, evaluation_sequence
 from harness.learner import Learner
 from harness.method import Method, can_adapt
 from harness.pools import open_pool
@@ -49,9 +49,7 @@ def probe_all(
     meter = _Meter(run_id=spec.run_id, total=total, report=report)
     for place, evaluation in parts:
         pool = open_pool(workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images))
-        sequence = SourceSequence(
-            pool, evaluation.shape, spec.images, seed=spec.seed, device=spec.compute.device
-        )
+        sequence = evaluation_sequence(spec, evaluation, pool)
         rows = [_absent_row(probe, absent(method.name)) for probe in probes if probe not in allowed]
         rows += _measured(spec, allowed, method, learner, evaluation, sequence, meter)
         columns = run_columns(spec, method, network, evaluation)

@@ -21,24 +21,31 @@ from harness.distance_stage import distance_file, probe_runs
 from harness.errors import WorkspaceError
 from harness.files import write_json, write_text
 from harness.plan import Plan
+from harness.search.recorded import RecordedSearch, read_search
 from harness.store import RunFolder, Workspace, run_folders
 
 RECORD, CONFIG = "experiment.json", "config.gin"
 
 
 def write_record(
-    before: dict[str, Any], planned: Plan, command: str, config: str, workspace: Workspace
+    before: dict[str, Any],
+    planned: Plan,
+    command: str,
+    config: str,
+    workspace: Workspace,
+    search: RecordedSearch | None = None,
 ) -> None:
     """Write what a report must know and the runs do not, and the config that the runs are made for.
 
     before: the record that is there; what it says of the time is kept when it is about the same runs and some
-    of them are still here.
+    of them are still here. search: how the runs' settings are chosen; while its trials run, the plan has no runs yet.
     """
     experiment = planned.experiment
     runs = [run.run_id for run in planned.runs]
     settings = experiment.dissimilarity
     distances = [distance_file(run, settings) for run in probe_runs(planned)] if settings else []
-    same = before.get("runs") == runs and any(workspace.folder(run).path.is_dir() for run in runs)
+    made = [*runs, *(search.trial_runs if search else ())]
+    same = _is_the_same(before, runs, search) and any(workspace.folder(run).path.is_dir() for run in made)
     value: dict[str, Any] = {
         "name": experiment.name,
         "title": experiment.title,
@@ -64,12 +71,22 @@ def write_record(
         "across": [name for name, _ in across_files(planned)],
         "runs": runs,
     }
+    if search is not None:
+        value["search"] = search.to_json()
     if same:
         value |= {key: before[key] for key in ("seconds", "time_missing") if key in before}
-    elif any(workspace.folder(run).is_done for run in runs):
+    elif any(workspace.folder(run).is_done for run in made):
         value["time_missing"] = True  # that of runs which other commands made
     write_text(workspace.runs / CONFIG, config)
     write_json(workspace.runs / RECORD, value)
+
+
+def _is_the_same(before: dict[str, Any], runs: list[str], search: RecordedSearch | None) -> bool:
+    """Whether the record `before` is about these runs; with a search, about runs of these trials."""
+    earlier = _search_of(before, Path(RECORD))
+    if search is None:
+        return earlier is None and before.get("runs") == runs
+    return search.is_of_same_trials(earlier) and (not runs or before.get("runs") in ([], runs))
 
 
 @contextmanager
@@ -116,17 +133,33 @@ def read_record(folder: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(value, dict) or not _are_names(value.get("runs", ())):
         raise WorkspaceError(f"{path} is damaged or foreign. Delete it; `harness run` writes it again.")
+    _search_of(value, path)
     return value
 
 
+def _search_of(record: dict[str, Any], path: Path) -> RecordedSearch | None:
+    return read_search(record.get("search"), path)
+
+
 def recorded_runs(folder: Path) -> list[RunFolder]:
-    """Those of the last `harness run` in `folder`, begun or not; without a record of one, all that are there.
+    """The results of the last `harness run` in `folder`, begun or not; without a record of one, all that are there.
 
     Raises WorkspaceError when the record is damaged.
     """
-    runs = folder / "runs"
-    listed = [RunFolder(runs / run_id) for run_id in read_record(folder).get("runs", ())]
-    return listed or (run_folders(runs) if runs.is_dir() else [])
+    runs, record = folder / "runs", read_record(folder)
+    listed = [RunFolder(runs / run_id) for run_id in record.get("runs", ())]
+    return listed if listed or "search" in record else run_folders(runs) if runs.is_dir() else []
+
+
+def recorded_search(folder: Path) -> RecordedSearch | None:
+    """The search of the last `harness run` in `folder`, where it has one. WorkspaceError when the record is damaged."""
+    return _search_of(read_record(folder), folder / RECORD)
+
+
+def recorded_trials(folder: Path) -> list[RunFolder]:
+    """The runs of that search's trials, begun or not. Raises WorkspaceError when the record is damaged."""
+    search = recorded_search(folder)
+    return [RunFolder(folder / "runs" / run_id) for run_id in (search.trial_runs if search else ())]
 
 
 def _are_names(runs: Any) -> bool:

@@ -15,6 +15,7 @@ from harness.experiment import Evaluation, Experiment, Images, Regime
 from harness.method import Method
 from harness.parameters import default_of
 from harness.resources import Resources
+from harness.search.settings import Search
 from harness.tracking.tracker import Tracker
 
 Role = str | type
@@ -26,6 +27,7 @@ EXAMPLES: dict[Role, str] = {
     plugins.NETWORKS: "@Conv4()",
     plugins.PROBES: "@Freeze()",
     Tracker: "@TensorBoard()",
+    Search: "@GridSearch()",
 }
 
 PLACES: dict[Role, str] = {
@@ -42,6 +44,7 @@ PLACES: dict[Role, str] = {
     Dissimilarity: "`Experiment.dissimilarity = @{name}()`",
     AcrossTrainings: "`Experiment.across = @{name}()`",
     Tracker: "@{name}() to Experiment.trackers",
+    Search: "`Experiment.search = @{name}()`",
     Regime: "`Experiment.regimes = [@{name}()]`",
     Evaluation: "`Experiment.evaluations = [@{name}()]`",
 }
@@ -71,6 +74,8 @@ def check_roles(experiment: Experiment) -> None:
         _check("Experiment.dissimilarity", experiment.dissimilarity, Dissimilarity)
     if experiment.across is not None:
         _check("Experiment.across", experiment.across, AcrossTrainings)
+    if experiment.search is not None:
+        _check("Experiment.search", experiment.search, Search)
     _check_list("Experiment.trackers", experiment.trackers, Tracker)
     _check_list("Experiment.regimes", experiment.regimes, Regime)
     _check_list("Experiment.evaluations", experiment.evaluations, Evaluation)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
-from harness.episode_sequence import SourceSequence
+from harness.episode_sequence import SourceSequence, evaluation_sequence
 from harness.evaluation import evaluate, groups
 from harness.learner import Learner
 from harness.method import Method
@@ -95,7 +95,7 @@ class RunEvaluation:
     def _sequence(self, place: int) -> SourceSequence:
         evaluation, spec = self.spec.evaluations[place], self.spec
         pool = open_pool(self.workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images))
-        return SourceSequence(pool, evaluation.shape, spec.images, seed=spec.seed, device=spec.compute.device)
+        return evaluation_sequence(spec, evaluation, pool)
 
 
 Share = Callable[[RunEvaluation, Tell], Rows]

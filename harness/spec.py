@@ -81,12 +81,13 @@ class TrainSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSpec:
-    """Test episodes 0..n_episodes-1 of one source and split."""
+    """Episodes 0..n_episodes-1 of one source and split: those of the test, or of another `stream`."""
 
     source: SourceSpec
     split: str
     shape: Shape
     n_episodes: int
+    stream: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +133,8 @@ class RunSpec:
     def _content(self) -> dict[str, Any]:
         """The spec as JSON data.
 
-        Without `probes` where there are none, `learns_from` for episodes and `training_workers` for one: such runs
-        keep their names.
+        Without `probes` where there are none, `learns_from` for episodes, `training_workers` for one and `stream` for
+        the test's: such runs keep their names.
         """
         plain = canonical(self)
         assert isinstance(plain, dict)
@@ -143,6 +144,9 @@ class RunSpec:
             del plain["train"]["learns_from"]
         if self.compute.training_workers == 1:
             del plain["compute"]["training_workers"]
+        for evaluation in plain["evaluations"]:
+            if not evaluation["stream"]:
+                del evaluation["stream"]
         return plain
 
 

@@ -14,7 +14,7 @@ from harness.cost import duration
 from harness.display import shortened
 from harness.errors import WorkspaceError
 from harness.heartbeat import Beat, read_beat
-from harness.record import read_record, recorded_runs
+from harness.record import read_record, recorded_runs, recorded_search, recorded_trials
 from harness.store import RunFolder
 
 DONE, RUNNING, STOPPED, FAILED, WAITING = "done", "running", "stopped", "failed", "waiting"
@@ -38,12 +38,15 @@ class Standing:
 
 
 def runs_of_record(folder: Path) -> list[RunFolder]:
-    """The runs of the last `harness run` in `folder`, begun or not. WorkspaceError where there is no such folder."""
+    """The runs of the last `harness run` in `folder`, begun or not, with the trials of its search before the results.
+
+    Raises WorkspaceError where there is no such folder.
+    """
     if not read_record(folder) and not (folder / "runs").is_dir():
         raise WorkspaceError(
             f"{folder} is no folder of an experiment: name one that `harness run` made, such as reports/quickstart."
         )
-    return recorded_runs(folder)
+    return list(dict.fromkeys([*recorded_trials(folder), *recorded_runs(folder)]))
 
 
 def standing(folder: RunFolder) -> Standing:
@@ -66,8 +69,9 @@ def show_status(look: Callable[[], Path], console: Console, *, name: str, every:
     Returns 0, or 1 where a run has failed. Raises WorkspaceError where there is no experiment.
     """
     while True:
-        found = [standing(run) for run in runs_of_record(look())]
-        console.print(_counts(found, name), highlight=False, soft_wrap=True)
+        folder = look()
+        found = [standing(run) for run in runs_of_record(folder)]
+        console.print(_counts(found, name, folder), highlight=False, soft_wrap=True)
         if shown := _shown(found):
             console.print(_table(shown, console.width))
         if every is None or not any(one.state == RUNNING for one in found):
@@ -75,13 +79,22 @@ def show_status(look: Callable[[], Path], console: Console, *, name: str, every:
         time.sleep(every)
 
 
-def _counts(found: Sequence[Standing], name: str) -> str:
+def _counts(found: Sequence[Standing], name: str, folder: Path) -> str:
     counts = {state: sum(one.state == state for one in found) for state in (DONE, *STANDINGS[:-1])}
     said = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     left = [one.beat.progress.seconds_left for one in found if one.state == RUNNING and one.beat]
     longest = max((seconds for seconds in left if seconds is not None), default=None)
     ahead = f"; those running need up to {duration(longest)} for what they do now" if longest else ""
-    return f"{name}: {len(found)} runs: {said or 'none'}{ahead}."
+    return f"{name}: {len(found)} runs: {said or 'none'}{ahead}.{_of_search(folder)}"
+
+
+def _of_search(folder: Path) -> str:
+    """What is to be known of a search beside its runs."""
+    search = recorded_search(folder)
+    if search is None:
+        return ""
+    ahead = "" if read_record(folder).get("runs") else "; the runs with the chosen values come after them"
+    return f" {len(search.trial_runs)} of them are trials of a {search.kind}{ahead}."
 
 
 def _shown(found: Sequence[Standing]) -> list[Standing]:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +15,27 @@ from rich.console import Console
 from harness import across_stage, distance_stage
 from harness.attempt import Outcome
 from harness.config import load_experiment
-from harness.cost import duration, estimate
 from harness.data_needs import check_data_dir
 from harness.demo import can_draw, demonstration, draw_stand_ins
-from harness.display import Display, say_what_is_unlike, showing
+from harness.display import Display, say_what_is_unlike
 from harness.experiment import Experiment
 from harness.files import explained, write_json
 from harness.interruption import terminable
-from harness.launch import check_options, launch
+from harness.launch import check_options
 from harness.lease import held
 from harness.missing_sources import hinted
 from harness.plan import Plan, plan
 from harness.planned_sources import datasets_of
 from harness.pool_status import note_use
 from harness.pools import ensure_pool
-from harness.record import CONFIG, RECORD, read_record, timed, took, write_record
+from harness.record import CONFIG, RECORD, read_record, recorded_search, recorded_trials, took
 from harness.remote.experiment_mirror import ExperimentMirror, check_backend, experiment_mirror
 from harness.remote.places import Place, Url
+from harness.search.planned import PlannedSearch, plan_search
+from harness.search.recorded import RecordedSearch, recorded
+from harness.search.running import run_trials
+from harness.stage import Stage
 from harness.store import RunFolder, Workspace, run_folders
-from harness.tracking.following import following
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,81 +77,87 @@ def run(request: Request, console: Console) -> int:
     check_options(request.backend, request.workers, request.address)
     mirror = _mirror(request)
     check_data_dir(request.data_dir)
-    request, planned, text = _planned(request, console)
-    folder = _folder(request, planned.experiment, mirror)
+    experiment, text = _read(request)
+    for tracker in experiment.trackers:
+        tracker.check()
+    if request.demo:
+        request = replace(request, data_dir=_stand_ins(experiment, request.cache, console))
+    with hinted(request.config, request.bindings, demo=any(map(can_draw, datasets_of(experiment)))):
+        planned = plan(experiment, data_dir=request.data_dir, cache=request.cache)
+        searched = _searched(planned, request)
+    if request.address is None:
+        experiment.compute.check_device()
+    folder = _folder(request, experiment, mirror)
     workspace = Workspace(runs=folder / "runs", cache=request.cache, url=mirror.url if mirror else None)
-    with (
-        terminable(),
-        held(workspace.runs, lambda said: _say(console, said), url=workspace.url),
-    ):
-        began = time.perf_counter()
-        _prepare(planned, request, Display(console=console, n_runs=0))
-        if mirror:
-            mirror.pull_record()
-            _pull(mirror, planned, finish=not request.fresh)
-        before = read_record(folder)
-        if request.fresh:
-            _remove(planned, workspace, mirror)
-        _announce(planned, workspace, console)
-        say_what_is_unlike(planned, console)
-        _say_what_is_replaced(before, planned, folder, console)
-        write_record(before, planned, request.command, text, workspace)
-        if mirror:
-            mirror.push_record()
-        outcomes = _carry_out(planned, request, workspace, mirror, began, console)
+    stage = Stage(
+        workspace=workspace,
+        mirror=mirror,
+        command=request.command,
+        config=text,
+        backend=request.backend,
+        workers=request.workers,
+        address=request.address,
+        data_dir=request.data_dir,
+        console=console,
+    )
+    with terminable(), held(workspace.runs, stage.say, url=workspace.url):
+        outcomes = _launch_all(planned, searched, stage, request)
         report(folder, console, even_empty=True)
         if mirror:
             mirror.push_record()
             mirror.push_report()
-            _say(console, f"Sent to {mirror.url}")
+            stage.say(f"Sent to {mirror.url}")
     return _failures(outcomes, workspace)
 
 
-def _planned(request: Request, console: Console) -> tuple[Request, Plan, str]:
-    """The plan, the configuration as text, and the request with the folder of stand-ins where these were asked for."""
-    experiment, text = load_experiment(request.config, request.bindings)
-    for tracker in experiment.trackers:
-        tracker.check()
-    if request.demo:
-        experiment, text = demonstration(experiment), f"# Run with --demo: cut short, on stand-ins.\n{text}"
-        request = replace(request, data_dir=_stand_ins(experiment, request.cache, console))
-    with hinted(request.config, request.bindings, demo=any(map(can_draw, datasets_of(experiment)))):
-        planned = plan(experiment, data_dir=request.data_dir, cache=request.cache)
-    if request.address is None:
-        experiment.compute.check_device()
-    return request, planned, text
-
-
-def _carry_out(
-    planned: Plan,
-    request: Request,
-    workspace: Workspace,
-    mirror: ExperimentMirror | None,
-    began: float,
-    console: Console,
+def _launch_all(
+    planned: Plan, searched: PlannedSearch | None, stage: Stage, request: Request
 ) -> list[Outcome]:
-    """Launch the runs, then measure what is asked for of the finished ones; how the runs ended."""
-    waiting = sum(not workspace.folder(run.run_id).is_done for run in planned.runs)
-    with (
-        showing(console, waiting) as display,
-        following(planned, workspace, display) as watcher,
-        timed(workspace.runs, began, waiting > 0),
-    ):
-        outcomes = launch(
-            planned.runs,
-            workspace,
-            backend=request.backend,
-            workers=request.workers,
-            address=request.address,
-            resources=planned.experiment.resources,
-            data_dir=request.data_dir,
-            on_progress=watcher.progress,
-            on_outcome=watcher.outcome,
+    """Prepare pools, launch the trials where there is a search, then the runs; the outcomes that count."""
+    began, console, folder = time.perf_counter(), stage.console, stage.workspace.runs.parent
+    everything = planned if searched is None else searched.of_everything()
+    _prepare(everything, request, Display(console=console, n_runs=0))
+    if stage.mirror:
+        stage.mirror.pull_record()
+        stage.pull(everything, finish=not request.fresh, everything=searched is not None)
+    before = read_record(folder)
+    if request.fresh:
+        _remove(everything, before, stage, recorded_search(folder) if searched else None)
+    say_what_is_unlike(planned, console)
+    outcomes: list[Outcome] = []
+    search = None
+    if searched is not None:
+        display = Display(console=console, n_runs=0)
+        searched, outcomes, chosen = run_trials(
+            searched, stage, began, lambda round_: _prepare(round_, request, display)
         )
-        if mirror:
-            _pull(mirror, planned)
-        _measure_after(planned, workspace, console)
-    return outcomes
+        planned, search = searched.with_chosen(chosen), recorded(searched, chosen)
+        began = time.perf_counter()
+    stage.announce(planned, f"{len(planned.runs)} runs{' with the chosen values' if search else ''}")
+    _say_what_is_replaced(before, planned, folder, console)
+    measure = partial(_measure_after, planned, stage)
+    return outcomes + stage.launch(planned, began=began, search=search, after=measure)
+
+
+def _read(request: Request, trial: Sequence[str] = ()) -> tuple[Experiment, str]:
+    """The experiment asked for and its settings as text; with the bindings of one of its trials."""
+    experiment, text = load_experiment(request.config, request.bindings, trial=trial)
+    if request.demo:
+        return demonstration(experiment), f"# Run with --demo: cut short, on stand-ins.\n{text}"
+    return experiment, text
+
+
+def _searched(planned: Plan, request: Request) -> PlannedSearch | None:
+    search = planned.experiment.search
+    if search is None:
+        return None
+    return plan_search(
+        search,
+        planned,
+        lambda trial: _read(request, trial)[0],
+        data_dir=request.data_dir,
+        cache=request.cache,
+    )
 
 
 def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
@@ -163,12 +172,13 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
 
     record, config = read_record(folder), folder / "runs" / CONFIG
     runs = [RunFolder(folder / "runs" / run_id) for run_id in record.get("runs", ())]
+    search = recorded_search(folder)
     built = build_report(
         folder,
         title=record.get("title") or folder.resolve().name,
         claim=record.get("claim", ""),
         command=record.get("command", ""),
-        took=took(record, runs),
+        took=took(record, [*runs, *recorded_trials(folder)]),
         raw_data=record.get("raw_data", ()),
         without=[
             f"{left['source']}, {left['where']}: {left['reason']}" for left in record.get("left_out", ())
@@ -176,7 +186,8 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
         subsets=record.get("subsets", ()),
         judging=Judging(**(record.get("verdicts") or {})),
         config=config if config.is_file() else None,
-        runs=runs or None,
+        runs=runs if runs or search else None,
+        search=search,
         distances=record.get("distances", ()),
         across=record.get("across", ()),
         even_empty=even_empty,
@@ -207,28 +218,9 @@ def _folder(request: Request, experiment: Experiment, mirror: ExperimentMirror |
     return request.out if isinstance(request.out, Path) else Path("reports") / experiment.name
 
 
-def _pull(mirror: ExperimentMirror, planned: Plan, *, finish: bool = False) -> None:
-    """What is at the URL of the runs, their networks too where something is measured on these after the runs."""
-    asked = planned.experiment
-    networks = asked.dissimilarity is not None or asked.across is not None
-    mirror.pull_runs([run.run_id for run in planned.runs], networks=networks, finish=finish)
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True)
-
-
 def _stand_ins(experiment: Experiment, cache: Path, console: Console) -> Path:
     with console.status("Drawing stand-ins") as status:
         return draw_stand_ins(experiment, cache, lambda name: status.update(f"Drawing {name}"))
-
-
-def _announce(planned: Plan, workspace: Workspace, console: Console) -> None:
-    done = sum(workspace.folder(run.run_id).is_done for run in planned.runs)
-    seconds = sum(guess.seconds for guess in estimate(planned.runs, workspace))
-    finished = f", {done} of them done already" if done else ""
-    ahead = f"; very roughly {duration(seconds)} of one core" if done < len(planned.runs) else ""
-    console.print(f"{planned.experiment.name}: {len(planned.runs)} runs{finished}{ahead}.", highlight=False)
 
 
 def _say_what_is_replaced(before: dict[str, Any], planned: Plan, folder: Path, console: Console) -> None:
@@ -257,36 +249,42 @@ def _prepare(planned: Plan, request: Request, display: Display) -> None:
         note_use(request.cache, need.key, planned.experiment.name)
 
 
-def _measure_after(planned: Plan, workspace: Workspace, console: Console) -> None:
+def _measure_after(planned: Plan, stage: Stage) -> None:
     """What the experiment asks for of its finished runs: distances between sources, comparisons of trainings.
 
     Says why some are missing.
     """
     for reason in (
         *distance_stage.measure_missing(
-            planned, workspace, lambda it: _say(console, f"measuring distances, {it}")
+            planned, stage.workspace, lambda it: stage.say(f"measuring distances, {it}")
         ),
         *across_stage.measure_missing(
-            planned, workspace, lambda it: _say(console, f"comparing trainings, {it}")
+            planned, stage.workspace, lambda it: stage.say(f"comparing trainings, {it}")
         ),
     ):
-        _say(console, reason)
+        stage.say(reason)
 
 
-def _remove(planned: Plan, workspace: Workspace, mirror: ExperimentMirror | None) -> None:
-    """Delete the plan's own runs, what was compared of them, and all runs that share a training with them.
+def _remove(planned: Plan, before: dict[str, Any], stage: Stage, search: RecordedSearch | None) -> None:
+    """Delete the plan's own runs, what was compared of them or `before`, and all runs that share a training with them.
 
-    The latter because a run takes over the checkpoint of whichever run has its training.
+    The latter because a run takes over the checkpoint of whichever run has its training. search: that of `before`,
+    whose later trials may follow from scores and so be in no plan; its trials and their results go, too.
     """
+    workspace = stage.workspace
     own, trainings = ({getattr(run, key) for run in planned.runs} for key in ("run_id", "training_id"))
-    tables = [name for name, _ in across_stage.across_files(planned)]
+    if search is not None:
+        own |= {*search.trial_runs, *before.get("runs", ())}
+        trainings |= {workspace.folder(run_id).spec().get("training_id") for run_id in own} - {None}
     removed = [
         folder.path
         for folder in run_folders(workspace.runs)
         if folder.path.name in own or folder.spec().get("training_id") in trainings
     ]
-    if mirror:
-        mirror.delete((path.name for path in removed), tables)
+    tables = {name for name, _ in across_stage.across_files(planned)}
+    tables |= {name for name in before.get("across", ()) if Path(name).name == name}
+    if stage.mirror:
+        stage.mirror.delete((path.name for path in removed), sorted(tables))
     for path in removed:
         with explained(path):
             shutil.rmtree(path)

@@ -47,9 +47,11 @@ def test_only_the_config_imports_gin() -> None:
     assert importers("gin") == {"harness/config.py"}
 
 
-def test_only_the_session_imports_ray_and_only_when_it_is_needed() -> None:
-    assert importers("ray") == {"harness/ray_session.py"}
-    assert "ray" not in imports(REPOSITORY / "harness" / "ray_session.py", only_at_import=True)
+def test_only_the_session_imports_ray_and_a_search_its_searcher_and_only_when_it_is_needed() -> None:
+    assert importers("ray") == {"harness/ray_session.py", "harness/search/tune_search.py"}
+    assert importers("optuna") == {"harness/search/tune_search.py"}
+    for path in CODE:
+        assert not {"ray", "optuna"} & set(imports(path, only_at_import=True)), path
 
 
 def test_only_what_lies_behind_urls_is_read_with_fsspec_and_only_when_there_is_one() -> None:

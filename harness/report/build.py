@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -28,13 +29,13 @@ from harness.report.panels import Panel, panels
 from harness.report.reuse import ANSWER, reuse_sections
 from harness.report.reuse_trends import trend_rows
 from harness.report.reuse_verdicts import Judging, Verdicts, reuse_verdicts
+from harness.report.search import search_section
 from harness.report.style import Style, styles
 from harness.report.summary import summarise
+from harness.report.unreported import nothing_to_report, other_folders
+from harness.search.recorded import RecordedSearch
 from harness.statistics import leaderboard
-from harness.store import LeftOut, RunFolder, run_folders
-
-MOST_OTHERS = 10
-"""Folders beside the runs that are named."""
+from harness.store import RunFolder, run_folders
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,7 @@ def build_report(
     runs: list[RunFolder] | None = None,
     distances: Sequence[str] = (),
     across: Sequence[str] = (),
+    search: RecordedSearch | None = None,
     even_empty: bool = True,
 ) -> BuiltReport:
     """Write the report on `runs` into `folder`.
@@ -75,6 +77,7 @@ def build_report(
     judging: how verdicts on reuse are given; None for the defaults.
     distances, across: the files of distances between sources, and of comparisons of trainings, relative to
     `folder`/runs.
+    search: how the runs' settings were chosen, None where they were not.
     config: the experiment's file, shown and copied to `folder`/config.gin; None for what is there. even_empty:
     whether to write a report that says that no run has finished. The same runs and words give the same bytes.
 
@@ -84,32 +87,23 @@ def build_report(
     are found before anything is written.
     """
     folders = run_folders(folder / "runs") if runs is None else runs
-    gathered = gather(folders, *([folder / "runs" / name for name in names] for names in (distances, across)))
-    gathered = replace(gathered, left_out=(*gathered.left_out, *_others(folder / "runs", folders)))
+    tables = ([folder / "runs" / name for name in names] for names in (distances, across))
+    gathered = gather(folders, *tables, chosen=search is not None)
+    trials = [RunFolder(folder / "runs" / run_id) for run_id in (search.trial_runs if search else ())]
+    others = other_folders(folder / "runs", [*folders, *trials])
+    gathered = replace(gathered, left_out=(*gathered.left_out, *others))
     if not gathered.runs and not even_empty:
-        raise WorkspaceError(_nothing(folders, gathered, command))
+        raise WorkspaceError(nothing_to_report(folders, gathered, command, trials))
     gin = _gin_text(config or folder / "config.gin")
     board = leaderboard(gathered.episodes)
     verdicts = reuse_verdicts(gathered, judging or Judging())
-    said = {"without": tuple(without), "subsets": tuple(subsets), "raw_data": tuple(raw_data)}
+    said: dict[str, Any] = {"without": tuple(without), "subsets": tuple(subsets), "raw_data": tuple(raw_data)}
+    said["search"] = search_section(search, folder / "runs") if search else None
     words = _Words(title=title or folder.name, claim=claim, command=command, took=took, gin=gin, **said)
     answer = _write(folder, gathered, verdicts, board, words)
     if config is not None and gin is not None:
         write_text(folder / "config.gin", gin)
     return BuiltReport(path=folder / "report.md", board=board, answer=answer)
-
-
-def _others(place: Path, runs: Sequence[RunFolder]) -> list[LeftOut]:
-    """Folders below `place` that are not among the runs to be reported: of other settings, or from elsewhere."""
-    known = {run.path.name for run in runs}
-    names = [
-        run.path.name for run in (run_folders(place) if place.is_dir() else []) if run.path.name not in known
-    ]
-    reason = "not among the runs of the last `harness run` here"
-    others = [LeftOut(run_id=name, reason=reason) for name in names[:MOST_OTHERS]]
-    if len(names) > MOST_OTHERS:
-        others.append(LeftOut(run_id=f"{len(names) - MOST_OTHERS} more folders", reason=reason))
-    return others
 
 
 def _write(
@@ -144,6 +138,7 @@ class _Words:
     without: tuple[str, ...]
     subsets: tuple[str, ...]
     gin: str | None
+    search: Section | None
 
 
 def _write_csv(frame: pd.DataFrame | None, path: Path) -> None:
@@ -211,15 +206,6 @@ def _plots(panel: Panel, near: dict[str, frozenset[str]], looks: dict[str, Style
     return specs
 
 
-def _nothing(folders: list[RunFolder], gathered: Gathered, command: str) -> str:
-    """Why there is nothing to report, and what to do."""
-    command = command or "harness run CONFIG"
-    if not any(folder.path.is_dir() for folder in folders):
-        return f"The runs of this report are not here, so nothing was written: `{command}` makes them."
-    reasons = "; ".join(f"{run.run_id}: {run.reason}" for run in gathered.left_out[:3])
-    return f"No run has finished ({reasons}), so nothing was written: `{command}` carries on."
-
-
 def _view(
     gathered: Gathered,
     views: tuple[PanelView, ...],
@@ -242,6 +228,7 @@ def _view(
         panels=views,
         answer=reuse[0] if answered else None,
         reuse=reuse[1:] if answered else reuse,
+        search=words.search,
         papers=versus_sections(runs, words.subsets, TOLERANCE_POINTS),
         curves=curves,
         several_seeds=len({run.seed for run in runs}) > 1,

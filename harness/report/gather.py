@@ -111,12 +111,17 @@ class Gathered:
 
 
 def gather(
-    folders: list[RunFolder], distance_files: Sequence[Path] = (), across_files: Sequence[Path] = ()
+    folders: list[RunFolder],
+    distance_files: Sequence[Path] = (),
+    across_files: Sequence[Path] = (),
+    *,
+    chosen: bool = False,
 ) -> Gathered:
     """Read `folders`, leaving out, with the reason, what is unfinished, damaged or not what its name says.
 
     `distance_files` lie in the folders of the runs that measured them; those of other runs are passed over.
-    `across_files` are of several runs each.
+    `across_files` are of several runs each. chosen: each method's settings were chosen for it, so that methods of one
+    regime may differ in how they were trained.
     Raises WorkspaceError when finished runs disagree: two configurations under one name.
     """
     runs: list[FinishedRun] = []
@@ -126,7 +131,7 @@ def gather(
         runs += [run] if run else []
         left_out += missing
     runs.sort(key=lambda run: (natural(run.trained_on), natural(run.method), run.seed, run.run_id))
-    _refuse_mixtures(runs)
+    _refuse_mixtures(runs, chosen)
     by_id = {folder.path.name: folder for folder in folders}
     probes, without = _probes(runs, by_id)
     kept = {run.run_id for run in runs}
@@ -201,8 +206,8 @@ def _plain(reason: str, path: Path) -> str:
     return line if len(line) <= 300 else line[:299] + "…"
 
 
-def _refuse_mixtures(runs: list[FinishedRun]) -> None:
-    """Raise WorkspaceError when runs that would share a row, or a regime, have different settings."""
+def _refuse_mixtures(runs: list[FinishedRun], chosen: bool) -> None:
+    """Raise WorkspaceError when runs that share a row have different settings; and, unless `chosen`, a regime."""
     seen: dict[tuple[object, ...], tuple[FinishedRun, Any]] = {}
     for run in runs:
         place = with_shots(run.episodes.head(1)).iloc[0]
@@ -211,11 +216,11 @@ def _refuse_mixtures(runs: list[FinishedRun]) -> None:
         regime, training = ({key: run.spec.get(key) for key in keys} for keys in (SHARED, SHARED_ALIKE))
         learns_from = run.spec.get("train", {}).get("learns_from", "episodes")
         row = ("method", run.method, run.trained_on, *tuple(place[list(RUN_CONDITIONS)]))
-        for key, value in (
-            (row, entry),
+        shared = (
             (("regime", run.trained_on, *alike), regime),
             (("training", run.trained_on, learns_from, *alike), training),
-        ):
+        )
+        for key, value in ((row, entry), *(() if chosen else shared)):
             other, known = seen.setdefault(key, (run, value))
             if found := list(differences_of(known, value)):
                 raise WorkspaceError(_mixture(other, run, found))

@@ -40,6 +40,7 @@ class ReportView:
     """All that the template shows. Text is plain; the template escapes it.
 
     answer: the verdicts on reuse in sentences, which come before everything else; None where nothing was judged.
+    search: how the settings were chosen; None where they were not.
     """
 
     title: str
@@ -53,6 +54,7 @@ class ReportView:
     panels: tuple[PanelView, ...]
     answer: Section | None
     reuse: tuple[Section, ...]
+    search: Section | None
     papers: tuple[Section, ...]
     curves: tuple[Figure, ...]
     several_seeds: bool

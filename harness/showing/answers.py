@@ -8,7 +8,7 @@ import pandas as pd
 
 from harness import plugins
 from harness.episode import Episode
-from harness.episode_sequence import SourceSequence
+from harness.episode_sequence import evaluation_sequence
 from harness.evaluation import predictions
 from harness.method import Method
 from harness.pools import open_pool
@@ -43,7 +43,7 @@ def answers(
     learner = trained_learner(spec, workspace)
     method: Method = plugins.build(plugins.METHODS, spec.method)
     pool = open_pool(workspace.cache, evaluation.source.pool_key(evaluation.split, spec.images))
-    sequence = SourceSequence(pool, evaluation.shape, spec.images, seed=spec.seed, device=spec.compute.device)
+    sequence = evaluation_sequence(spec, evaluation, pool)
     return [
         Answer(
             episode=episode,

@@ -1,0 +1,58 @@
+"""What is said of gin text that cannot be read, or of which nothing can be made."""
+
+import re
+import tokenize
+from pathlib import Path
+
+from harness.errors import did_you_mean, named_choices
+
+GIN_LOCATION = re.compile(r"\n  In (?:file \".*\",|bindings string) line (\d+)\n.*", re.DOTALL)
+"""The place that gin puts behind a message; group 1 is the line."""
+
+GIN_CALL = re.compile(r"\n  (?:No values supplied by Gin|In call to configurable).*", re.DOTALL)
+
+_MISSING = re.compile(r"(\w+)\.__init__\(\) missing \d+ required \S+ arguments?: (.*)")
+_SCOPE = re.compile(r"In call to configurable '(\w+)' \(.*?\) in scope '([^']+)'")
+
+
+def syntax_message(error: Exception, where: str, is_file: bool) -> str:
+    """What is wrong with a line that gin's parser refuses, in one sentence. `where` names where it stands."""
+    if isinstance(error, SyntaxError):
+        text, line = error.msg, error.lineno
+    elif isinstance(error, tokenize.TokenError):
+        text, line = f"{error.args[0]}, a bracket or quote is not closed", error.args[1][0]
+    else:
+        found = GIN_LOCATION.search(str(error))
+        text, line = str(error), int(found[1]) if found else None
+    token = re.search(r"Failed to parse token (.*)", text)
+    text = f"{token[1]} is not a value" if token else text.partition("\n")[0]
+    place = f"{where}:{line}" if is_file and line else where
+    hint = " Text values need quotes, names of classes an @." if "value" in text else ""
+    return f"{place}: this is not gin syntax: {text.rstrip('.')}.{hint} Mend the line and run again."
+
+
+def no_such_file(path: Path) -> str:
+    """That there is no such config file, and which there are."""
+    if path.is_dir():
+        return f"{path} is a folder: name a gin file in it."
+    near = {str(p): p for parent in (path.parent, Path("gin")) for p in sorted(parent.glob("*.gin"))}
+    hint = did_you_mean(str(path), near) or did_you_mean(str(Path("gin") / path.name), near)
+    there = f" There are: {named_choices(near)}." if near else ""
+    return f"There is no config file {str(path)!r}.{hint}{there}"
+
+
+def refusal(root: Path, error: Exception) -> str:
+    """Why a class cannot be made of what the file `root` says, without gin's own wording."""
+    text = str(error)
+    plain = GIN_CALL.sub("", text)
+    if found := _MISSING.match(plain):
+        name, missing = found[1], re.findall(r"'(\w+)'", found[2])
+        scopes = dict(_SCOPE.findall(text))
+        scoped = f"{scopes[name]}/{name}" if name in scopes else name
+        values = " and ".join(f"{scoped}.{parameter}" for parameter in missing)
+        return f"{root}: no value for {values}. Add `{scoped}.{missing[0]} = ...` to the file."
+    if "gin.REQUIRED" in plain:
+        return f"{root}: {plain.partition(' ')[0]} must be given a value: in the file, or with --set."
+    called = re.search(r"In call to configurable '(\w+)'", text)
+    subject = called[1] if called else "The experiment"
+    return f"{root}: {subject} refuses its parameters: {type(error).__name__}: {plain}."

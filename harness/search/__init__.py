@@ -1,0 +1,1 @@
+"""Hyperparameters chosen on validation episodes: which trials there are, what they scored, which one counts."""

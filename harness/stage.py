@@ -1,0 +1,104 @@
+"""One launch of an experiment's runs and what goes with it: announced, recorded, shown, tracked and timed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Console
+
+from harness.attempt import Outcome
+from harness.cost import duration, estimate
+from harness.display import showing
+from harness.launch import launch
+from harness.plan import Plan
+from harness.record import read_record, timed, write_record
+from harness.remote.experiment_mirror import ExperimentMirror
+from harness.search.recorded import RecordedSearch
+from harness.store import Workspace
+from harness.tracking.following import following
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """Where and how an experiment's runs are launched, and what its record says of that.
+
+    mirror: of the URL where the experiment lies; None for a folder. command, config: as `record.write_record` takes
+    them. backend, workers, address, data_dir: as `launch.launch` does.
+    """
+
+    workspace: Workspace
+    mirror: ExperimentMirror | None
+    command: str
+    config: str
+    backend: str
+    workers: int | None
+    address: str | None
+    data_dir: Path | None
+    console: Console
+
+    def say(self, text: str) -> None:
+        """One line, as it is."""
+        self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    def announce(self, planned: Plan, what: str) -> None:
+        """Say what is ahead: `what`, how much of it is done, and what the rest takes."""
+        done = sum(self.workspace.folder(run.run_id).is_done for run in planned.runs)
+        seconds = sum(guess.seconds for guess in estimate(planned.runs, self.workspace))
+        finished = f", {done} of them done already" if done else ""
+        ahead = f"; very roughly {duration(seconds)} of one core" if done < len(planned.runs) else ""
+        self.say(f"{planned.experiment.name}: {what}{finished}{ahead}.")
+
+    def launch(
+        self,
+        planned: Plan,
+        *,
+        began: float,
+        search: RecordedSearch | None = None,
+        trials: bool = False,
+        after: Callable[[], None] | None = None,
+    ) -> list[Outcome]:
+        """Record `planned`, execute its runs and, within the time that counts from `began`, do what comes `after`.
+
+        search: where there is one, what is known of it. trials: the runs are its trials and no results.
+        Raises as `launch.launch` does.
+        """
+        before, results = (
+            read_record(self.workspace.runs.parent),
+            replace(planned, runs=() if trials else planned.runs),
+        )
+        write_record(before, results, self.command, self.config, self.workspace, search)
+        if self.mirror:
+            self.mirror.push_record()
+        waiting = sum(not self.workspace.folder(run.run_id).is_done for run in planned.runs)
+        with (
+            showing(self.console, waiting) as display,
+            following(planned, self.workspace, display) as watcher,
+            timed(self.workspace.runs, began, waiting > 0),
+        ):
+            outcomes = launch(
+                planned.runs,
+                self.workspace,
+                backend=self.backend,
+                workers=self.workers,
+                address=self.address,
+                resources=planned.experiment.resources,
+                data_dir=self.data_dir,
+                on_progress=watcher.progress,
+                on_outcome=watcher.outcome,
+            )
+            self.pull(planned)
+            if after is not None:
+                after()
+        return outcomes
+
+    def pull(self, planned: Plan, *, finish: bool = False, everything: bool = False) -> None:
+        """What is at the URL of the runs, their networks too where something is measured on these after the runs.
+
+        finish: send what the URL lacks of runs that are finished here. everything: also of runs that are in no plan.
+        """
+        if self.mirror is None:
+            return
+        asked = planned.experiment
+        networks = asked.dissimilarity is not None or asked.across is not None
+        wanted = None if everything else [run.run_id for run in planned.runs]
+        self.mirror.pull_runs(wanted, networks=networks, finish=finish)
