@@ -23,13 +23,15 @@ STANDINGS = (RUNNING, FAILED, STOPPED, WAITING, DONE)
 
 IN_FLIGHT = ("training", "evaluating", "probing")
 
+DAMAGED = "was done, but its files are damaged or missing: `harness retry` makes them again"
+
 MOST_SHOWN = 40
 """Lines of a table for a person; what is done is counted first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """One run: one of STANDINGS, its last beat, and why it failed."""
+    """One run: one of STANDINGS, its last beat, and why it failed or is not done after all."""
 
     run_id: str
     state: str
@@ -56,6 +58,8 @@ def standing(folder: RunFolder) -> Standing:
         return Standing(run_id=run_id, state=DONE)
     if state == FAILED:
         return Standing(run_id=run_id, state=FAILED, error=str(folder.status().get("error", "")))
+    if state == DONE:
+        return Standing(run_id=run_id, state=STOPPED, error=DAMAGED)
     beat = read_beat(folder)
     if beat and beat.is_fresh and state in IN_FLIGHT:
         return Standing(run_id=run_id, state=RUNNING, beat=beat)
@@ -121,7 +125,7 @@ def _coloured(state: str) -> Text:
 
 
 def _doing(one: Standing) -> tuple[str, str, str]:
-    if one.state == FAILED:
+    if one.error:
         return one.error, "", ""
     if one.beat is None:
         return "", "", ""

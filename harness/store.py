@@ -102,10 +102,11 @@ class RunFolder:
 
     @property
     def is_done(self) -> bool:
-        """Whether the run is finished and its episodes, and its probes if it has any, are there and not torn."""
-        if self.state != "done" or not _ends_as_parquet(self.episodes):
+        """Whether the run is finished, and its spec, episodes and probes, if it has any, are there and whole."""
+        spec = self.spec()
+        if self.state != "done" or "method_name" not in spec or not _ends_as_parquet(self.episodes):
             return False
-        return _ends_as_parquet(self.probes) if self.probes.exists() else not self.spec().get("probes")
+        return _ends_as_parquet(self.probes) if self.probes.exists() else not spec.get("probes")
 
     def status(self) -> dict[str, Any]:
         """status.json, or an empty dict when there is none or it is damaged."""

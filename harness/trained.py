@@ -36,7 +36,8 @@ def _loaded(spec: RunSpec, path: Path) -> tuple[Learner, dict[str, Any]]:
     content = checkpoint.load(path, spec.training_id)
     if content is None:
         raise WorkspaceError(
-            f"The checkpoint {path} is missing or damaged: `harness run` with --fresh makes it again."
+            f"The checkpoint {path} is damaged, or was removed (by `harness clean --checkpoints`, say). To have "
+            "it again, delete the folder of that run and run the experiment's command; the other runs are kept."
         )
     learner = fresh_learner(
         spec, plugins.build(plugins.METHODS, spec.trainer), plugins.build(plugins.NETWORKS, spec.network)

@@ -18,6 +18,7 @@ from harness.config import load_experiment
 from harness.data_needs import check_data_dir
 from harness.demo import can_draw, demonstration, draw_stand_ins
 from harness.display import Display, say_what_is_unlike
+from harness.errors import ConfigError
 from harness.experiment import Experiment
 from harness.files import explained, write_json
 from harness.interruption import terminable
@@ -88,6 +89,7 @@ def run(request: Request, console: Console) -> int:
     if request.address is None:
         experiment.compute.check_device()
     folder = _folder(request, experiment, mirror)
+    _check_not_foreign(folder)
     workspace = Workspace(runs=folder / "runs", cache=request.cache, url=mirror.url if mirror else None)
     stage = Stage(
         workspace=workspace,
@@ -196,7 +198,7 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
         write_json(folder / RECORD, record)
     if len(built.board):
         console.print(leaderboard_table(built.board))
-    for line in answer_lines(built.answer):
+    for line in [*filter(None, [built.missing_runs]), *answer_lines(built.answer)]:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     page = built.path.with_suffix(".html")
     console.print(f"Report: {built.path}, and to open in a browser {page}", highlight=False, soft_wrap=True)
@@ -216,6 +218,16 @@ def _folder(request: Request, experiment: Experiment, mirror: ExperimentMirror |
     if mirror:
         return mirror.folder
     return request.out if isinstance(request.out, Path) else Path("reports") / experiment.name
+
+
+def _check_not_foreign(folder: Path) -> None:
+    """Raises ConfigError where a report lies that no `harness run` has written."""
+    theirs = [folder / name for name in ("report.md", "report.html") if (folder / name).exists()]
+    if theirs and not any((place / RECORD).exists() for place in (folder, folder / "runs")):
+        raise ConfigError(
+            f"{theirs[0]} is there and no experiment's ({folder / RECORD} is missing), and would be replaced: name "
+            "another folder with --out, or move it away."
+        )
 
 
 def _stand_ins(experiment: Experiment, cache: Path, console: Console) -> Path:

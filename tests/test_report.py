@@ -47,8 +47,8 @@ def test_a_report_says_what_was_found_and_how(tmp_path):
     for phrase in (
         "# A title",
         "> A claim.",
-        "**Trained on glyphs.** In training: glyphs",
-        "Never trained on: textures",
+        "**Trained on glyphs.** New classes of what it was trained on: glyphs",
+        "Sources it was never trained on: textures",
         "**textures** (not in training)",
         "anil, nil share one training on glyphs",
         "t interval over the seeds' means",

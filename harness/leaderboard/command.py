@@ -14,7 +14,7 @@ from harness.files import make_folder, write_aside, write_text
 from harness.leaderboard.critical_difference import draw_critical_difference
 from harness.leaderboard.groups import RankedGroup, ranked_groups
 from harness.leaderboard.merging import Merged, merge
-from harness.leaderboard.rendering import group_table, latex, long_frame, markdown, title_of
+from harness.leaderboard.rendering import against_table, group_table, latex, long_frame, markdown, title_of
 from harness.published_numbers import published_numbers
 from harness.report.album import FORMS, slug
 from harness.report.settings import Table as Content
@@ -54,6 +54,12 @@ def make_leaderboard(request: LeaderboardRequest, console: Console) -> Path:
     write_text(out / "leaderboard.md", page)
     for group in groups:
         _show(group, console)
+    if request.published:
+        console.print(
+            f"Published numbers of these sources: in {out / 'leaderboard.md'}",
+            highlight=False,
+            soft_wrap=True,
+        )
     for left in merged.left_out[:MOST_LEFT_OUT]:
         console.print(
             f"Left out: {left.run_id}: {left.reason}", highlight=False, soft_wrap=True, markup=False
@@ -105,9 +111,13 @@ def _show(group: RankedGroup, console: Console) -> None:
     content = group_table(group)
     if 12 * len(content.columns) > console.width:
         content = _ranks_alone(group)
-    shown = Table(
-        box=box.SIMPLE_HEAD, title=Text(title_of(group)), title_justify="left", padding=(0, 1, 0, 0)
-    )
+    _print(content, title_of(group), console)
+    if group.against is not None:
+        _print(against_table(group.against), "Ahead of the baseline, in points (p by Holm)", console)
+
+
+def _print(content: Content, title: str, console: Console) -> None:
+    shown = Table(box=box.SIMPLE_HEAD, title=Text(title), title_justify="left", padding=(0, 1, 0, 0))
     for place, column in enumerate(content.columns):
         shown.add_column(Text(column), justify="left" if place == 0 else "right")
     for row in content.rows:

@@ -16,8 +16,8 @@ MOST_SETS = 24
 """Columns that are drawn, the largest sets first."""
 
 ROW, TOP, BOTTOM = 0.28, 0.75, 0.45
-LABEL, RANKS, COLUMN, EDGE = 2.2, 3.6, 0.24, 0.3
-"""Inches: of the names, the ranks, a set, and between them."""
+LABEL, RANKS, COLUMN, EDGE, HEADING = 2.2, 3.6, 0.24, 0.3, 1.6
+"""Inches: of the names, the ranks, a set, between them, and of the heading of the sets."""
 
 
 def draw_critical_difference(ranking: PairedRanking, path: Path) -> None:
@@ -25,7 +25,7 @@ def draw_critical_difference(ranking: PairedRanking, path: Path) -> None:
     largest = sorted(ranking.cliques, key=len, reverse=True)[:MOST_SETS]
     sets = [clique for clique in ranking.cliques if clique in largest]
     rows = len(ranking.methods)
-    width = LABEL + RANKS + 2 * EDGE + COLUMN * max(1, len(sets)) + EDGE
+    width = LABEL + RANKS + 2 * EDGE + max(COLUMN * len(sets), HEADING if sets else 0) + EDGE
     height = TOP + ROW * rows + BOTTOM
     with figure_of(width, height, constrained=False) as figure:
         of_ranks = _axes(figure, LABEL, RANKS, rows)
@@ -77,4 +77,4 @@ def _draw_sets(axes: Axes, ranking: PairedRanking, sets: list[tuple[str, ...]]) 
     axes.set_xticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title("Cannot be told apart" if sets else "", fontsize=11, fontweight="normal")
+    axes.set_title("Cannot be told apart" if sets else "", fontsize=11, fontweight="normal", loc="left")

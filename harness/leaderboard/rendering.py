@@ -92,13 +92,14 @@ def markdown(
             parts += [
                 "Points ahead of the baseline on the same episodes, ± half the 95 % interval, p by Holm:"
             ]
-            parts.append(table(_against_table(group.against)))
+            parts.append(table(against_table(group.against)))
     if published is not None:
         parts += [_published_section(published)]
     return "\n\n".join(parts) + "\n"
 
 
-def _against_table(against: pd.DataFrame) -> Table:
+def against_table(against: pd.DataFrame) -> Table:
+    """Each method against the baseline, source by source, in points."""
     rows = tuple(
         (
             row["method"],
@@ -118,6 +119,8 @@ def _published_section(published: pd.DataFrame) -> str:
         "As the papers have them: other episodes, images and trainings, so they are neither ranked nor paired with the "
         "rows above.",
     ]
+    if published.empty:
+        parts.append("No paper that is known here has numbers for these sources.")
     for _, rows in published.groupby(["paper", "trained_on", "n_way", "shots"], sort=False, dropna=False):
         found = _records(rows)
         one = found[0]

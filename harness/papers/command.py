@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from harness.errors import ConfigError
+from harness.errors import ConfigError, WorkspaceError
 from harness.files import make_folder, write_text
 from harness.leaderboard.merging import runs_of
 from harness.papers.filling import FilledTable, long_frame
@@ -30,7 +30,7 @@ def make_paper_tables(request: PaperRequest, console: Console) -> Path:
     """Write paper.md and paper.csv into `out`; returns the path of the first.
 
     Raises WorkspaceError for a folder that is not there or cannot be written, ConfigError for a tolerance that is no
-    positive number. Experiments without finished runs leave their cells empty.
+    positive number. Experiments without finished runs leave their cells empty; it is refused where none has any.
     """
     if not 0 < request.tolerance < 100:
         raise ConfigError(f"--tolerance is {request.tolerance}, and must be points between 0 and 100.")
@@ -43,6 +43,8 @@ def make_paper_tables(request: PaperRequest, console: Console) -> Path:
             if run is not None:
                 runs.setdefault(run.run_id, (run, subsets))
             left_out += missing
+    if not runs:
+        raise WorkspaceError(_nothing(request.folders, left_out))
     filled, section = whole_section(runs.values(), request.tolerance)
     out = make_folder(request.out)
     frame = long_frame(filled)
@@ -55,6 +57,15 @@ def make_paper_tables(request: PaperRequest, console: Console) -> Path:
         console.print(_unfinished(left_out), highlight=False, soft_wrap=True, markup=False)
     console.print(f"Paper tables: {out / 'paper.md'}", highlight=False, soft_wrap=True)
     return out / "paper.md"
+
+
+def _nothing(folders: Sequence[Path], left_out: Sequence[LeftOut]) -> str:
+    named = ", ".join(map(str, folders))
+    why = f" {_unfinished(left_out)}" if left_out else ""
+    return (
+        f"There is no finished run in {named}, so nothing was written.{why} The runs/ of a report that was only "
+        "copied, or cloned with git, are where `harness run` made them: name that folder, or run its command again."
+    )
 
 
 def _unfinished(left_out: Sequence[LeftOut]) -> str:

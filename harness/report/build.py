@@ -32,7 +32,7 @@ from harness.report.reuse_verdicts import Judging, Verdicts, reuse_verdicts
 from harness.report.search import search_section
 from harness.report.style import Style, styles
 from harness.report.summary import summarise
-from harness.report.unreported import nothing_to_report, other_folders
+from harness.report.unreported import missing_runs, nothing_to_report, other_folders
 from harness.search.recorded import RecordedSearch
 from harness.statistics import leaderboard
 from harness.store import RunFolder, run_folders
@@ -42,12 +42,13 @@ from harness.store import RunFolder, run_folders
 class BuiltReport:
     """A report that was written: the path of report.md, its leaderboard (results.LEADERBOARD_COLUMNS), its verdicts.
 
-    answer: as in `markdown.ReportView`.
+    answer, missing_runs: as in `markdown.ReportView`.
     """
 
     path: Path
     board: pd.DataFrame
     answer: Section | None
+    missing_runs: str
 
 
 def build_report(
@@ -90,6 +91,7 @@ def build_report(
     tables = ([folder / "runs" / name for name in names] for names in (distances, across))
     gathered = gather(folders, *tables, chosen=search is not None)
     trials = [RunFolder(folder / "runs" / run_id) for run_id in (search.trial_runs if search else ())]
+    missing = missing_runs(folders, gathered.left_out) if gathered.runs else ""
     others = other_folders(folder / "runs", [*folders, *trials])
     gathered = replace(gathered, left_out=(*gathered.left_out, *others))
     if not gathered.runs and not even_empty:
@@ -99,11 +101,12 @@ def build_report(
     verdicts = reuse_verdicts(gathered, judging or Judging())
     said: dict[str, Any] = {"without": tuple(without), "subsets": tuple(subsets), "raw_data": tuple(raw_data)}
     said["search"] = search_section(search, folder / "runs") if search else None
+    said["missing_runs"] = missing
     words = _Words(title=title or folder.name, claim=claim, command=command, took=took, gin=gin, **said)
     answer = _write(folder, gathered, verdicts, board, words)
     if config is not None and gin is not None:
         write_text(folder / "config.gin", gin)
-    return BuiltReport(path=folder / "report.md", board=board, answer=answer)
+    return BuiltReport(path=folder / "report.md", board=board, answer=answer, missing_runs=missing)
 
 
 def _write(
@@ -132,6 +135,7 @@ class _Words:
 
     title: str
     claim: str
+    missing_runs: str
     command: str
     took: str
     raw_data: tuple[str, ...]
@@ -219,6 +223,7 @@ def _view(
     return ReportView(
         title=words.title,
         claim=tuple(" ".join(paragraph.split()) for paragraph in paragraphs),
+        missing_runs=words.missing_runs,
         command=words.command,
         took=words.took,
         raw_data=words.raw_data,

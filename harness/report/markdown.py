@@ -40,11 +40,13 @@ class ReportView:
     """All that the template shows. Text is plain; the template escapes it.
 
     answer: the verdicts on reuse in sentences, which come before everything else; None where nothing was judged.
-    search: how the settings were chosen; None where they were not.
+    search: how the settings were chosen; None where they were not. missing_runs: what is said of runs that should be
+    here and are not; empty where all are.
     """
 
     title: str
     claim: tuple[str, ...]
+    missing_runs: str
     command: str
     took: str
     raw_data: tuple[str, ...]

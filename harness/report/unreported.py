@@ -23,6 +23,19 @@ def other_folders(place: Path, runs: Sequence[RunFolder]) -> list[LeftOut]:
     return others
 
 
+def missing_runs(folders: Sequence[RunFolder], left_out: Sequence[LeftOut]) -> str:
+    """A sentence on those of the runs to be reported that have no results; empty where there are none."""
+    if not left_out:
+        return ""
+    first = "; ".join(f"{run.run_id}: {run.reason}" for run in left_out[:2])
+    more = f"; and {len(left_out) - 2} more" if len(left_out) > 2 else ""
+    verb = "is" if len(left_out) == 1 else "are"
+    return (
+        f"{len(left_out)} of {len(folders)} runs {verb} missing from this report ({first}{more}), and with them the "
+        "comparisons and verdicts that need them."
+    )
+
+
 def nothing_to_report(
     folders: list[RunFolder], gathered: Gathered, command: str, trials: Sequence[RunFolder]
 ) -> str:

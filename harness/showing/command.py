@@ -23,6 +23,7 @@ from harness.showing.episode_picture import draw_episodes
 from harness.showing.finding import find_run
 from harness.spec import EvaluationSpec, RunSpec
 from harness.spec_reading import read_spec
+from harness.standing import standing
 from harness.statistics import with_shots
 from harness.store import RunFolder, Workspace, read_curves
 
@@ -54,8 +55,9 @@ def show(request: ShowRequest, console: Console) -> None:
     spec = read_spec(folder.spec(), str(folder.path / "spec.json"))
     _say_what_it_is(spec, folder, console)
     if not folder.is_done:
-        state = folder.state or "never started"
-        console.print(f"It is not finished ({state}): there are no test episodes to show.", highlight=False)
+        stands = standing(folder)
+        why = stands.error or folder.state or "never started"
+        console.print(f"It is not finished ({why}): there are no test episodes to show.", highlight=False)
         return
     run, missing = read_run(folder)
     if run is None:
