@@ -88,12 +88,11 @@ def build_report(
     are found before anything is written.
     """
     folders = run_folders(folder / "runs") if runs is None else runs
+    trials = [RunFolder(folder / "runs" / run_id) for run_id in (search.trial_runs if search else ())]
     tables = ([folder / "runs" / name for name in names] for names in (distances, across))
     gathered = gather(folders, *tables, chosen=search is not None)
     missing = missing_runs(folders, gathered.left_out) if gathered.runs else ""
-    trials = [RunFolder(folder / "runs" / run_id) for run_id in (search.trial_runs if search else ())]
-    others = other_folders(folder / "runs", [*folders, *trials])
-    gathered = replace(gathered, left_out=(*gathered.left_out, *others))
+    gathered = _with_others(gathered, folder / "runs", [*folders, *trials])
     if not gathered.runs and not even_empty:
         raise WorkspaceError(nothing_to_report(folders, gathered, command, trials))
     gin = _gin_text(config or folder / "config.gin")
@@ -107,6 +106,11 @@ def build_report(
     if config is not None and gin is not None:
         write_text(folder / "config.gin", gin)
     return BuiltReport(path=folder / "report.md", board=board, answer=answer, missing_runs=missing)
+
+
+def _with_others(gathered: Gathered, place: Path, runs: list[RunFolder]) -> Gathered:
+    """Also left out: what else lies in `place`."""
+    return replace(gathered, left_out=(*gathered.left_out, *other_folders(place, runs)))
 
 
 def _write(
