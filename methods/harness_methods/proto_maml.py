@@ -16,7 +16,8 @@ class ProtoMAML(InnerLoopMethod):
 
     With c_k the mean support feature of class k, row k of the head begins as W_k = 2 c_k, b_k = -‖c_k‖² (section 3);
     the outer loop differentiates through it. The learner's stored head is not used. That head is as large as the
-    features are, so that rates which suit a small drawn one can make the inner loop diverge: hence the low default, ours.
+    features are, so that rates which suit a small drawn one can make the inner loop diverge: hence the low default,
+    which is ours.
     """
 
     name: str = "proto_maml"
