@@ -37,9 +37,9 @@ class PanelView:
 
 WORDS = (
     "An episode is one task: a few labelled images of each of its classes (the support set) to learn from, and others "
-    "(queries) to classify; the splits of a source share no class. A source is where images come from. A network is a body "
-    "and its last layer, the head; to adapt is to change weights by the support set: MAML changes all, ANIL the head "
-    "alone, NIL nothing. Features are reused where changing less is as good."
+    "(queries) to classify; the splits of a source share no class. A source is where images come from. A network is a "
+    "body and its last layer, the head; to adapt is to change weights by the support set: MAML changes all, ANIL the "
+    "head alone, NIL nothing. Features are reused where changing less is as good."
 )
 """What a reader must know to read a report."""
 
