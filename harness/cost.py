@@ -6,7 +6,7 @@ are any, otherwise a guess for one CPU core.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -83,25 +83,52 @@ def probing_work(spec: RunSpec) -> float:
     return spec.images.size**2 * passes
 
 
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Of one run, in pixels through the network: its training, its evaluation, its probes."""
+
+    training: float
+    evaluation: float
+    probing: float
+
+
+class Works:
+    """The work of runs, found once for those that differ in their seeds alone: it takes a network to be built."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Work] = {}
+
+    def of(self, spec: RunSpec) -> Work:
+        """That of one run."""
+        key = replace(spec, seed=0).run_id
+        if key not in self._found:
+            self._found[key] = Work(
+                training=training_work(spec), evaluation=evaluation_work(spec), probing=probing_work(spec)
+            )
+        return self._found[key]
+
+
 def estimate(runs: Sequence[RunSpec], workspace: Workspace) -> list[Estimate]:
     """What is left of each run, in order: give all runs of a plan, for the finished ones tell the rate.
 
     A finished run costs nothing. A training is charged once, to the first run that waits for it, and not at
     all where a finished run below `workspace` has it. What an interrupted run has behind it is not deducted.
     """
-    rates = _measured_rates(runs, workspace)
+    works = Works()
+    rates = _measured_rates(runs, workspace, works)
     charged = _finished_trainings(workspace)
     estimates = []
     for run in runs:
         if workspace.folder(run.run_id).is_done:
             estimates.append(Estimate(run_id=run.run_id, seconds=0.0, measured=True))
             continue
-        work = evaluation_work(run) + probing_work(run)
+        work = works.of(run)
+        pixels = work.evaluation + work.probing
         if run.training_id not in charged:
             charged.add(run.training_id)
-            work += training_work(run)
+            pixels += work.training
         rate = rates.get(_kind(run))
-        seconds = work / (rate or GUESSED_RATE)
+        seconds = pixels / (rate or GUESSED_RATE)
         estimates.append(Estimate(run_id=run.run_id, seconds=seconds, measured=rate is not None))
     return estimates
 
@@ -112,14 +139,14 @@ def _finished_trainings(workspace: Workspace) -> set[str]:
     return {str(folder.spec().get("training_id")) for folder in folders if folder.is_done}
 
 
-def _measured_rates(runs: Iterable[RunSpec], workspace: Workspace) -> dict[str, float]:
+def _measured_rates(runs: Iterable[RunSpec], workspace: Workspace, works: Works) -> dict[str, float]:
     """Pixels a second of the finished runs, by trainer and network."""
     found: dict[str, list[float]] = {}
     for run in runs:
         folder = workspace.folder(run.run_id)
         seconds = folder.status().get("training_seconds")
         if folder.is_done and isinstance(seconds, int | float) and seconds > 0:
-            found.setdefault(_kind(run), []).append(training_work(run) / seconds)
+            found.setdefault(_kind(run), []).append(works.of(run).training / seconds)
     return {kind: median(rates) for kind, rates in found.items()}
 
 

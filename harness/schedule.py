@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from harness.cost import evaluation_work, training_work
+from harness.cost import Works
 from harness.spec import RunSpec
 
 
@@ -20,7 +20,13 @@ class Schedule:
     def first(self) -> list[RunSpec]:
         """The runs to start with; the rest wait for `after`."""
         leaders = [group.pop(0) for group in self._groups.values()]
-        return sorted(leaders, key=lambda run: training_work(run) + evaluation_work(run), reverse=True)
+        works = Works()
+
+        def work(run: RunSpec) -> float:
+            found = works.of(run)
+            return found.training + found.evaluation + found.probing
+
+        return sorted(leaders, key=work, reverse=True)
 
     def after(self, run: RunSpec, *, trained: bool) -> list[RunSpec]:
         """The runs that may start now that `run` has ended; if it failed, the next one tries."""

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from harness.augmentation import Augmentation
@@ -114,12 +115,12 @@ class RunSpec:
     protocol_version: int = PROTOCOL_VERSION
     probes: tuple[Component, ...] = ()
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """Readable first, then the hash of the whole spec."""
         return f"{self.method_name}-{self.trained_on}-s{self.seed}-{digest(self._content(), 10)}"
 
-    @property
+    @cached_property
     def training_id(self) -> str:
         """The hash of what training depends on: runs that share it share one trained learner."""
         keys = ("trainer", "network", "max_way", "images", "train", "seed", "compute", "protocol_version")
