@@ -4,7 +4,7 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,8 @@ def write_aside(path: Path, write: Callable[[Path], object]) -> None:
                 os.fsync(handle.fileno())
             aside.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # what has become read-only keeps it; the reason is on its way up
+            aside.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,8 +1,10 @@
 """Runs that are interrupted, killed, damaged or wrong: nothing finished is lost, and the numbers stay."""
 
+import errno
 import math
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ import torch
 
 from harness import checkpoint, training
 from harness.errors import WorkspaceError
+from harness.files import write_json
 from harness.progress import Progress
 from harness.spec import RunSpec
 from harness.store import Workspace
@@ -180,3 +183,15 @@ def test_too_many_interrupts_stop_at_once(
     with pytest.raises(KeyboardInterrupt):
         execute(spec, workspace, twice)
     assert workspace.folder(spec.run_id).state == "interrupted"
+
+
+def test_a_folder_that_becomes_read_only_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(WorkspaceError, match=r"x\.json: the folder is not writable"):
+        write_json(tmp_path / "x.json", {})

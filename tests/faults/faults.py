@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scene import Scene, end
+from scene import Scene, end, environment
 
 SERIAL = ("--backend", "serial")
 
@@ -45,6 +45,9 @@ def _kill_a_worker_without_retries(scene: Scene) -> Ended:
 def _remove_a_node(scene: Scene) -> Ended:
     from ray.cluster_utils import Cluster
 
+    os.environ |= environment(
+        scene.place
+    )  # which its workers inherit, and the other faults replace by their own
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     try:
         node = cluster.add_node(num_cpus=1)
