@@ -34,6 +34,7 @@ def launch(
     data_dir: Path | None = None,
     on_progress: Report | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
     execute: Execute | None = None,
 ) -> list[Outcome]:
     """Execute `runs`; one outcome each, in their order.
@@ -47,6 +48,7 @@ def launch(
         data_dir: where raw data is; nodes of a cluster on which a pool is not prepared look for it there.
         on_progress: called in this process, now and then, with what the runs say of themselves.
         on_outcome: called in this process whenever a run ends.
+        on_note: called with what else a person would like to know.
         execute: what does a run; None for `worker.execute`. With Ray, a function that workers can import.
 
     Raises ConfigError as `check_options` does and KeyboardInterrupt on Ctrl-C, after the runs in flight have
@@ -67,6 +69,7 @@ def launch(
             resources=resources or Resources(),
             data_dir=data_dir.resolve() if data_dir else None,
             report=on_progress or _silent,
+            say=on_note or _silent,
             execute=execute,
         )
     with contextlib.closing(ended):
@@ -126,5 +129,5 @@ def _serial(
         yield outcome
 
 
-def _silent(progress: Progress) -> None:
+def _silent(_: Progress | str) -> None:
     """Nobody watches."""

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,7 @@ def ray_outcomes(
     resources: Resources,
     data_dir: Path | None,
     report: Report,
+    say: Callable[[str], None],
     execute: Execute | None,
 ) -> Generator[Outcome]:
     """The outcomes of `runs` as they land, see `launch.launch`; runs in flight are interrupted when it is closed."""
@@ -63,7 +64,7 @@ def ray_outcomes(
         return
     most = max(resources.evaluation_shards, *(run.compute.training_workers for run in runs))
     at_once = min(workers, len(runs) * most)
-    with ray_started(workspace, _cores_for(at_once, resources), address) as ray:
+    with ray_started(workspace, _cores_for(at_once, resources), address, say) as ray:
         driver = _driver(ray, runs, workspace, data_dir, execute, resources, here=address is None)
         fleet = _Fleet(ray=ray, workspace=workspace, resources=resources, driver=driver)
         fleet.check(runs)

@@ -25,8 +25,12 @@ Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
-def ray_started(workspace: Workspace, cores: float, address: str | None) -> Iterator[Any]:
+def ray_started(
+    workspace: Workspace, cores: float, address: str | None, say: Callable[[str], None]
+) -> Iterator[Any]:
     """The module ray, joined to the cluster at `address`, or to one of `cores` on this machine.
+
+    say: told where the cluster's dashboard is, if it has one.
 
     Ray puts the driver's working directory first on every worker's sys.path, so the driver stands in the runs
     folder, which holds no code. Raises ConfigError where Ray cannot start.
@@ -54,12 +58,16 @@ def ray_started(workspace: Workspace, cores: float, address: str | None) -> Iter
         try:
             try:
                 with _own_sigterm():
-                    ray.init(**options)
+                    context = ray.init(**options)
             except (ConnectionError, RuntimeError, ValueError) as error:
                 raise ConfigError(
                     f"Ray cannot start{f' at {address!r}' if address else ''}: {error}. "
                     "Check --address, or use --backend serial."
                 ) from error
+            if context.dashboard_url:
+                say(
+                    f"Ray's dashboard, with the cluster's nodes, tasks and memory: http://{context.dashboard_url}"
+                )
             yield ray
         finally:
             ray.shutdown()

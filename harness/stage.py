@@ -85,6 +85,7 @@ class Stage:
                 data_dir=self.data_dir,
                 on_progress=watcher.progress,
                 on_outcome=watcher.outcome,
+                on_note=self.say,
             )
             self.pull(planned)
             if after is not None:

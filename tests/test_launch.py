@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 
 import fake_execute
 from experiments import write_tiny
-from harness import ray_runs
+from harness import ray_runs, ray_session
 from harness.attempt import Outcome
 from harness.config import load_experiment
 from harness.errors import ConfigError, WorkspaceError
@@ -393,3 +394,17 @@ def test_ctrl_c_lets_ray_workers_save_their_state(tmp_path: Path, workspace: Wor
     states = [workspace.folder(run.run_id).state for run in runs]
     assert states.count("interrupted") == 1, states
     assert set(states) == {"interrupted", None}
+
+
+def test_the_dashboard_of_a_cluster_is_named(
+    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = types.ModuleType("ray")
+    ray.init = lambda **_: types.SimpleNamespace(dashboard_url="first:8265")  # type: ignore[attr-defined]
+    ray.shutdown = lambda: None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    workspace.runs.mkdir(parents=True)
+    said: list[str] = []
+    with ray_session.ray_started(workspace, 1, "first:6379", said.append) as started:
+        assert started is ray
+    assert said == ["Ray's dashboard, with the cluster's nodes, tasks and memory: http://first:8265"]
