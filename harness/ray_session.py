@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.errors import ConfigError
@@ -37,6 +38,8 @@ def ray_started(
     """
     for name, value in RAY_ENV.items():
         os.environ.setdefault(name, value)
+    if address and _has_token():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # harmless where the cluster asks for none
     import ray
 
     env = {name: os.environ.get(name, value) for name, value in WORKER_ENV.items()}
@@ -62,7 +65,8 @@ def ray_started(
             except (ConnectionError, RuntimeError, ValueError) as error:
                 raise ConfigError(
                     f"Ray cannot start{f' at {address!r}' if address else ''}: {error}. "
-                    "Check --address, or use --backend serial."
+                    "Check --address and, where the cluster asks for a token, that this machine has it in ~/.ray/auth_token; or use "
+                    "--backend serial."
                 ) from error
             if context.dashboard_url:
                 say(
@@ -96,6 +100,13 @@ def on_this_machine() -> dict[str, Any]:
 
     node = ray.get_runtime_context().get_node_id()
     return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node_id=node, soft=False)}
+
+
+def _has_token() -> bool:
+    """Whether Ray has a token here. It makes one for its first cluster on a machine, and asks for it from then on, but
+    gives it to a cluster that is named only where it is told to."""
+    named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return named or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 @contextlib.contextmanager
