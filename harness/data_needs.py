@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import plugins
+from harness.control.experiment import ControlExperiment
 from harness.dataset import Dataset
 from harness.errors import (
     ConfigError,
@@ -166,7 +167,12 @@ def _of_experiment(
 def _experiment(name: str, bindings: Sequence[str]) -> Experiment:
     from harness.config import load_experiment
 
-    return load_experiment(Path(name), bindings)[0]
+    experiment = load_experiment(Path(name), bindings)[0]
+    if isinstance(experiment, ControlExperiment):
+        raise ConfigError(
+            f"{name} is about control tasks, which have no data to prepare: `harness run {name}` begins at once."
+        )
+    return experiment
 
 
 def _limited(dataset: Any, limit: int | None) -> Any:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness import plugins, pool_status
+from harness.control.experiment import ControlExperiment
 from harness.cost import Estimate, duration, estimate
 from harness.data_needs import check_data_dir, sources_of, with_defaults
 from harness.display import say_what_is_unlike
@@ -21,6 +22,9 @@ GROUPS = {
     "sources": plugins.DATASETS,
     "networks": plugins.NETWORKS,
     "probes": plugins.PROBES,
+    "control_sources": plugins.CONTROL_SOURCES,
+    "policy_methods": plugins.POLICY_METHODS,
+    "policy_networks": plugins.POLICY_NETWORKS,
 }
 
 
@@ -56,6 +60,11 @@ def show_plan(
     from harness.config import load_experiment
 
     experiment, _ = load_experiment(config, bindings)
+    if isinstance(experiment, ControlExperiment):
+        from harness.control.workflow import show_control_plan
+
+        show_control_plan(experiment, (out or Path("reports") / experiment.name) / "runs", console)
+        return
     planned = plan(experiment, data_dir=data_dir, cache=cache)
     workspace = Workspace(runs=(out or Path("reports") / experiment.name) / "runs", cache=cache)
     guesses = estimate(planned.runs, workspace)

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from harness.augmentation import Augmentation
 from harness.compute import Compute
@@ -141,6 +141,21 @@ class RunSpec:
         if self.train.learns_from == "episodes":
             del plain["train"]["learns_from"]
         return plain
+
+
+class Launchable(Protocol):
+    """What a launcher and the store ask of a run, of images or of control tasks."""
+
+    @property
+    def run_id(self) -> str:
+        """The name of its folder."""
+
+    @property
+    def training_id(self) -> str:
+        """Equal for runs that share a training."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Its content, for spec.json."""
 
 
 def canonical(value: Any) -> Any:

@@ -16,6 +16,8 @@ from rich.console import Console
 from harness import across_stage, distance_stage
 from harness.attempt import Outcome
 from harness.config import load_experiment
+from harness.control.experiment import ControlExperiment
+from harness.control.run_spec import CONTROL
 from harness.cost import duration, estimate
 from harness.data_needs import check_data_dir
 from harness.demo import can_draw, demonstration, draw_stand_ins
@@ -73,6 +75,11 @@ def run(request: Request, console: Console) -> int:
     check_options(request.backend, request.workers, request.address)
     check_data_dir(request.data_dir)
     experiment, text = load_experiment(request.config, request.bindings)
+    if isinstance(experiment, ControlExperiment):
+        from harness.control.workflow import run_control
+
+        with _terminable():
+            return _failures(*run_control(experiment, text, request, console))
     for tracker in experiment.trackers:
         tracker.check()
     if request.demo:
@@ -129,6 +136,10 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
     from harness.report.terminal import answer_lines, leaderboard_table
 
     record, config = read_record(folder), folder / "runs" / CONFIG
+    if record.get("kind") == CONTROL:
+        from harness.control.workflow import report_control
+
+        return report_control(folder, console)
     runs = [RunFolder(folder / "runs" / run_id) for run_id in record.get("runs", ())]
     built = build_report(
         folder,

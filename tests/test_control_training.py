@@ -9,10 +9,10 @@ import torch
 from control_cases import Drift, tiny_policy
 from harness.control.adaptation import adaptation_of
 from harness.control.clipped_surrogate import ClippedSurrogate
-from harness.control.meta_batch import Sampling
 from harness.control.meta_training import MetaTraining, Update
 from harness.control.policy import fresh_policy
 from harness.control.policy_network import MLP
+from harness.control.sampling import Sampling
 from harness.control.source import ControlSource
 from harness.control.task_evaluation import TaskOutcome, check_sizes, evaluate_tasks
 from harness.control.trust_region import TrustRegion

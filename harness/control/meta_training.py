@@ -9,8 +9,9 @@ import torch
 
 from harness.control.adaptation import Adaptation, adaptation_of
 from harness.control.clipped_surrogate import ClippedSurrogate, clipped_step
-from harness.control.meta_batch import Course, MetaObjective, Sampling, run_course
+from harness.control.meta_batch import Course, MetaObjective, run_course
 from harness.control.policy import Policy
+from harness.control.sampling import Sampling
 from harness.control.source import ControlSource, task_of
 from harness.control.trust_region import StepTaken, TrustRegion, trust_region_step
 from harness.inner_loop_method import InnerLoopMethod

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from harness.control.adaptation import adaptation_of
-from harness.control.meta_batch import Course, Sampling, run_course
+from harness.control.meta_batch import Course, run_course
 from harness.control.policy import Policy
+from harness.control.sampling import Sampling
 from harness.control.source import ControlSource, ControlTask, task_of
 from harness.errors import ConfigError
 from harness.inner_loop_method import InnerLoopMethod
@@ -19,7 +21,8 @@ TASKS_AT_ONCE = 20
 class TaskOutcome:
     """One task: `returns[i]` is the mean return, not discounted, after i inner steps.
 
-    trajectories: behind each of them, but for those dropped, of which there were `dropped` in all. steps: simulated.
+    trajectories: behind each of them, but for those dropped, of which there were `dropped` in all. steps: taken.
+    seconds: of the tasks that it was evaluated with, shared out.
     """
 
     task: ControlTask
@@ -27,6 +30,7 @@ class TaskOutcome:
     trajectories: int
     dropped: int
     steps: int
+    seconds: float = field(default=0.0, compare=False)
 
     @property
     def before(self) -> float:
@@ -55,11 +59,13 @@ def evaluate_tasks(
     """
     for first in range(0, n_tasks, TASKS_AT_ONCE):
         numbers = range(first, min(first + TASKS_AT_ONCE, n_tasks))
-        yield from outcomes(
-            test_course(policy, method, source, split=split, numbers=numbers, sampling=sampling, seed=seed),
-            [task_of(source, split, seed=seed, k=k) for k in numbers],
-            sampling,
+        began = time.perf_counter()
+        course = test_course(
+            policy, method, source, split=split, numbers=numbers, sampling=sampling, seed=seed
         )
+        seconds = (time.perf_counter() - began) / len(numbers)
+        tasks = [task_of(source, split, seed=seed, k=k) for k in numbers]
+        yield from (replace(each, seconds=seconds) for each in outcomes(course, tasks, sampling))
 
 
 def test_course(

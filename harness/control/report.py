@@ -1,0 +1,175 @@
+"""The report of a control experiment: tables, verdicts, the paper's table and figures, as Markdown and CSV."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.control.figures import draw_curves, draw_paths
+from harness.control.paper_table import paper_lines
+from harness.control.paths import Paths, load_paths
+from harness.control.task_rows import TASK_COLUMNS
+from harness.control.task_statistics import summary, verdicts
+from harness.errors import WorkspaceError
+from harness.files import make_folder, write_text
+from harness.store import RunFolder, read_tables
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuiltControlReport:
+    """The report's path, and its main table."""
+
+    path: Path
+    summary: pd.DataFrame
+
+
+def build_control_report(
+    folder: Path, record: dict[str, Any], runs: Sequence[RunFolder], *, took: str
+) -> BuiltControlReport:
+    """Write report.md, returns.csv, verdicts.csv and figures/ from the runs that are done.
+
+    Raises WorkspaceError, and leaves an earlier report as it is, when none is.
+    """
+    done = [run for run in runs if run.is_done]
+    if not done:
+        raise WorkspaceError(f"No run in {folder} is done yet: `harness run` carries on with them.")
+    frame, left_out = read_tables([run.episodes for run in done], TASK_COLUMNS)
+    table = summary(frame)
+    judged = verdicts(frame, _pairs(frame), margin=float(record.get("margin_return", 1.0)))
+    make_folder(folder / "figures")
+    pictures = _figures(folder, done)
+    reasons = [f"{left.run_id}: {left.reason}" for left in left_out]
+    reasons += [f"{run.path.name}: {run.state or 'not begun'}" for run in runs if run not in done]
+    lines = [
+        f"# {record.get('title') or folder.name}",
+        "",
+        str(record.get("claim", "")),
+        "",
+        f"`{record.get('command', '')}`{', ' + took if took else ''}.",
+        "",
+        *_answer(table),
+        "",
+        "## Returns",
+        "",
+        *_return_lines(table),
+        "",
+        "Mean over tasks, each task's a mean over its trajectories, not discounted; ± is the 95 % interval, the "
+        "wider of that over seeds and that over tasks. Gain: after less before, task by task.",
+        "",
+        *_verdict_lines(judged),
+        "## The paper's table",
+        "",
+        "Raghu et al. 2020 (arXiv 1909.09157): mean ± standard deviation over three trainings; ours likewise.",
+        "",
+        *paper_lines(table),
+        "",
+        *pictures,
+        *_cost_lines(done),
+        *(["", "## Left out", "", *[f"- {reason}" for reason in reasons]] if reasons else []),
+        "",
+    ]
+    write_text(folder / "returns.csv", table.to_csv(index=False))
+    write_text(folder / "verdicts.csv", judged.to_csv(index=False))
+    write_text(folder / "report.md", "\n".join(lines))
+    return BuiltControlReport(path=folder / "report.md", summary=table)
+
+
+def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
+    """Every other method against MAML, which adapts everything, where that is there."""
+    methods = list(dict.fromkeys(frame["method"]))
+    return [(method, "maml") for method in methods if method != "maml"] if "maml" in methods else []
+
+
+def _answer(table: pd.DataFrame) -> list[str]:
+    """What the returns say of adaptation, a sentence a row."""
+    lines = []
+    for row in table.to_dict("records"):
+        clearly = "clearly " if abs(row["gain"]) > row["gain_ci95"] else ""
+        word = "better" if row["gain"] > 0 else "worse"
+        said = (
+            f"{clearly}{word} after adaptation ({row['before']:.1f} to {row['after']:.1f})"
+            if row["gain"]
+            else f"not changed by adaptation ({row['after']:.1f})"
+        )
+        lines.append(f"- {row['method']} on {row['source']}: {said}.")
+    return lines
+
+
+def _return_lines(table: pd.DataFrame) -> list[str]:
+    lines = [
+        "| method | trained on | source | horizon | before | after | gain | tasks | seeds | dropped |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in table.to_dict("records"):
+        numbers = " | ".join(
+            f"{row[name]:.1f} ± {row[f'{name}_ci95']:.1f}" for name in ("before", "after", "gain")
+        )
+        lines.append(
+            f"| {row['method']} | {row['trained_on']} | {row['source']} | {row['horizon']} | {numbers} | "
+            f"{row['n_tasks']} | {row['n_seeds']} | {row['dropped']} |"
+        )
+    return lines
+
+
+def _verdict_lines(judged: pd.DataFrame) -> list[str]:
+    if not len(judged):
+        return []
+    lines = [
+        "## Verdicts",
+        "",
+        "| pair | trained on | source | difference after adaptation | margin | verdict |",
+        "| --- | --- | --- | ---: | ---: | --- |",
+    ]
+    for row in judged.to_dict("records"):
+        lines.append(
+            f"| {row['a']} against {row['b']} | {row['trained_on']} | {row['source']} | "
+            f"{row['difference']:+.1f} ± {row['ci95']:.1f} | {row['margin']:g} | {row['verdict']} |"
+        )
+    seeds = "" if (judged["n_seeds"] > 1).all() else " One seed: about these trained policies only."
+    return [*lines, "", f"Paired by task and seed, corrected over the sources of a pair.{seeds}", ""]
+
+
+def _figures(folder: Path, done: Sequence[RunFolder]) -> list[str]:
+    curves = {run.path.name.rpartition("-")[0]: run.curve() for run in done}
+    curves = {name: lines for name, lines in curves.items() if lines}
+    lines = []
+    if curves:
+        draw_curves(curves, folder / "figures" / "curves.png")
+        lines += ["## Learning curves", "", "![Returns of training tasks](figures/curves.png)", ""]
+    paths: dict[str, Paths] = {}
+    for run in done:
+        kept, method = load_paths(run.path), str(run.spec().get("method_name"))
+        if kept is not None and method not in paths:
+            paths[method] = kept
+    if paths:
+        draw_paths(paths, folder / "figures" / "paths.png")
+        lines += [
+            "## Paths",
+            "",
+            "The first test tasks of the first seed: paths before adaptation in grey, after it in colour; the star is "
+            "the goal, which the policy does not see.",
+            "",
+            "![Paths before and after adaptation](figures/paths.png)",
+            "",
+        ]
+    return lines
+
+
+def _cost_lines(done: Sequence[RunFolder]) -> list[str]:
+    lines = [
+        "## Cost",
+        "",
+        "| run | updates | training | evaluation | steps simulated | a second | trajectories dropped |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for run in done:
+        status = run.status()
+        training, testing = (float(status.get(key, 0)) for key in ("training_seconds", "evaluation_seconds"))
+        steps = int(status.get("simulated_steps", 0))
+        lines.append(
+            f"| {run.path.name} | {status.get('iterations')} | {training:.0f} s | {testing:.0f} s | {steps:,} | "
+            f"{steps / max(training + testing, 1e-9):,.0f} | {status.get('dropped_trajectories')} |"
+        )
+    return [*lines, "", "Steps a second are of whole runs, updates included."]
