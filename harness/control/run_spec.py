@@ -25,6 +25,11 @@ class ControlSourceSpec:
     component: Component
     fingerprint: str
 
+    @property
+    def horizon(self) -> int:
+        """Steps of a trajectory, at most."""
+        return int(self.component.params["horizon"])
+
 
 @dataclass(frozen=True, kw_only=True)
 class ControlTrainSpec:
@@ -81,6 +86,18 @@ class ControlRunSpec:
         at_test = ("name", "test_inner_lr", "test_inner_steps")
         params = {key: value for key, value in content["method"]["params"].items() if key not in at_test}
         return digest({**kept, "method": {**content["method"], "params": params}}, 16)
+
+    @property
+    def work(self) -> float:
+        """What the run costs beside others: steps to simulate and to learn from, where no trajectory ends early."""
+        train, params = self.train, self.method.params
+        steps = int(params["inner_steps"])
+        at_test = steps if params["test_inner_steps"] is None else int(params["test_inner_steps"])
+        tasks = train.iterations * train.meta_batch
+        total = tasks * train.sampling.trajectories * train.source.horizon * (steps + 1)
+        for each in self.evaluations:
+            total += each.n_tasks * each.sampling.trajectories * each.source.horizon * (at_test + 1)
+        return float(total)
 
     def to_json(self) -> dict[str, Any]:
         """The spec as JSON data, as stored in spec.json."""

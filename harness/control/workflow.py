@@ -101,24 +101,8 @@ def show_control_plan(experiment: ControlExperiment, runs: Path, console: Consol
 
 def estimate_text(planned: Sequence[ControlRunSpec], workspace: Workspace) -> str:
     """What is left, in words: a guess by the steps that are simulated and learned from."""
-    steps = sum(simulated(run) for run in planned if not workspace.folder(run.run_id).is_done)
+    steps = sum(run.work for run in planned if not workspace.folder(run.run_id).is_done)
     return f"very roughly {duration(steps / UPDATE_STEPS)} of one core" if steps else "all done"
-
-
-def simulated(run: ControlRunSpec) -> int:
-    """Steps of a whole run where no trajectory ends early."""
-    training, steps = run.train, int(run.method.params["inner_steps"])
-    horizon = int(training.source.component.params["horizon"])
-    total = training.iterations * training.meta_batch * training.sampling.trajectories * horizon * (steps + 1)
-    for each in run.evaluations:
-        at_test = run.method.params["test_inner_steps"]
-        total += (
-            each.n_tasks
-            * each.sampling.trajectories
-            * int(each.source.component.params["horizon"])
-            * (1 + (steps if at_test is None else int(at_test)))
-        )
-    return total
 
 
 def _write_record(
