@@ -93,6 +93,10 @@ def test_an_experiment_runs_to_its_report(tmp_path: Path, monkeypatch: pytest.Mo
     before = {path: path.stat().st_mtime_ns for path in Path("out/runs").glob("*/episodes.parquet")}
     assert main(command) == 0
     assert before == {path: path.stat().st_mtime_ns for path in before}  # done runs are kept
+    assert main([*command, "--fresh"]) == 0
+    assert not before.items() & {path: path.stat().st_mtime_ns for path in before}.items()
+    assert main(["status", "out"]) == 0
+    assert main(["plan", str(tmp_path / "tiny.gin"), "--out", "out"]) == 0
     Path("out/report.md").unlink()
     assert main(["report", "out"]) == 0
     assert Path("out/report.md").read_text(encoding="utf-8").splitlines()[0] == report.splitlines()[0]

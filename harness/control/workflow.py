@@ -1,5 +1,6 @@
 """`harness run`, `harness plan` and `harness report` for control experiments, step by step."""
 
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +17,11 @@ from harness.control.run_worker import execute_control
 from harness.cost import duration
 from harness.display import showing
 from harness.errors import ConfigError
-from harness.files import write_json, write_text
+from harness.files import explained, write_json, write_text
 from harness.launch import launch
 from harness.lease import held
 from harness.record import CONFIG, RECORD, read_record, timed, took
-from harness.store import RunFolder, Workspace
+from harness.store import RunFolder, Workspace, run_folders
 
 if TYPE_CHECKING:
     from harness.attempt import Execute, Outcome
@@ -43,9 +44,7 @@ def run_control(
     with held(workspace.runs, lambda said: console.print(said, highlight=False, soft_wrap=True)):
         began = time.perf_counter()
         if request.fresh:
-            raise ConfigError(
-                f"--fresh is not for control experiments yet: delete {workspace.runs} to begin anew."
-            )
+            _remove(planned, workspace)
         waiting = sum(not workspace.folder(run.run_id).is_done for run in planned)
         console.print(
             f"{experiment.name}: {len(planned)} runs, {len(planned) - waiting} of them done already; "
@@ -103,6 +102,15 @@ def estimate_text(planned: Sequence[ControlRunSpec], workspace: Workspace) -> st
     """What is left, in words: a guess by the steps that are simulated and learned from."""
     steps = sum(run.work for run in planned if not workspace.folder(run.run_id).is_done)
     return f"very roughly {duration(steps / UPDATE_STEPS)} of one core" if steps else "all done"
+
+
+def _remove(planned: Sequence[ControlRunSpec], workspace: Workspace) -> None:
+    """Delete the plan's runs, and all that share a training with them, whose checkpoint a new run would take over."""
+    own, trainings = ({getattr(run, key) for run in planned} for key in ("run_id", "training_id"))
+    for folder in run_folders(workspace.runs):
+        if folder.path.name in own or folder.spec().get("training_id") in trainings:
+            with explained(folder.path):
+                shutil.rmtree(folder.path)
 
 
 def _write_record(
