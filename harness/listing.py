@@ -25,6 +25,7 @@ GROUPS = {
     "control_sources": plugins.CONTROL_SOURCES,
     "policy_methods": plugins.POLICY_METHODS,
     "policy_networks": plugins.POLICY_NETWORKS,
+    "policy_probes": plugins.POLICY_PROBES,
 }
 
 

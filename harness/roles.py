@@ -32,6 +32,7 @@ EXAMPLES: dict[Role, str] = {
     plugins.CONTROL_SOURCES: "@Navigation2D()",
     plugins.POLICY_METHODS: "@MAML()",
     plugins.POLICY_NETWORKS: "@MLP()",
+    plugins.POLICY_PROBES: "@PolicyFreeze()",
     Tracker: "@TensorBoard()",
 }
 
@@ -42,6 +43,7 @@ PLACES: dict[Role, str] = {
     plugins.PROBES: "@{name}() to Experiment.probes",
     plugins.CONTROL_SOURCES: "@{name}() to ControlRegime.source or ControlEvaluation.sources",
     plugins.POLICY_METHODS: "@{name}() to ControlExperiment.methods",
+    plugins.POLICY_PROBES: "@{name}() to ControlExperiment.probes",
     plugins.POLICY_NETWORKS: "`ControlExperiment.network = @{name}()`",
     Sampling: "`ControlRegime.sampling = @{name}()` or `ControlEvaluation.sampling = @{name}()`",
     TrustRegion: "`ControlRegime.outer = @{name}()`",

@@ -17,6 +17,7 @@ from harness.control.experiment import ControlExperiment
 from harness.control.meta_training import MetaTraining, Update
 from harness.control.paper_table import paper_lines
 from harness.control.planning import plan_control
+from harness.control.policy_probe import POLICY_PROBE_COLUMNS
 from harness.control.run_spec import ControlRunSpec, outer_component, outer_of
 from harness.control.run_worker import execute_control
 from harness.control.task_rows import TASK_COLUMNS
@@ -100,6 +101,31 @@ def test_an_experiment_runs_to_its_report(tmp_path: Path, monkeypatch: pytest.Mo
     Path("out/report.md").unlink()
     assert main(["report", "out"]) == 0
     assert Path("out/report.md").read_text(encoding="utf-8").splitlines()[0] == report.splitlines()[0]
+
+
+def test_probes_are_measured_after_the_evaluation_and_are_in_the_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    probes = "ControlExperiment.probes = [@PolicyFreeze(), @PolicySimilarity(), @PolicyMovement()]"
+    methods = "ControlExperiment.methods = [@MAML(), @NoAdaptation()]"
+    config = write(tmp_path, probes, methods)
+    plain, probed = runs_of(tmp_path, methods)[0], runs_of(tmp_path, methods, probes)[0]
+    assert plain.training_id == probed.training_id
+    assert plain.run_id != probed.run_id
+    assert main(["run", str(config), "--backend", "serial", "--out", "out"]) == 0
+    rows = pd.concat(pd.read_parquet(path) for path in Path("out/runs").glob("*/probes.parquet"))
+    assert list(rows.columns) == list(POLICY_PROBE_COLUMNS)
+    episodes = pd.concat(pd.read_parquet(path) for path in Path("out/runs").glob("*/episodes.parquet"))
+    key = ["method", "source", "episode"]
+    frozen = rows[(rows["probe"] == "freeze") & (rows["condition"] == "everything")].set_index(key)["value"]
+    scored = episodes.set_index(key)["return_after"]
+    np.testing.assert_array_equal(frozen.sort_index().to_numpy(), scored.sort_index().to_numpy())
+    silent_rows = rows[(rows["method"] == "no_adaptation") & (rows["probe"] == "movement")]
+    assert silent_rows["reason"].str.contains("adapts nothing").all()
+    report = Path("out/report.md").read_text(encoding="utf-8")
+    assert "| method | source | nothing | head only | body only | everything |" in report
+    assert "CKA before against after" in report
 
 
 def test_a_run_that_was_interrupted_gives_the_same_rows(

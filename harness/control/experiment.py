@@ -17,6 +17,7 @@ from harness.resources import Resources
 
 if TYPE_CHECKING:
     from harness.control.policy_network import MLP
+    from harness.control.policy_probe import PolicyProbe
     from harness.control.source import ControlSource
     from harness.inner_loop_method import InnerLoopMethod
 
@@ -69,7 +70,8 @@ class ControlEvaluation:
 class ControlExperiment:
     """Every method × regime × seed, each tested on every evaluation that its policy can act in, and a report.
 
-    name, title, claim, seeds, resources: as of `Experiment`. margin_return: the largest difference in return that does
+    name, title, claim, seeds, resources: as of `Experiment`. probes: measured on every trained policy after its
+    evaluation, on the same tasks. margin_return: the largest difference in return that does
     not matter to a verdict on reuse.
     """
 
@@ -80,6 +82,7 @@ class ControlExperiment:
     evaluations: Sequence[ControlEvaluation]
     resources: Resources = field(default_factory=Resources)
     seeds: int | Sequence[int] = (0,)
+    probes: Sequence[PolicyProbe] = ()
     margin_return: float = 1.0
     title: str = ""
     claim: str = ""

@@ -27,6 +27,7 @@ def plan_control(experiment: ControlExperiment) -> tuple[ControlRunSpec, ...]:
     problems: list[str] = []
     problems += _repeated("methods", [method.name for method in experiment.methods])
     problems += _repeated("regimes", [regime.label for regime in experiment.regimes])
+    problems += _repeated("probes", [probe.name for probe in experiment.probes])
     problems += _repeated("seeds", [str(seed) for seed in experiment.seed_list])
     for source in _sources(experiment):
         _collect(problems, lambda source=source: source.fingerprint())  # type: ignore[misc]
@@ -100,6 +101,7 @@ def _evaluations(
 
 def _runs(experiment: ControlExperiment) -> Iterator[ControlRunSpec]:
     network = plugins.describe(plugins.POLICY_NETWORKS, experiment.network)
+    probes = tuple(plugins.describe(plugins.POLICY_PROBES, probe) for probe in experiment.probes)
     for regime in experiment.regimes:
         evaluations = tuple(
             ControlEvaluationSpec(
@@ -128,6 +130,7 @@ def _runs(experiment: ControlExperiment) -> Iterator[ControlRunSpec]:
                     train=train,
                     evaluations=evaluations,
                     seed=seed,
+                    probes=probes,
                 )
                 canonical(run)  # raises ConfigError here rather than in a worker
                 yield run

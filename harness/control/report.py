@@ -10,6 +10,8 @@ import pandas as pd
 from harness.control.figures import draw_curves, draw_paths
 from harness.control.paper_table import paper_lines
 from harness.control.paths import Paths, load_paths
+from harness.control.policy_probe import POLICY_PROBE_COLUMNS
+from harness.control.probe_tables import probe_lines
 from harness.control.task_rows import TASK_COLUMNS
 from harness.control.task_statistics import summary, verdicts
 from harness.errors import WorkspaceError
@@ -36,11 +38,13 @@ def build_control_report(
     if not done:
         raise WorkspaceError(f"No run in {folder} is done yet: `harness run` carries on with them.")
     frame, left_out = read_tables([run.episodes for run in done], TASK_COLUMNS)
+    probed = [run.probes for run in done if run.probes.exists()]
+    probes, damaged = read_tables(probed, POLICY_PROBE_COLUMNS)
     table = summary(frame)
     judged = verdicts(frame, _pairs(frame), margin=float(record.get("margin_return", 1.0)))
     make_folder(folder / "figures")
     pictures = _figures(folder, done)
-    reasons = [f"{left.run_id}: {left.reason}" for left in left_out]
+    reasons = [f"{left.run_id}: {left.reason}" for left in (*left_out, *damaged)]
     reasons += [f"{run.path.name}: {run.state or 'not begun'}" for run in runs if run not in done]
     lines = [
         f"# {record.get('title') or folder.name}",
@@ -59,6 +63,7 @@ def build_control_report(
         "wider of that over seeds and that over tasks. Gain: after less before, task by task.",
         "",
         *_verdict_lines(judged),
+        *probe_lines(probes),
         "## The paper's table",
         "",
         "Raghu et al. 2020 (arXiv 1909.09157): mean ± standard deviation over three trainings; ours likewise.",

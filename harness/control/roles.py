@@ -13,6 +13,7 @@ from harness.roles import check_list, check_place
 def check_control_roles(experiment: ControlExperiment) -> None:
     """Raises ConfigError when a place of the experiment holds a thing of another kind."""
     check_list("ControlExperiment.methods", experiment.methods, plugins.POLICY_METHODS)
+    check_list("ControlExperiment.probes", experiment.probes, plugins.POLICY_PROBES)
     check_place("ControlExperiment.network", experiment.network, plugins.POLICY_NETWORKS)
     check_place("ControlExperiment.resources", experiment.resources, Resources)
     check_list("ControlExperiment.regimes", experiment.regimes, ControlRegime)

@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness import plugins
 from harness.compute import Compute
 from harness.control.clipped_surrogate import ClippedSurrogate
 from harness.control.sampling import Sampling
+from harness.control.source import ControlSource
 from harness.control.trust_region import TrustRegion
+from harness.errors import WorkspaceError
 from harness.plugins import Component
 from harness.seeds import PROTOCOL_VERSION
 from harness.spec import canonical, digest
@@ -71,6 +74,7 @@ class ControlRunSpec:
     seed: int
     protocol_version: int = PROTOCOL_VERSION
     compute: Compute = field(default_factory=Compute)
+    probes: tuple[Component, ...] = ()
 
     @property
     def run_id(self) -> str:
@@ -107,6 +111,8 @@ class ControlRunSpec:
         plain = canonical(self)
         assert isinstance(plain, dict)
         del plain["compute"]
+        if not self.probes:
+            del plain["probes"]
         return {"kind": CONTROL, **plain}
 
 
@@ -120,3 +126,14 @@ def outer_of(component: Component) -> TrustRegion | ClippedSurrogate:
     """The settings that `outer_component` described."""
     made: TrustRegion | ClippedSurrogate = OUTER[component.plugin](**component.params)
     return made
+
+
+def source_of(spec: ControlSourceSpec) -> ControlSource:
+    """The source that a spec describes. Raises WorkspaceError where what moves here is not what was planned."""
+    source: ControlSource = plugins.build(plugins.CONTROL_SOURCES, spec.component)
+    if source.fingerprint() != spec.fingerprint:
+        raise WorkspaceError(
+            f"{spec.name} is {source.fingerprint()} here and was planned as {spec.fingerprint}: install the same "
+            "versions of MuJoCo and Gymnasium on all machines, and run the same command again."
+        )
+    return source

@@ -14,12 +14,13 @@ from harness.control.meta_training import MetaTraining, Update
 from harness.control.paths import TASKS, has_paths, paths_of, save_paths
 from harness.control.policy import fresh_policy
 from harness.control.policy_network import MLP
-from harness.control.run_spec import ControlRunSpec, ControlSourceSpec, outer_of
-from harness.control.source import ControlSource, task_of
+from harness.control.policy_probe import POLICY_PROBE_COLUMNS
+from harness.control.policy_probing import probe_rows
+from harness.control.run_spec import ControlRunSpec, outer_of, source_of
+from harness.control.source import task_of
 from harness.control.task_evaluation import evaluate_tasks, test_course
 from harness.control.task_rows import TASK_COLUMNS, task_row
 from harness.environment import describe_environment, keep_freed_memory, peak_memory_mb, reset_peak_memory
-from harness.errors import WorkspaceError
 from harness.inner_loop_method import InnerLoopMethod
 from harness.interruption import DeferredInterrupt
 from harness.progress import Progress, Report
@@ -76,6 +77,10 @@ def _execute(spec: ControlRunSpec, workspace: Workspace, folder: RunFolder, repo
     frame = pd.DataFrame(_evaluated(spec, training, report))
     _keep_paths(spec, training, folder)
     folder.write_table(folder.episodes, frame, TASK_COLUMNS)
+    if spec.probes:
+        folder.write_status("probing")
+        rows = pd.DataFrame(probe_rows(spec, training.policy, report))
+        folder.write_table(folder.probes, rows, POLICY_PROBE_COLUMNS)
     folder.write_status(
         "done",
         iterations=training.iteration,
@@ -105,17 +110,6 @@ def build_training(spec: ControlRunSpec) -> MetaTraining:
         outer=outer_of(spec.train.outer),
         seed=spec.seed,
     )
-
-
-def source_of(spec: ControlSourceSpec) -> ControlSource:
-    """The source that a spec describes. Raises WorkspaceError where what moves here is not what was planned."""
-    source: ControlSource = plugins.build(plugins.CONTROL_SOURCES, spec.component)
-    if source.fingerprint() != spec.fingerprint:
-        raise WorkspaceError(
-            f"{spec.name} is {source.fingerprint()} here and was planned as {spec.fingerprint}: install the same "
-            "versions of MuJoCo and Gymnasium on all machines, and run the same command again."
-        )
-    return source
 
 
 def trained(spec: ControlRunSpec, folder: RunFolder, report: Report) -> tuple[MetaTraining, "_Course"]:
