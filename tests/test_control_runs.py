@@ -1,6 +1,7 @@
 """Control experiments from the gin file to the report: plan, identity, runs that resume, statistics, mistakes."""
 
 import dataclasses
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,28 @@ def test_probes_are_measured_after_the_evaluation_and_are_in_the_report(
     report = Path("out/report.md").read_text(encoding="utf-8")
     assert "| method | source | nothing | head only | body only | everything |" in report
     assert "CKA before against after" in report
+
+
+@pytest.mark.skipif(
+    not all(importlib.util.find_spec(package) for package in ("mujoco", "gymnasium")),
+    reason="needs pip install 'harness[rl]'",
+)
+def test_a_body_runs_to_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = write(
+        tmp_path,
+        "ControlRegime.source = @HalfCheetahVelocity()",
+        "ControlEvaluation.sources = [@HalfCheetahVelocity(), @walker/HalfCheetahVelocity()]",
+        "HalfCheetahVelocity.horizon = 6",
+        "walker/HalfCheetahVelocity.body = 'walker2d'",
+        "walker/HalfCheetahVelocity.name = 'walker'",
+        "ControlRegime.iterations = 1",
+    )
+    assert main(["run", str(config), "--backend", "serial", "--out", "out"]) == 0
+    table = pd.read_csv("out/returns.csv")
+    assert set(table["source"]) == {"halfcheetah_velocity", "walker"}
+    shown = (Path("out/figures") / "frames-maml.png").exists()
+    assert ("(figures/frames-maml.png)" in Path("out/report.md").read_text(encoding="utf-8")) == shown
 
 
 def test_a_run_that_was_interrupted_gives_the_same_rows(

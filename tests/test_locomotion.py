@@ -222,3 +222,28 @@ def test_fingerprints_tell_bodies_apart() -> None:
     prints = {body: HalfCheetahVelocity(body=body).fingerprint() for body in BODIES}
     assert len(set(prints.values())) == len(BODIES)
     assert prints["half_cheetah"] == HalfCheetahDirection().fingerprint()
+
+
+@needs_mujoco
+def test_frames_show_the_body_where_it_was() -> None:
+    source = HalfCheetahDirection()
+    simulator = source.simulator([task(source, direction=1.0)])
+    seen = [simulator.reset([np.random.default_rng(0)])[0]]
+    rng = np.random.default_rng(1)
+    seen += [simulator.step(rng.uniform(-1, 1, (1, 6))).observations[0] for _ in range(20)]
+    strip = source.picture(np.array(seen))
+    if strip is None:
+        pytest.skip("MuJoCo cannot render here")
+    assert strip.shape == (120, 6 * 160, 3)
+    first, last = strip[:, :160], strip[:, -160:]
+    assert first.std() > 5  # not a blank
+    assert (first != last).mean() > 0.01
+    again = source.picture(np.array(seen[:1] * 2))
+    assert again is not None
+    np.testing.assert_array_equal(again[:, :160], first)
+
+
+@needs_mujoco
+def test_without_a_way_to_render_there_is_no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUJOCO_GL", "none of those there are")
+    assert HalfCheetahDirection().picture(np.zeros((3, 17))) is None

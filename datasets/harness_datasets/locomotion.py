@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from harness.control.source import Array, ControlTask, Transition
 from harness.dataset import SPLITS
@@ -13,6 +14,7 @@ from harness.parameters import check_above, check_choice, check_fields, check_na
 from harness_datasets.mujoco_loading import description, load_model, mujoco_module, quiet
 
 CONTROL_COST = 0.05
+PICTURES = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +126,12 @@ class Locomotion:
     def worth(self, velocities: Array, tasks: Sequence[ControlTask]) -> Array:
         """What each trajectory's velocity is worth in its task, [M]."""
         raise NotImplementedError
+
+    def picture(self, observations: Array) -> npt.NDArray[np.uint8] | None:
+        """A strip of frames of one trajectory, [height, width, 3]; None where rendering is not available."""
+        from harness_datasets.locomotion_frames import frames
+
+        return frames(self, observations, PICTURES)
 
     def simulator(self, tasks: Sequence[ControlTask]) -> "LocomotionSimulator":
         """One body for each of `tasks`."""

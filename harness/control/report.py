@@ -7,9 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from harness.control.figures import draw_curves, draw_paths
 from harness.control.paper_table import paper_lines
-from harness.control.paths import Paths, load_paths
+from harness.control.picture_lines import picture_lines
 from harness.control.policy_probe import POLICY_PROBE_COLUMNS
 from harness.control.probe_tables import probe_lines
 from harness.control.task_rows import TASK_COLUMNS
@@ -43,7 +42,7 @@ def build_control_report(
     table = summary(frame)
     judged = verdicts(frame, _pairs(frame), margin=float(record.get("margin_return", 1.0)))
     make_folder(folder / "figures")
-    pictures = _figures(folder, done)
+    pictures = picture_lines(folder, done)
     reasons = [f"{left.run_id}: {left.reason}" for left in (*left_out, *damaged)]
     reasons += [f"{run.path.name}: {run.state or 'not begun'}" for run in runs if run not in done]
     lines = [
@@ -134,32 +133,6 @@ def _verdict_lines(judged: pd.DataFrame) -> list[str]:
         )
     seeds = "" if (judged["n_seeds"] > 1).all() else " One seed: about these trained policies only."
     return [*lines, "", f"Paired by task and seed, corrected over the sources of a pair.{seeds}", ""]
-
-
-def _figures(folder: Path, done: Sequence[RunFolder]) -> list[str]:
-    curves = {run.path.name.rpartition("-")[0]: run.curve() for run in done}
-    curves = {name: lines for name, lines in curves.items() if lines}
-    lines = []
-    if curves:
-        draw_curves(curves, folder / "figures" / "curves.png")
-        lines += ["## Learning curves", "", "![Returns of training tasks](figures/curves.png)", ""]
-    paths: dict[str, Paths] = {}
-    for run in done:
-        kept, method = load_paths(run.path), str(run.spec().get("method_name"))
-        if kept is not None and method not in paths:
-            paths[method] = kept
-    if paths:
-        draw_paths(paths, folder / "figures" / "paths.png")
-        lines += [
-            "## Paths",
-            "",
-            "The first test tasks of the first seed: paths before adaptation in grey, after it in colour; the star is "
-            "the goal, which the policy does not see.",
-            "",
-            "![Paths before and after adaptation](figures/paths.png)",
-            "",
-        ]
-    return lines
 
 
 def _cost_lines(done: Sequence[RunFolder]) -> list[str]:

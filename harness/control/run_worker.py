@@ -11,14 +11,13 @@ import torch
 
 from harness import checkpoint, plugins
 from harness.control.meta_training import MetaTraining, Update
-from harness.control.paths import TASKS, has_paths, paths_of, save_paths
+from harness.control.pictures import keep_pictures
 from harness.control.policy import fresh_policy
 from harness.control.policy_network import MLP
 from harness.control.policy_probe import POLICY_PROBE_COLUMNS
 from harness.control.policy_probing import probe_rows
 from harness.control.run_spec import ControlRunSpec, outer_of, source_of
-from harness.control.source import task_of
-from harness.control.task_evaluation import evaluate_tasks, test_course
+from harness.control.task_evaluation import evaluate_tasks
 from harness.control.task_rows import TASK_COLUMNS, task_row
 from harness.environment import describe_environment, keep_freed_memory, peak_memory_mb, reset_peak_memory
 from harness.inner_loop_method import InnerLoopMethod
@@ -75,7 +74,7 @@ def _execute(spec: ControlRunSpec, workspace: Workspace, folder: RunFolder, repo
     folder.write_status("evaluating")
     began = time.perf_counter()
     frame = pd.DataFrame(_evaluated(spec, training, report))
-    _keep_paths(spec, training, folder)
+    keep_pictures(spec, training.policy, folder)
     folder.write_table(folder.episodes, frame, TASK_COLUMNS)
     if spec.probes:
         folder.write_status("probing")
@@ -178,25 +177,6 @@ def _write_line(folder: RunFolder, course: _Course, iteration: int) -> None:
     means = {key: sum(each[key] for each in course.since) / len(course.since) for key in course.since[0]}
     folder.append_curve({"iteration": iteration, **means, "seconds": round(course.seconds, 3)})
     course.since = []
-
-
-def _keep_paths(spec: ControlRunSpec, training: MetaTraining, folder: RunFolder) -> None:
-    """Where the policy walked on the first tasks of the first evaluation, where these are of walking in the plane."""
-    evaluation = spec.evaluations[0]
-    source, numbers = source_of(evaluation.source), range(min(TASKS, evaluation.n_tasks))
-    tasks = [task_of(source, evaluation.split, seed=spec.seed, k=k) for k in numbers]
-    if not all(map(has_paths, tasks)):
-        return
-    course = test_course(
-        training.policy,
-        plugins.build(plugins.POLICY_METHODS, spec.method),
-        source,
-        split=evaluation.split,
-        numbers=numbers,
-        sampling=evaluation.sampling,
-        seed=spec.seed,
-    )
-    save_paths(paths_of(course, tasks), folder.path)
 
 
 def _evaluated(spec: ControlRunSpec, training: MetaTraining, report: Report) -> list[dict[str, object]]:

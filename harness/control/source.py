@@ -67,6 +67,9 @@ class ControlSource(Protocol):
         horizon: the largest number of steps of a trajectory.
         splits: the splits it has, a subset of `harness.dataset.SPLITS`.
         observation_size, action_size: numbers in an observation and in an action.
+
+    A source may also have `picture(observations)`: a strip of frames, uint8 [height, width, 3], of one trajectory's
+    observations [H, O], or None where it cannot be drawn here.
     """
 
     @property
