@@ -81,6 +81,7 @@ def test_an_experiment_runs_to_its_report(tmp_path: Path, monkeypatch: pytest.Mo
     assert main(command) == 0
     report = Path("out/report.md").read_text(encoding="utf-8")
     assert "| halfcheetah_velocity | anil | -120.9 ± 6.3 | | | not run |" in report
+    assert "| anil against maml | navigation2d | far | " in report.partition("## Verdicts")[2]
     table = pd.read_csv("out/returns.csv")
     assert sorted(zip(table["method"], table["source"], strict=True)) == [
         (method, source) for method in ("anil", "maml") for source in ("far", "navigation2d")
@@ -127,6 +128,8 @@ def test_probes_are_measured_after_the_evaluation_and_are_in_the_report(
     report = Path("out/report.md").read_text(encoding="utf-8")
     assert "| method | source | nothing | head only | body only | everything |" in report
     assert "CKA before against after" in report
+    assert "| no_adaptation | navigation2d | far | " in report.partition("## Other methods")[2]
+    assert "## Verdicts" not in report  # what does not adapt says nothing about reuse
 
 
 @pytest.mark.skipif(

@@ -15,6 +15,7 @@ from harness.control.sampling import Sampling
 from harness.control.source import ControlSource, task_of
 from harness.control.trust_region import StepTaken, TrustRegion, trust_region_step
 from harness.inner_loop_method import InnerLoopMethod
+from harness.learner import LayerMask
 from harness.parameters import check_whole
 from harness.seeds import seed_torch
 
@@ -63,6 +64,11 @@ class MetaTraining:
             else None
         )
         self.iteration = 0
+
+    @property
+    def adapted_layers(self) -> LayerMask:
+        """The layers that the inner loop changes."""
+        return self._adaptation.mask
 
     def update(self) -> Update:
         """One outer update. Raises DynamicsError, see `rollout.collect`."""

@@ -1,6 +1,6 @@
 """The report of a control experiment: tables, verdicts, the paper's table and figures, as Markdown and CSV."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,11 @@ from harness.control.task_rows import TASK_COLUMNS
 from harness.control.task_statistics import summary, verdicts
 from harness.errors import WorkspaceError
 from harness.files import make_folder, write_text
+from harness.learner import HEAD
 from harness.store import RunFolder, read_tables
+
+CONTROLS = ("no_adaptation", "random_body")
+"""Methods that show what adaptation, or a trained body, is worth."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +44,8 @@ def build_control_report(
     probed = [run.probes for run in done if run.probes.exists()]
     probes, damaged = read_tables(probed, POLICY_PROBE_COLUMNS)
     table = summary(frame)
-    judged = verdicts(frame, _pairs(frame), margin=float(record.get("margin_return", 1.0)))
+    margin, kinds = float(record.get("margin_return", 1.0)), _kinds(done)
+    judged, others = (verdicts(frame, _pairs(kinds, kind), margin=margin) for kind in ("less", "other"))
     make_folder(folder / "figures")
     pictures = picture_lines(folder, done)
     reasons = [f"{left.run_id}: {left.reason}" for left in (*left_out, *damaged)]
@@ -62,6 +67,7 @@ def build_control_report(
         "wider of that over seeds and that over tasks. Gain: after less before, task by task.",
         "",
         *_verdict_lines(judged),
+        *_difference_lines(others),
         *probe_lines(probes),
         "## The paper's table",
         "",
@@ -80,10 +86,25 @@ def build_control_report(
     return BuiltControlReport(path=folder / "report.md", summary=table)
 
 
-def _pairs(frame: pd.DataFrame) -> list[tuple[str, str]]:
-    """Every other method against MAML, which adapts everything, where that is there."""
-    methods = list(dict.fromkeys(frame["method"]))
-    return [(method, "maml") for method in methods if method != "maml"] if "maml" in methods else []
+def _kinds(done: Sequence[RunFolder]) -> dict[str, str]:
+    """Method -> `full` for the one called maml, `less` for what is judged against it, else `other`.
+
+    Judged is what adapts the last layer alone and has trained its body: ANIL. BOIL adapts no less, first-order MAML is
+    a variant, and controls say nothing about reuse.
+    """
+    kinds = {}
+    for run in done:
+        spec, adapted = run.spec(), run.status().get("adapted_layers")
+        name, plugin = str(spec["method_name"]), str(spec["method"]["plugin"])
+        judged = adapted == [HEAD] and plugin not in CONTROLS
+        kinds[name] = "full" if name == "maml" else "less" if judged else "other"
+    return kinds
+
+
+def _pairs(kinds: Mapping[str, str], kind: str) -> list[tuple[str, str]]:
+    """Every method of a kind against the one that adapts everything, where that is there."""
+    full = [method for method, its in kinds.items() if its == "full"]
+    return [(method, each) for each in full for method, its in kinds.items() if its == kind]
 
 
 def _answer(table: pd.DataFrame) -> list[str]:
@@ -121,7 +142,7 @@ def _verdict_lines(judged: pd.DataFrame) -> list[str]:
     if not len(judged):
         return []
     lines = [
-        "## Verdicts",
+        "## Verdicts on feature reuse",
         "",
         "| pair | trained on | source | difference after adaptation | margin | verdict |",
         "| --- | --- | --- | ---: | ---: | --- |",
@@ -133,6 +154,23 @@ def _verdict_lines(judged: pd.DataFrame) -> list[str]:
         )
     seeds = "" if (judged["n_seeds"] > 1).all() else " One seed: about these trained policies only."
     return [*lines, "", f"Paired by task and seed, corrected over the sources of a pair.{seeds}", ""]
+
+
+def _difference_lines(others: pd.DataFrame) -> list[str]:
+    """Of methods that are not judged on reuse."""
+    if not len(others):
+        return []
+    lines = [
+        "## Other methods against MAML",
+        "",
+        "| method | trained on | source | difference after adaptation |",
+        "| --- | --- | --- | ---: |",
+    ]
+    lines += [
+        f"| {row['a']} | {row['trained_on']} | {row['source']} | {row['difference']:+.1f} ± {row['ci95']:.1f} |"
+        for row in others.to_dict("records")
+    ]
+    return [*lines, ""]
 
 
 def _cost_lines(done: Sequence[RunFolder]) -> list[str]:

@@ -90,6 +90,7 @@ def _execute(spec: ControlRunSpec, workspace: Workspace, folder: RunFolder, repo
         peak_memory_mb=peak_memory_mb(),
         environment=describe_environment(),
         process=os.getpid(),
+        adapted_layers=sorted(training.adapted_layers),
     )
     folder.previous_checkpoint.unlink(missing_ok=True)
 
