@@ -55,9 +55,10 @@ def attempt(run: RunSpec, workspace: Workspace, report: Report, execute: Execute
 
 
 def _is_divergence(problem: Exception) -> bool:
+    from harness.control.rollout import DynamicsError
     from harness.training import TrainingDivergedError
 
-    return isinstance(problem, TrainingDivergedError)
+    return isinstance(problem, TrainingDivergedError | DynamicsError)
 
 
 def _worker() -> Execute:

@@ -28,6 +28,7 @@ from harness.errors import ConfigError, PlanError, WorkspaceError
 from harness.nested import half_width, nested_mean
 from harness.schedule import Schedule
 from harness.store import Workspace
+from harness_datasets.navigation2d import PointSimulator
 
 registered = "navigation2d" in plugins.names(plugins.CONTROL_SOURCES)
 pytestmark = pytest.mark.skipif(not registered, reason="needs pip install -e . again, for its entry points")
@@ -193,6 +194,25 @@ def test_a_run_that_was_interrupted_gives_the_same_rows(
     assert len(curves[0]) == 1
     status = [each.folder(run.run_id).status()["simulated_steps"] for each in (whole, broken)]
     assert status[0] == status[1]
+
+
+def test_dynamics_that_break_down_fail_the_run_with_the_task_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    walk = PointSimulator.step
+
+    def broken(self: PointSimulator, actions: Any) -> Any:
+        after = walk(self, actions)
+        return dataclasses.replace(after, observations=after.observations * np.nan)
+
+    monkeypatch.setattr(PointSimulator, "step", broken)
+    command = ["run", str(write(tmp_path)), "--backend", "serial", "--out", "out"]
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert "2 of 2 runs failed" in said
+    assert "The dynamics of task 0 of navigation2d/train (goal_x" in said
+    assert "3 of 3 trajectories" in said
 
 
 def test_a_sibling_takes_over_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,8 @@ def build_control_report(
         *probe_lines(probes),
         "## The paper's table",
         "",
-        "Raghu et al. 2020 (arXiv 1909.09157): mean ± standard deviation over three trainings; ours likewise.",
+        "Raghu et al. 2020 (arXiv 1909.09157): mean ± standard deviation over three trainings; ours "
+        "likewise, at whatever settings config.gin has.",
         "",
         *paper_lines(table),
         "",
