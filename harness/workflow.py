@@ -80,6 +80,11 @@ def run(request: Request, console: Console) -> int:
 
         with _terminable():
             return _failures(*run_control(experiment, text, request, console))
+    return _run_images(experiment, text, request, console)
+
+
+def _run_images(experiment: Experiment, text: str, request: Request, console: Console) -> int:
+    """`run` for an experiment on images."""
     for tracker in experiment.trackers:
         tracker.check()
     if request.demo:
