@@ -62,10 +62,9 @@ def run(
     written, the configuration in force lies in its folder runs/ as config.gin.
     """
     from harness import workflow
+    from harness.request import Request
 
-    request = workflow.Request(
-        config=config, bindings=bindings, data_dir=data, cache=cache_folder(cache), **options
-    )
+    request = Request(config=config, bindings=bindings, data_dir=data, cache=cache_folder(cache), **options)
     return workflow.run(request, console_of())
 
 

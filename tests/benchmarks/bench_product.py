@@ -56,6 +56,7 @@ def run_timed(config: Path, folder: Path, began: float, results: Connection) -> 
     from rich.console import Console
 
     from harness import workflow
+    from harness.request import Request
 
     seconds = {"start": time.time() - began}
 
@@ -71,7 +72,7 @@ def run_timed(config: Path, folder: Path, began: float, results: Connection) -> 
 
     for name in STEPS:
         setattr(workflow, name, timed(name, getattr(workflow, name)))
-    request = workflow.Request(
+    request = Request(
         config=config,
         bindings=(),
         out=folder / "report",
