@@ -229,3 +229,12 @@ def test_a_batch_system_may_end_what_a_shell_runs_in_the_background() -> None:
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def test_a_report_of_somebody_else_s_is_not_replaced(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_tiny(home)
+    (home / "mine").mkdir()
+    (home / "mine" / "report.md").write_text("hello")
+    said = refused(capsys, "run", "tiny.gin", "--backend", "serial", "--out", "mine")
+    assert "mine/report.md is there and no experiment's" in said
+    assert [path.name for path in (home / "mine").iterdir()] == ["report.md"]

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from command_line import refused
 from fake_runs import episode_rows, run_spec, write_run
@@ -220,6 +221,8 @@ def test_the_command_writes_everything_and_shows_the_table(
     assert cli.main(arguments) == 0
     shown = capsys.readouterr().out
     assert "Trained on glyphs: 5-way 1-shot, test split" in shown
+    assert "Ahead of the baseline, in points (p by Holm)" in shown
+    assert "Published numbers of these sources are in the page." in shown
     assert f"Leaderboard: {out / 'leaderboard.md'}" in shown
     names = {path.name for path in out.iterdir()}
     assert names == {"figures", "leaderboard.csv", "leaderboard.md", "leaderboard.parquet", "leaderboard.tex"}
@@ -266,3 +269,33 @@ def test_the_diagram_has_a_dot_for_every_member_of_a_set_and_for_nobody_else(
         group.paired.cliques
     )
     assert group.paired.cliques
+
+
+@pytest.mark.parametrize("n_methods", [2, 6])
+def test_the_diagram_holds_all_of_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_methods: int
+) -> None:
+    beyond: list[str] = []
+
+    def save(figure: Figure, path: Path) -> None:
+        whole = figure.bbox
+        figure.canvas.draw()
+        for axes in figure.axes:
+            for words in (axes.title, axes._left_title, *axes.get_yticklabels()):  # type: ignore[attr-defined]
+                box = words.get_window_extent()
+                if words.get_text() and (box.x1 > whole.x1 or box.x0 < whole.x0 or box.y1 > whole.y1):
+                    beyond.append(words.get_text())
+
+    monkeypatch.setattr("harness.leaderboard.critical_difference.save", save)
+    levels = {f"m{number}": 0.7 + 0.003 * number for number in range(n_methods)}
+    (group,) = ranked_groups(merge([experiment(tmp_path / "a", levels)]).episodes)
+    assert group.paired is not None
+    draw_critical_difference(group.paired, tmp_path / "ranks.png")
+    assert beyond == []
+
+
+def test_that_no_paper_has_numbers_is_said(tmp_path: Path) -> None:
+    folder = experiment(tmp_path / "a", {"maml": 0.8, "anil": 0.7})
+    assert cli.main(["leaderboard", str(folder), "--out", str(tmp_path / "board"), "--published"]) == 0
+    page = (tmp_path / "board" / "leaderboard.md").read_text(encoding="utf-8")
+    assert "No paper that is known here has numbers for these sources." in page

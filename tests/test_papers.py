@@ -299,4 +299,10 @@ def test_a_subset_is_said_of_its_own_experiment_alone(
 def test_mistakes_get_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "There is no folder" in refused(capsys, "paper", str(tmp_path / "nowhere"))
     write_run(tmp_path / "runs", mini("maml"), 0.6)
+    empty = tmp_path / "empty"
+    write_run(empty / "runs", mini("maml"), 0.6).episodes.unlink()
+    said = refused(capsys, "paper", str(empty), "--out", str(tmp_path / "out"))
+    assert "There is no finished run in" in said
+    assert "nothing was written. Left out: maml" in said
+    assert not (tmp_path / "out").exists()
     assert "between 0 and 100" in refused(capsys, "paper", str(tmp_path), "--tolerance", "0")

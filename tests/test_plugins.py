@@ -1,9 +1,12 @@
+import importlib.metadata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 
 from harness import plugins
-from harness.errors import ConfigError
+from harness.catalogue import Catalogue, catalogue
+from harness.errors import ConfigError, PluginError
 from harness.parameters import check_fields
 from harness.spec import canonical
 from harness_methods.anil import ANIL
@@ -82,3 +85,44 @@ def test_the_identity_of_a_method_does_not_depend_on_how_a_number_is_written() -
     assert isinstance(NIL(trainer=ANIL(test_inner_lr=1)).trainer.test_inner_lr, float)  # type: ignore[attr-defined]
     described = (plugins.describe(plugins.METHODS, MAML(inner_lr=rate)) for rate in (2, 2.0))
     assert len({str(canonical(component)) for component in described}) == 1
+
+
+@pytest.fixture
+def rival(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Another package with a method called `anil`."""
+    real = importlib.metadata.entry_points
+
+    def entry_points(group: str) -> list[importlib.metadata.EntryPoint]:
+        found = list(real(group=group))
+        if group == plugins.METHODS:
+            made = importlib.metadata.EntryPoint
+            found.append(made(name="anil", value="test_plugins:Careless", group=group))
+        return found
+
+    for cached in (plugins._entries, plugins._rivals):
+        cached.cache_clear()
+    monkeypatch.setattr(plugins, "entry_points", entry_points)
+    yield
+    for cached in (plugins._entries, plugins._rivals):
+        cached.cache_clear()
+
+
+@pytest.mark.usefixtures("rival")
+def test_two_packages_with_one_name_are_both_named_and_stop_nothing_else() -> None:
+    with pytest.raises(
+        PluginError, match=r"Two packages register the method 'anil': .*ANIL.* and .*Careless"
+    ):
+        plugins.load(plugins.METHODS, "anil")
+    assert plugins.load(plugins.METHODS, "maml") is MAML
+    assert "anil" in plugins.names(plugins.METHODS)
+    assert "Two packages register the method 'anil'" in catalogue().broken["ANIL"]
+
+
+def test_a_short_name_means_the_class_that_comes_along() -> None:
+    theirs = dataclass(frozen=True)(type("ANIL", (), {"__module__": "theirs.anil"}))
+    known = Catalogue({"harness_methods.anil.ANIL": ANIL, "theirs.anil.ANIL": theirs}, {})
+    assert known.resolve("ANIL") == "harness_methods.anil.ANIL"
+    assert known.resolve("theirs.anil.ANIL") == "theirs.anil.ANIL"
+    both = Catalogue({"a.ANIL": ANIL, "b.ANIL": theirs}, {})
+    with pytest.raises(ConfigError, match="could be any of"):
+        both.resolve("ANIL")

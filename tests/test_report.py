@@ -46,7 +46,7 @@ def test_a_report_says_what_was_found_and_how(tmp_path):
     text = report(tmp_path)
     for phrase in (
         "# A title",
-        "> A claim.",
+        "> **Claim under test:** A claim.",
         "**Trained on glyphs.** New classes of what it was trained on: glyphs",
         "Sources it was never trained on: textures",
         "**textures** (not in training)",
@@ -362,7 +362,7 @@ def test_names_cannot_forge_the_page(tmp_path):
     assert "&lt;script&gt;" in page
     assert "<td>a|b &lt;script&gt;alert(1)&lt;/script&gt; `c` **d** [e](f) $g$ _h_</td>" in page
     assert "<h1># &lt;b&gt;T&lt;/b&gt; | t</h1>" in page
-    assert "<p>1. one</p>\n<p>&lt;i&gt;two&lt;/i&gt;</p>" in page
+    assert "<p><strong>Claim under test:</strong> 1. one</p>\n<p>&lt;i&gt;two&lt;/i&gt;</p>" in page
     assert "x ``` y\n</code>" in page
 
 
@@ -422,3 +422,18 @@ def test_folders_beside_the_runs_are_named(tmp_path: Path) -> None:
         assert f"{name}: not among the runs of the last `harness run` here" in text.replace("\\", "")
     assert f"{begun.path.name}: not finished (training)" in text
     assert "| anil |" not in text
+
+
+def test_what_is_missing_is_said_first(tmp_path):
+    three_methods(tmp_path)
+    assert "missing from this report" not in report(tmp_path)
+    folder = sorted(path for path in (tmp_path / "runs").iterdir() if path.name.startswith("maml"))[0]
+    (folder / "spec.json").write_text("{bad")
+    built = build_report(tmp_path, title="", claim="", command="")
+    n_runs = len(list((tmp_path / "runs").iterdir()))
+    said = f"1 of {n_runs} runs is missing from this report ({folder.name}: spec.json is missing, damaged or foreign"
+    assert built.missing_runs.startswith(said)
+    top = (tmp_path / "report.md").read_text().partition("## In short")[0]
+    assert f"1 of {n_runs} runs is missing from this report" in top
+    page = (tmp_path / "report.html").read_text()
+    assert '<p class="warning"><strong>1 of' in page

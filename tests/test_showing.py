@@ -153,7 +153,7 @@ def test_the_command_shows_a_run_and_draws_it(
     rows.assign(accuracy=1 - rows["accuracy"]).to_parquet(folder.episodes)
     assert "the code or the data have changed since" in refused(capsys, *arguments)
     folder.checkpoint.unlink()
-    assert "is missing or damaged" in refused(capsys, *arguments)
+    assert "is damaged, or was removed" in refused(capsys, *arguments)
 
 
 def test_what_is_not_finished_is_said(
@@ -166,4 +166,4 @@ def test_what_is_not_finished_is_said(
     assert cli.main(["show", str(folder.path)]) == 0
     shown = capsys.readouterr().out
     assert "error: ValueError: too bad" in shown
-    assert "It is not finished (failed)" in shown
+    assert "It is not finished (ValueError: too bad)" in shown

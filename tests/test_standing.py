@@ -15,7 +15,7 @@ from harness.attempt import attempt
 from harness.files import write_json
 from harness.heartbeat import STALE_SECONDS, beating, read_beat
 from harness.progress import Progress
-from harness.standing import DONE, FAILED, RUNNING, STOPPED, WAITING, standing
+from harness.standing import DAMAGED, DONE, FAILED, RUNNING, STOPPED, WAITING, standing
 from harness.store import RunFolder, Workspace
 
 SPEC = run_spec("maml")
@@ -125,3 +125,20 @@ def test_a_record_that_names_no_runs_is_refused(
     write_json(tmp_path / "runs" / "experiment.json", {"runs": runs})
     for command in ("status", "report", "clean"):
         assert "is damaged or foreign" in refused(capsys, command, str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["spec.json", "episodes.parquet"])
+def test_a_finished_run_with_a_damaged_file_is_not_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    folder = write_run(tmp_path / "runs", SPEC, 0.5)
+    assert standing(folder).state == DONE
+    (folder.path / name).write_bytes(b"{bad")
+    assert not folder.is_done
+    found = standing(folder)
+    assert (found.state, found.error) == (STOPPED, DAMAGED)
+    write_json(tmp_path / "runs" / "experiment.json", {"runs": [SPEC.run_id]})
+    cli.main(["status", str(tmp_path)])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 stopped" in said
+    assert "damaged" in said

@@ -55,11 +55,7 @@ def make_leaderboard(request: LeaderboardRequest, console: Console) -> Path:
     for group in groups:
         _show(group, console)
     if request.published:
-        console.print(
-            f"Published numbers of these sources: in {out / 'leaderboard.md'}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        console.print("Published numbers of these sources are in the page.", highlight=False)
     for left in merged.left_out[:MOST_LEFT_OUT]:
         console.print(
             f"Left out: {left.run_id}: {left.reason}", highlight=False, soft_wrap=True, markup=False

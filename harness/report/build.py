@@ -88,25 +88,29 @@ def build_report(
     are found before anything is written.
     """
     folders = run_folders(folder / "runs") if runs is None else runs
+    trials = [RunFolder(folder / "runs" / run_id) for run_id in (search.trial_runs if search else ())]
     tables = ([folder / "runs" / name for name in names] for names in (distances, across))
     gathered = gather(folders, *tables, chosen=search is not None)
-    trials = [RunFolder(folder / "runs" / run_id) for run_id in (search.trial_runs if search else ())]
     missing = missing_runs(folders, gathered.left_out) if gathered.runs else ""
-    others = other_folders(folder / "runs", [*folders, *trials])
-    gathered = replace(gathered, left_out=(*gathered.left_out, *others))
+    gathered = _with_others(gathered, folder / "runs", [*folders, *trials])
     if not gathered.runs and not even_empty:
         raise WorkspaceError(nothing_to_report(folders, gathered, command, trials))
     gin = _gin_text(config or folder / "config.gin")
     board = leaderboard(gathered.episodes)
     verdicts = reuse_verdicts(gathered, judging or Judging())
-    said: dict[str, Any] = {"without": tuple(without), "subsets": tuple(subsets), "raw_data": tuple(raw_data)}
-    said["search"] = search_section(search, folder / "runs") if search else None
-    said["missing_runs"] = missing
-    words = _Words(title=title or folder.name, claim=claim, command=command, took=took, gin=gin, **said)
+    chosen = search_section(search, folder / "runs") if search else None
+    said: dict[str, Any] = {"claim": claim, "command": command, "took": took, "gin": gin, "search": chosen}
+    said |= {"without": tuple(without), "subsets": tuple(subsets), "raw_data": tuple(raw_data)}
+    words = _Words(title=title or folder.name, missing_runs=missing, **said)
     answer = _write(folder, gathered, verdicts, board, words)
     if config is not None and gin is not None:
         write_text(folder / "config.gin", gin)
     return BuiltReport(path=folder / "report.md", board=board, answer=answer, missing_runs=missing)
+
+
+def _with_others(gathered: Gathered, place: Path, runs: list[RunFolder]) -> Gathered:
+    """Also left out: what else lies in `place`."""
+    return replace(gathered, left_out=(*gathered.left_out, *other_folders(place, runs)))
 
 
 def _write(
