@@ -132,7 +132,11 @@ def leaderboard(folders: tuple[Place, ...], **options: Any) -> None:
 @cli.command()
 @click.argument("folders", type=PLACE, nargs=-1, required=True, metavar="DIR...")
 @click.option(
-    "--tolerance", type=float, default=2.0, show_default=True, help="Points of difference that do not matter."
+    "--tolerance",
+    type=float,
+    default=2.0,
+    show_default=True,
+    help="Points of difference, or units of return, that do not matter.",
 )
 @click.option("--out", type=PATH, default=Path("paper"), show_default=True, help="Folder of the page.")
 def paper(folders: tuple[Place, ...], out: Path, tolerance: float) -> None:

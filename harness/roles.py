@@ -38,42 +38,51 @@ EXAMPLES: dict[Role, str] = {
     Search: "@GridSearch()",
 }
 
-PLACES: dict[Role, str] = {
-    plugins.METHODS: "@{name}() to Experiment.methods",
-    plugins.DATASETS: "@{name}() to Regime.sources or Evaluation.sources",
-    plugins.NETWORKS: "`Experiment.network = @{name}()`",
-    plugins.PROBES: "@{name}() to Experiment.probes",
-    plugins.CONTROL_SOURCES: "@{name}() to ControlRegime.source or ControlEvaluation.sources",
-    plugins.POLICY_METHODS: "@{name}() to ControlExperiment.methods",
-    plugins.POLICY_PROBES: "@{name}() to ControlExperiment.probes",
-    plugins.POLICY_NETWORKS: "`ControlExperiment.network = @{name}()`",
-    Sampling: "`ControlRegime.sampling = @{name}()` or `ControlEvaluation.sampling = @{name}()`",
-    TrustRegion: "`ControlRegime.outer = @{name}()`",
-    ClippedSurrogate: "`ControlRegime.outer = @{name}()`",
-    ControlRegime: "`ControlExperiment.regimes = [@{name}()]`",
-    ControlEvaluation: "`ControlExperiment.evaluations = [@{name}()]`",
-    EpisodeShape: "`Regime.shape = @{name}()` or `Evaluation.shape = @{name}()`",
-    VariableShape: "`Regime.shape = @{name}()` or `Evaluation.shape = @{name}()`",
-    Augmentation: "`Regime.augmentation = @{name}()`",
-    Images: "`Experiment.images = @{name}()`",
-    Compute: "`Experiment.compute = @{name}()`",
-    Resources: "`Experiment.resources = @{name}()`",
-    Dissimilarity: "`Experiment.dissimilarity = @{name}()`",
-    AcrossTrainings: "`Experiment.across = @{name}()`",
-    Tracker: "@{name}() to Experiment.trackers",
-    Search: "`Experiment.search = @{name}()`",
-    Regime: "`Experiment.regimes = [@{name}()]`",
-    Evaluation: "`Experiment.evaluations = [@{name}()]`",
-}
-"""What to add to a file so that the experiment holds a thing of the role."""
+PLACES: tuple[tuple[Role, str], ...] = (
+    (plugins.METHODS, "@{name}() to Experiment.methods"),
+    (plugins.DATASETS, "@{name}() to Regime.sources or Evaluation.sources"),
+    (plugins.NETWORKS, "`Experiment.network = @{name}()`"),
+    (plugins.PROBES, "@{name}() to Experiment.probes"),
+    (plugins.CONTROL_SOURCES, "@{name}() to ControlRegime.source or ControlEvaluation.sources"),
+    (plugins.POLICY_METHODS, "@{name}() to ControlExperiment.methods"),
+    (plugins.POLICY_PROBES, "@{name}() to ControlExperiment.probes"),
+    (plugins.POLICY_NETWORKS, "`ControlExperiment.network = @{name}()`"),
+    (Sampling, "`ControlRegime.sampling = @{name}()` or `ControlEvaluation.sampling = @{name}()`"),
+    (TrustRegion, "`ControlRegime.outer = @{name}()`"),
+    (ClippedSurrogate, "`ControlRegime.outer = @{name}()`"),
+    (ControlRegime, "`ControlExperiment.regimes = [@{name}()]`"),
+    (ControlEvaluation, "`ControlExperiment.evaluations = [@{name}()]`"),
+    (EpisodeShape, "`Regime.shape = @{name}()` or `Evaluation.shape = @{name}()`"),
+    (VariableShape, "`Regime.shape = @{name}()` or `Evaluation.shape = @{name}()`"),
+    (Augmentation, "`Regime.augmentation = @{name}()`"),
+    (Images, "`Experiment.images = @{name}()`"),
+    (Compute, "`Experiment.compute = @{name}()`"),
+    (Resources, "`Experiment.resources = @{name}()`"),
+    (Resources, "`ControlExperiment.resources = @{name}()`"),
+    (Dissimilarity, "`Experiment.dissimilarity = @{name}()`"),
+    (AcrossTrainings, "`Experiment.across = @{name}()`"),
+    (Tracker, "@{name}() to Experiment.trackers"),
+    (Search, "`Experiment.search = @{name}()`"),
+    (Regime, "`Experiment.regimes = [@{name}()]`"),
+    (Evaluation, "`Experiment.evaluations = [@{name}()]`"),
+)
+"""What to add to a file so that the experiment, of one of the two kinds, holds a thing of the role."""
 
 
-def how_to_use(cls: type, name: str) -> str:
-    """What to add to a file so that the experiment holds a `cls`, called `name` there with its scope."""
-    for role, line in PLACES.items():
-        if issubclass(cls, role) if isinstance(role, type) else plugins.plugin_name(role, cls) is not None:
-            return line.format(name=name)
-    return f"a line that names @{name}()"
+def how_to_use(cls: type, name: str, *, control: bool) -> str | None:
+    """What to add to a file so that the experiment holds a `cls`, called `name` there with its scope.
+
+    control: whether the file is about a ControlExperiment. None where an experiment of this kind has no place for it.
+    """
+    lines = [line.format(name=name) for role, line in PLACES if _has(cls, role)]
+    fitting = [line for line in lines if ("Control" in line) == control]
+    if lines and not fitting:
+        return None
+    return fitting[0] if fitting else f"a line that names @{name}()"
+
+
+def _has(cls: type, role: Role) -> bool:
+    return issubclass(cls, role) if isinstance(role, type) else plugins.plugin_name(role, cls) is not None
 
 
 def check_roles(experiment: Experiment) -> None:

@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from harness import plugins
+from control_experiments import needs_entry_points, write_control
 from harness.cli import main
 from harness.config import load_experiment
 from harness.control import run_worker
 from harness.control.experiment import ControlExperiment
 from harness.control.meta_training import MetaTraining, Update
-from harness.control.paper_table import paper_lines
 from harness.control.planning import plan_control
 from harness.control.policy_probe import POLICY_PROBE_COLUMNS
 from harness.control.run_spec import ControlRunSpec, outer_component, outer_of
@@ -30,44 +29,11 @@ from harness.schedule import Schedule
 from harness.store import Workspace
 from harness_datasets.navigation2d import PointSimulator
 
-registered = "navigation2d" in plugins.names(plugins.CONTROL_SOURCES)
-pytestmark = pytest.mark.skipif(not registered, reason="needs pip install -e . again, for its entry points")
-
-TINY = """
-ControlExperiment.name = 'tiny_control'
-ControlExperiment.methods = [@MAML(), @ANIL()]
-ControlExperiment.network = @MLP()
-ControlExperiment.regimes = [@ControlRegime()]
-ControlExperiment.evaluations = [@ControlEvaluation()]
-MLP.hidden = (8,)
-MAML.inner_lr = 0.1
-MAML.inner_steps = 1
-MAML.test_inner_steps = 1
-ANIL.inner_lr = 0.1
-ANIL.inner_steps = 1
-ANIL.test_inner_steps = 1
-Sampling.trajectories = 3
-Navigation2D.horizon = 8
-ControlRegime.source = @Navigation2D()
-ControlRegime.sampling = @Sampling()
-ControlRegime.iterations = 4
-ControlRegime.meta_batch = 2
-ControlEvaluation.sources = [@Navigation2D(), @far/Navigation2D()]
-ControlEvaluation.sampling = @Sampling()
-ControlEvaluation.n_tasks = 3
-far/Navigation2D.name = 'far'
-far/Navigation2D.goal_range = 2.0
-"""
-
-
-def write(folder: Path, *more: str) -> Path:
-    path = folder / "tiny.gin"
-    path.write_text("\n".join([TINY, *more]), encoding="utf-8")
-    return path
+pytestmark = needs_entry_points
 
 
 def runs_of(folder: Path, *more: str) -> tuple[ControlRunSpec, ...]:
-    experiment, _ = load_experiment(write(folder, *more))
+    experiment, _ = load_experiment(write_control(folder, *more))
     assert isinstance(experiment, ControlExperiment)
     return plan_control(experiment)
 
@@ -78,10 +44,15 @@ def silent(progress: object) -> None:
 
 def test_an_experiment_runs_to_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    command = ["run", str(write(tmp_path)), "--backend", "serial", "--out", "out"]
+    command = ["run", str(write_control(tmp_path)), "--backend", "serial", "--out", "out"]
     assert main(command) == 0
     report = Path("out/report.md").read_text(encoding="utf-8")
-    assert "| halfcheetah_velocity | anil | -120.9 ± 6.3 | | | not run |" in report
+    beside = report.partition("## Beside the paper")[2]
+    assert "| ANIL (anil) | published | 363.2 ± 14.8 | -120.9 ± 6.3 | -20.1 ± 2.3 |" in beside
+    here = pd.read_csv("out/returns.csv").set_index(["method", "source"])["after"]["anil", "navigation2d"]
+    assert f"|  | here | not run | not run | {here:.1f} |" in beside
+    assert "4 updates of 2 tasks, each of 3 trajectories of 8 steps, mlp of 8 units, 1 seed." in beside
+    assert "harness run gin/halfcheetah_velocity.gin: about 11 h of one core" in beside
     assert "| anil against maml | navigation2d | far | " in report.partition("## Verdicts")[2]
     table = pd.read_csv("out/returns.csv")
     assert sorted(zip(table["method"], table["source"], strict=True)) == [
@@ -112,7 +83,7 @@ def test_probes_are_measured_after_the_evaluation_and_are_in_the_report(
     monkeypatch.chdir(tmp_path)
     probes = "ControlExperiment.probes = [@PolicyFreeze(), @PolicySimilarity(), @PolicyMovement()]"
     methods = "ControlExperiment.methods = [@MAML(), @NoAdaptation()]"
-    config = write(tmp_path, probes, methods)
+    config = write_control(tmp_path, probes, methods)
     plain, probed = runs_of(tmp_path, methods)[0], runs_of(tmp_path, methods, probes)[0]
     assert plain.training_id == probed.training_id
     assert plain.run_id != probed.run_id
@@ -139,7 +110,7 @@ def test_probes_are_measured_after_the_evaluation_and_are_in_the_report(
 )
 def test_a_body_runs_to_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    config = write(
+    config = write_control(
         tmp_path,
         "ControlRegime.source = @HalfCheetahVelocity()",
         "ControlEvaluation.sources = [@HalfCheetahVelocity(), @walker/HalfCheetahVelocity()]",
@@ -207,7 +178,7 @@ def test_dynamics_that_break_down_fail_the_run_with_the_task_named(
         return dataclasses.replace(after, observations=after.observations * np.nan)
 
     monkeypatch.setattr(PointSimulator, "step", broken)
-    command = ["run", str(write(tmp_path)), "--backend", "serial", "--out", "out"]
+    command = ["run", str(write_control(tmp_path)), "--backend", "serial", "--out", "out"]
     assert main(command) == 1
     said = capsys.readouterr().err
     assert "2 of 2 runs failed" in said
@@ -274,12 +245,12 @@ def test_the_outer_step_survives_being_plain_data() -> None:
 )
 def test_mistakes_in_the_file_are_named(tmp_path: Path, line: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        load_experiment(write(tmp_path, line))
+        load_experiment(write_control(tmp_path, line))
 
 
 def test_all_problems_of_a_plan_come_at_once(tmp_path: Path) -> None:
     experiment, _ = load_experiment(
-        write(
+        write_control(
             tmp_path,
             "ControlExperiment.methods = [@MAML(), @other/MAML()]",
             "ControlEvaluation.sources = [@HalfCheetahVelocity()]",
@@ -343,11 +314,3 @@ def test_the_summary_is_of_seeds_and_tasks() -> None:
     assert got["gain"] == pytest.approx((rows["return_after"] - rows["return_before"]).mean())
     assert got["seed_sd"] == pytest.approx(np.std(rows.groupby("seed")["return_after"].mean(), ddof=1))
     assert (got["n_tasks"], got["n_seeds"]) == (90, 3)
-
-
-def test_the_papers_table_says_what_was_not_run() -> None:
-    rows = frame({"maml": 0.0}).assign(trained_on="navigation2d", source="navigation2d")
-    lines = paper_lines(summary(rows))
-    mean = rows["return_after"].mean()
-    assert sum("not run" in line for line in lines) == 5
-    assert any(f"| {mean:.1f} ± " in line and f"| {mean + 20.3:+.1f} | 3 seeds |" in line for line in lines)

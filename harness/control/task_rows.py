@@ -1,5 +1,8 @@
 """The schema of what is measured on control tasks: one row a task, in a run's episodes.parquet."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from harness.control.run_spec import ControlEvaluationSpec, ControlRunSpec
 from harness.control.task_evaluation import TaskOutcome
 from harness.spec import canonical, digest
@@ -30,6 +33,12 @@ CURVE = ("iteration", "return_before", "return_after", "kl", "share", "dropped",
 """Keys of a line of curve.jsonl: means over the updates since the last line; seconds of training so far."""
 
 
+def source_fingerprint(plugin: str, params: Mapping[str, Any], content: str) -> str:
+    """Equal for sources with the same tasks, whatever they are called; content: the source's own fingerprint."""
+    named = {key: value for key, value in params.items() if key != "name"}
+    return digest([plugin, canonical(named), content], 12)
+
+
 def task_row(
     spec: ControlRunSpec,
     evaluation: ControlEvaluationSpec,
@@ -40,7 +49,6 @@ def task_row(
 ) -> dict[str, object]:
     """One row of TASK_COLUMNS."""
     source = evaluation.source
-    params = {key: value for key, value in source.component.params.items() if key != "name"}
     return {
         "run_id": spec.run_id,
         "method": spec.method_name,
@@ -59,6 +67,8 @@ def task_row(
         "dropped": outcome.dropped,
         "steps": outcome.steps,
         "protocol_version": spec.protocol_version,
-        "fingerprint": digest([source.component.plugin, canonical(params), source.fingerprint], 12),
+        "fingerprint": source_fingerprint(
+            source.component.plugin, source.component.params, source.fingerprint
+        ),
         "seconds": outcome.seconds,
     }
