@@ -53,7 +53,10 @@ def tables(runs: Path) -> dict[str, pd.DataFrame]:
 
 
 def test_a_run_at_a_url_is_the_run_in_a_folder_and_its_report_is_written_from_there(
-    files: type[FaultyFileSystem], place: Path, monkeypatch: pytest.MonkeyPatch
+    files: type[FaultyFileSystem],
+    place: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert cli.main([*RUN, "--out", "local"]) == 0
     assert cli.main([*RUN, "--out", URL]) == 0
@@ -66,7 +69,11 @@ def test_a_run_at_a_url_is_the_run_in_a_folder_and_its_report_is_written_from_th
     monkeypatch.setenv("HARNESS_CACHE", str(place / "second"))
     Objects(url=URL).delete(["report.md", "figures/paths.png"])
     assert cli.main(["report", URL]) == 0
+    capsys.readouterr()
     assert cli.main(["status", URL]) == 0
+    assert f"{URL}: 2 runs: 2 done." in capsys.readouterr().out
+    assert cli.main(["plan", "tiny.gin", "--out", URL]) == 0
+    assert "2 runs; all done." in capsys.readouterr().out
     assert cli.main(["paper", URL, "--out", "paper"]) == 0
     listing = Objects(url=URL).listing()
     assert {"report.md", "figures/paths.png"} <= listing.keys()

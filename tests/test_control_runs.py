@@ -25,6 +25,9 @@ from harness.control.task_statistics import summary, verdicts
 from harness.control.trust_region import TrustRegion
 from harness.errors import ConfigError, PlanError, WorkspaceError
 from harness.nested import half_width, nested_mean
+from harness.node_pools import offer_of
+from harness.ray_worker import Driver
+from harness.resources import Resources
 from harness.schedule import Schedule
 from harness.store import Workspace
 from harness_datasets.navigation2d import PointSimulator
@@ -222,9 +225,18 @@ def test_identity_is_content(tmp_path: Path, line: str, training: bool) -> None:
 
 def test_the_longest_runs_start_first(tmp_path: Path) -> None:
     long, short = runs_of(tmp_path, "ControlRegime.iterations = 9")[0], runs_of(tmp_path)[0]
-    assert Schedule([short, long]).first() == [long, short]  # type: ignore[list-item]
+    assert Schedule([short, long]).first() == [long, short]
     # 4 updates of 2 tasks, 3 trajectories of 8 steps, before and after; 2 evaluations of 3 tasks.
     assert short.work == (4 * 2 + 2 * 3) * 3 * 8 * 2
+
+
+def test_a_node_of_a_cluster_needs_no_pools_for_a_run(tmp_path: Path) -> None:
+    run, place = runs_of(tmp_path)[0], Workspace(runs=tmp_path / "runs", cache=tmp_path / "cache")
+    offer = offer_of([run], place.cache, None)
+    assert not offer.digests
+    driver = Driver(origin=None, version="", execute=None, resources=Resources(), here=False, offer=offer)
+    driver.have_pools(run, place)
+    assert not place.cache.exists()
 
 
 def test_the_outer_step_survives_being_plain_data() -> None:
