@@ -211,7 +211,7 @@ def test_the_papers_tables_have_the_mean_return_after_adaptation(
     text = Path("paper/paper.md").read_text(encoding="utf-8")
     assert "mlp of 8 units, 3 seeds" in text
     assert "harness run gin/halfcheetah" in text
-    assert "within 15 points, or units of return," in text
+    assert "within 15 points (or units of return)" in text
 
 
 def test_the_longest_training_counts_and_only_tests_of_the_tasks_it_had(place: Path) -> None:
