@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,10 @@ from harness.spec import Launchable
 from harness.store import Workspace
 
 POLL_SECONDS = 0.3
+
+MOST_AHEAD, AHEAD_A_CORE = 256, 4
+"""Runs that Ray has at a time, at least, and for each core of the cluster. Each takes the driver's memory and time."""
+
 GRACE_SECONDS = 120.0
 """How long interrupted runs may take to write their checkpoints."""
 
@@ -113,7 +118,7 @@ def _cores_for(runs: int, resources: Resources) -> float:
 
 @dataclass(kw_only=True)
 class _Fleet:
-    """The runs that Ray has at the moment."""
+    """The runs that Ray has at the moment (`flying`), and those that it is to have when there is room (`waiting`)."""
 
     ray: Any
     workspace: Workspace
@@ -121,6 +126,7 @@ class _Fleet:
     driver: Driver
     flying: dict[Any, _Flight] = field(default_factory=dict)
     runs: dict[str, Launchable] = field(default_factory=dict)
+    waiting: deque[tuple[Launchable, int]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         # What a board forgets when it dies is said again soon; no run is lost for it.
@@ -155,16 +161,24 @@ class _Fleet:
             )
 
     def start(self, runs: Iterable[Launchable], *, tries: int = 1) -> None:
-        """Give them to Ray, which begins each when there is room."""
-        for run in runs:
+        """Give them to Ray, which begins each when there is room, but no more at a time than it can look over."""
+        self.waiting.extend((run, tries) for run in runs)
+        most = self._most_ahead() if self.waiting else 0
+        while self.waiting and len(self.flying) < most:
+            run, tried = self.waiting.popleft()
             self.runs[run.run_id] = run
             options = self.resources.options(on_gpu=run.compute.device == "cuda")
             reference = self._task.options(**options).remote(run, self.workspace, self._board, self.driver)
-            self.flying[reference] = _Flight(run=run, tries=tries)
+            self.flying[reference] = _Flight(run=run, tries=tried)
+
+    def _most_ahead(self) -> int:
+        """Runs that Ray is given: more than the cluster can begin, and no more than its driver can wait for."""
+        return max(MOST_AHEAD, AHEAD_A_CORE * int(self.ray.cluster_resources().get("CPU", 0)))
 
     def landed(self, report: Report) -> list[Outcome]:
         """Wait a little, pass on what the runs say, and return what ended; what was lost is tried again."""
-        done, _ = self.ray.wait(list(self.flying), timeout=POLL_SECONDS)
+        self.ray.wait(list(self.flying), timeout=POLL_SECONDS)
+        done, _ = self.ray.wait(list(self.flying), num_returns=len(self.flying), timeout=0)
         begun, latest = self._news()
         heard = {*begun, *(progress.run_id for progress in latest)}
         for flight in self.flying.values():
@@ -181,6 +195,7 @@ class _Fleet:
                 self.start([flight.run], tries=flight.tries + 1)
             else:
                 outcomes.append(outcome)
+        self.start([])
         return outcomes
 
     def _news(self) -> tuple[list[str], list[Progress]]:

@@ -16,6 +16,7 @@ import pytest
 
 import fake_execute
 from experiments import write_tiny
+from harness import ray_runs
 from harness.attempt import Outcome
 from harness.config import load_experiment
 from harness.errors import ConfigError, WorkspaceError
@@ -295,6 +296,27 @@ def test_ray_tries_a_lost_run_again_and_stops_an_overdue_one(tmp_path: Path, wor
     with pytest.raises(ConfigError, match="asks for 1 CPU, 1 moonlight a run, and no node") as caught:
         launch(again, workspace, workers=1, resources=never, execute=fake_execute.execute)
     assert "(1 CPU, 0 moonlight)" in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("shared_modules")
+def test_ray_is_given_no_more_runs_than_can_be_looked_over(
+    tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_runs, "MOST_AHEAD", 3)
+    monkeypatch.setattr(ray_runs, "AHEAD_A_CORE", 0)
+    ahead: list[int] = []
+    real = ray_runs._Fleet.landed
+
+    def landed(fleet: Any, report: Report) -> list[Outcome]:
+        ahead.append(len(fleet.flying))
+        return real(fleet, report)
+
+    monkeypatch.setattr(ray_runs._Fleet, "landed", landed)
+    runs = runs_of(tmp_path, [0, *range(6, 14)])
+    outcomes = launch(runs, workspace, workers=2, execute=fake_execute.execute)
+    assert {outcome.state for outcome in outcomes} == {"done"}
+    assert max(ahead) == 3
 
 
 @pytest.mark.slow

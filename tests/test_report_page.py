@@ -69,7 +69,7 @@ def test_it_opens_without_an_error_and_draws_its_plots(page: Path) -> None:
         assert driver.execute_script("return window.stolen") is None  # type: ignore[no-untyped-call]
         assert driver.find_element(By.TAG_NAME, "h1").text == f"A title {EVIL}"
         assert [q.text for q in driver.find_elements(By.CSS_SELECTOR, "blockquote p")] == [
-            "One.",
+            "Claim under test: One.",
             "Two & three.",
         ]
 

@@ -324,7 +324,7 @@ def test_nil_training_minimises_the_loss_of_what_nil_predicts() -> None:
     [MAML(), ANIL(), Multiclass(), Multitask(), RandomFeatures(), NILTraining(), MatchingNet()],
     ids=lambda m: m.name,
 )
-def test_nil_reads_out_every_training_of_the_paper(trainer: ANIL) -> None:
+def test_nil_reads_out_the_body_whatever_its_trainer_keeps_beside_it(trainer: ANIL) -> None:
     method = NIL(trainer=trainer)
     learner = tiny_learner(method, max_way=N_CLASSES)
     support, query = (embeddings(learner, x) for x in (TASK.support_x, TASK.query_x))

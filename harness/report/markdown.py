@@ -35,6 +35,15 @@ class PanelView:
     figure: Figure
 
 
+WORDS = (
+    "An episode is one task: a few labelled images of each of its classes (the support set) to learn from, and others "
+    "(queries) to classify; the splits of a source share no class. A source is where images come from. A network is a "
+    "body and its last layer, the head; to adapt is to change weights by the support set: MAML changes all, ANIL the "
+    "head alone, NIL nothing. Features are reused where changing less is as good."
+)
+"""What a reader must know to read a report."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReportView:
     """All that the template shows. Text is plain; the template escapes it.
@@ -75,7 +84,7 @@ class ReportView:
 
 def render(view: ReportView) -> str:
     """The report as Markdown; the same view gives the same text."""
-    text = _environment().get_template("report.md.j2").render(view=view)
+    text = _environment().get_template("report.md.j2").render(view=view, words=WORDS)
     return _tidy(text)
 
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup as Safe
 
 from harness.report.interactive import Spec
-from harness.report.markdown import NUMBER, Markup, PanelView, ReportView, without_backslashes
+from harness.report.markdown import NUMBER, WORDS, Markup, PanelView, ReportView, without_backslashes
 from harness.report.panels import Panel, natural
 from harness.report.plot_library import plot_library
 from harness.report.settings import DASH, Table
@@ -110,6 +110,7 @@ def render_page(view: ReportView, boards: Sequence[Board], curves: Sequence[Spec
         curves=curves,
         filters=_filters(boards),
         pictures={figure.path: _picture(folder / figure.path) for figure in figures},
+        words=WORDS,
         css=Safe((HERE / "page.css").read_text(encoding="utf-8")),
         script=Safe((HERE / "page.js").read_text(encoding="utf-8")),
         plotted=plotted,

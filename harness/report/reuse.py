@@ -15,6 +15,7 @@ from harness.report.probed import Probed
 from harness.report.reuse_across import Shown, across_missing, across_section
 from harness.report.reuse_axes import unmeasured as unmeasured_distances
 from harness.report.reuse_distance import distance_section
+from harness.report.reuse_floor import near_guessing
 from harness.report.reuse_numbers import (
     AS_TRAINED,
     PROBES,
@@ -71,11 +72,12 @@ def reuse_sections(
     compared = len(gathered.across) or gathered.without_across
     if verdicts.rows.empty and not verdicts.refusals and probes.empty and not compared:
         return (), []
-    episodes, frame = with_shots(gathered.episodes), prepared(probes)
+    episodes = with_shots(gathered.episodes).assign(ways=gathered.episodes["n_way"])  # also where they vary
+    frame = prepared(probes)
     titles = place_titles(episodes, frame)
     episodes, frame = with_places(episodes, titles), with_places(frame, titles)
     places = _places(pd.concat([episodes[_SHOWN], frame[_SHOWN]]), episodes, gathered, titles)
-    sections = [*_verdict_sections(gathered, verdicts, places, album)]
+    sections = [*_verdict_sections(gathered, verdicts, episodes, places, album)]
     refusals: list[Refusal] = []
     if len(frame):
         table, refused = fractions(with_places(freezing(probes), titles))
@@ -128,16 +130,17 @@ def _by_regime(places: _Places) -> Shown:
 
 
 def _verdict_sections(
-    gathered: Gathered, verdicts: Verdicts, places: _Places, album: Album
+    gathered: Gathered, verdicts: Verdicts, episodes: pd.DataFrame, places: _Places, album: Album
 ) -> tuple[Section, Section]:
-    """What holds where, in sentences; then the figures and tables."""
+    """What holds where, in sentences; then the figures and tables. episodes: with their places."""
     rows, said, details = verdicts.rows, [], []
     if len(rows):
         rows = _in_order(with_places(rows, places.titles), places)
         for place, own in rows.groupby("place", sort=False):
             groups = [group for _, group in own.groupby(["comparison", "method", "a"], sort=False)]
             sentences = tuple(verdict_said(group, _refused(group, verdicts)) for group in groups)
-            said.append(Block(title=f"Trained on {place}", said=sentences))
+            floor = near_guessing(episodes[episodes["place"] == place], own)
+            said.append(Block(title=f"Trained on {place}", said=(*sentences, *([floor] if floor else []))))
             details += list(_verdict_blocks(str(place), groups, verdicts, places, album))
     else:
         said.append(Block(said=(Said("", _nothing_judged(gathered, verdicts)),)))
@@ -216,7 +219,8 @@ def _refused(group: pd.DataFrame, verdicts: Verdicts) -> int:
 def _question(verdicts: Verdicts) -> str:
     return (
         "Does adapting less do as well as adapting everything? The margin, the largest difference that does not "
-        f"matter, was declared with the experiment: {_points(verdicts)}.{_seeds(verdicts.rows)}"
+        f"matter, was declared with the experiment: {_points(verdicts)}. That reuse holds is tested source by source, "
+        f"that it fails with a correction for their number.{_seeds(verdicts.rows)}"
     )
 
 

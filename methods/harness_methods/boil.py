@@ -10,8 +10,8 @@ from harness.learner import LayerMask, Learner
 class BOIL(InnerLoopMethod):
     """MAML whose inner loop changes the body and leaves the head: the opposite of ANIL.
 
-    The outer loop trains all, the head included. The paper takes one inner step of rate 0.5 on a mean
-    loss in training and at test,.
+    The outer loop trains all, the head included. The paper takes one inner step of rate 0.5 on a mean loss, in
+    training and at test.
     """
 
     name: str = "boil"

@@ -15,10 +15,13 @@ class ProtoMAML(InnerLoopMethod):
     """MAML whose head begins at each task's prototypes, so that it starts as a Prototypical Network.
 
     With c_k the mean support feature of class k, row k of the head begins as W_k = 2 c_k, b_k = -‖c_k‖² (section 3);
-    the outer loop differentiates through it. The learner's stored head is not used.
+    the outer loop differentiates through it. The learner's stored head is not used. That head is as large as the
+    features are, so that rates which suit a small drawn one can make the inner loop diverge: hence the low default,
+    which is ours.
     """
 
     name: str = "proto_maml"
+    inner_lr: float = 0.005
 
     def start(self, learner: Learner, batch: TaskBatch, *, training: bool) -> Weights:
         """The head of each task, [T, max_way, D] and [T, max_way]; rows of no class are zero."""
