@@ -4,14 +4,16 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from harness.errors import HarnessError, WorkspaceError
 from harness.heartbeat import beating, stop_beating
 from harness.progress import Report
-from harness.spec import RunSpec
+from harness.spec import Launchable
 from harness.store import RunFolder, Workspace
 
-Execute = Callable[[RunSpec, Workspace, Report], None]
+Execute = Callable[[Any, Workspace, Report], None]
+"""Does one run of its own kind: of images by default."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,7 @@ class Outcome:
     mistake: bool = False
 
 
-def attempt(run: RunSpec, workspace: Workspace, report: Report, execute: Execute | None) -> Outcome:
+def attempt(run: Launchable, workspace: Workspace, report: Report, execute: Execute | None) -> Outcome:
     """Execute one run here. Only KeyboardInterrupt and its like get out.
 
     Of an experiment at a URL, what is there of the run is pulled before, and what came of it pushed after.
@@ -75,9 +77,10 @@ def _push_quietly(folder: RunFolder) -> None:
 
 
 def _is_divergence(problem: Exception) -> bool:
+    from harness.control.rollout import DynamicsError
     from harness.training import TrainingDivergedError
 
-    return isinstance(problem, TrainingDivergedError)
+    return isinstance(problem, TrainingDivergedError | DynamicsError)
 
 
 def _worker() -> Execute:
@@ -86,7 +89,7 @@ def _worker() -> Execute:
     return execute
 
 
-def record_failure(run: RunSpec, workspace: Workspace, error: str, trace: str = "") -> None:
+def record_failure(run: Launchable, workspace: Workspace, error: str, trace: str = "") -> None:
     """Write the failure of a run that could not do so itself; a disk that refuses is left alone."""
     folder = workspace.folder(run.run_id)
     with contextlib.suppress(HarnessError):
@@ -97,7 +100,7 @@ def record_failure(run: RunSpec, workspace: Workspace, error: str, trace: str = 
             folder.mirror.push_status(tries=1)
 
 
-def not_tried(run: RunSpec, leader: Outcome, workspace: Workspace) -> Outcome:
+def not_tried(run: Launchable, leader: Outcome, workspace: Workspace) -> Outcome:
     """The outcome of a run whose training, shared with `leader`, has diverged and would do so again."""
     error = f"Its training, shared with {leader.run_id}, failed: {leader.error}"
     record_failure(run, workspace, error)

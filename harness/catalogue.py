@@ -7,6 +7,10 @@ from harness import plugins
 from harness.across_settings import AcrossTrainings
 from harness.augmentation import Augmentation
 from harness.compute import Compute
+from harness.control.clipped_surrogate import ClippedSurrogate
+from harness.control.experiment import ControlEvaluation, ControlExperiment, ControlRegime
+from harness.control.sampling import Sampling
+from harness.control.trust_region import TrustRegion
 from harness.distance_settings import Dissimilarity
 from harness.episode import EpisodeShape, VariableShape
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
@@ -36,6 +40,12 @@ OWN_CLASSES: tuple[type, ...] = (
     TensorBoard,
     MLflow,
     WeightsAndBiases,
+    ControlExperiment,
+    ControlRegime,
+    ControlEvaluation,
+    Sampling,
+    TrustRegion,
+    ClippedSurrogate,
 )
 
 OURS = ("harness", "harness_methods", "harness_datasets")

@@ -11,7 +11,7 @@ import torch
 
 from harness.files import explained, write_aside
 from harness.learner import Learner
-from harness.spec import RunSpec
+from harness.spec import Launchable
 from harness.store import RunFolder, Workspace
 
 
@@ -55,6 +55,11 @@ def save(
             name: value for name, value in vars(state).items() if name != "updates_by_workers" or value
         },
     }
+    write(folder, content)
+
+
+def write(folder: RunFolder, content: dict[str, Any]) -> None:
+    """Write a checkpoint of any content that has its `training_id`; the one before it stays beside it."""
     if folder.checkpoint.exists():
         with explained(folder.checkpoint):
             folder.checkpoint.replace(folder.previous_checkpoint)
@@ -104,7 +109,7 @@ def restore(content: dict[str, Any], learner: Learner, optimiser: torch.optim.Op
     return TrainingState(**content["state"])
 
 
-def adopt(spec: RunSpec, workspace: Workspace) -> None:
+def adopt(spec: Launchable, workspace: Workspace) -> None:
     """Take over the furthest checkpoint, with its curve and snapshots, of any run that shares this training.
 
     Runs of one training differ only in how they predict, so a learner trained once serves them all.
@@ -125,7 +130,7 @@ def adopt(spec: RunSpec, workspace: Workspace) -> None:
     best, path, source = max(reached, key=lambda one: one[0])
     if best > own:
         write_aside(folder.checkpoint, lambda aside: shutil.copyfile(path, aside))
-        for iteration in spec.train.snapshots:
+        for iteration in getattr(getattr(spec, "train", None), "snapshots", ()):
             if (kept := source.snapshot(iteration)).exists():
                 write_aside(
                     folder.snapshot(iteration),

@@ -62,10 +62,9 @@ def run(
     written, the configuration in force lies in its folder runs/ as config.gin.
     """
     from harness import workflow
+    from harness.request import Request
 
-    request = workflow.Request(
-        config=config, bindings=bindings, data_dir=data, cache=cache_folder(cache), **options
-    )
+    request = Request(config=config, bindings=bindings, data_dir=data, cache=cache_folder(cache), **options)
     return workflow.run(request, console_of())
 
 
@@ -133,7 +132,11 @@ def leaderboard(folders: tuple[Place, ...], **options: Any) -> None:
 @cli.command()
 @click.argument("folders", type=PLACE, nargs=-1, required=True, metavar="DIR...")
 @click.option(
-    "--tolerance", type=float, default=2.0, show_default=True, help="Points of difference that do not matter."
+    "--tolerance",
+    type=float,
+    default=2.0,
+    show_default=True,
+    help="Points of difference, or units of return, that do not matter.",
 )
 @click.option("--out", type=PATH, default=Path("paper"), show_default=True, help="Folder of the page.")
 def paper(folders: tuple[Place, ...], out: Path, tolerance: float) -> None:

@@ -49,6 +49,7 @@ def retry(folder: Place, data: Path | None, cache: Path | None, **options: Any) 
     tried, what is done is kept, the report is written anew.
     """
     from harness import upkeep, workflow
+    from harness.request import Request
 
     if isinstance(folder, Url):
         from harness.remote.looking import outlined
@@ -56,7 +57,7 @@ def retry(folder: Place, data: Path | None, cache: Path | None, **options: Any) 
         config, command, demo = upkeep.settings_of(outlined(folder, cache_folder(cache)))
     else:
         config, command, demo = upkeep.settings_of(folder)
-    request = workflow.Request(
+    request = Request(
         config=config,
         bindings=(),
         out=folder,

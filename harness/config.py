@@ -19,6 +19,8 @@ from gin import config as gin_config
 from gin import config_parser
 from harness.catalogue import Catalogue, catalogue
 from harness.config_mistakes import GIN_CALL, GIN_LOCATION, no_such_file, refusal, syntax_message
+from harness.control.experiment import ControlExperiment
+from harness.control.roles import check_control_roles
 from harness.effects import (
     COMMAND_LINE,
     MACRO,
@@ -107,7 +109,7 @@ def _unresolved_inside(value: Any) -> Any:
 
 def load_experiment(
     config: Path, bindings: Sequence[str] = (), *, trial: Sequence[str] = ()
-) -> tuple[Experiment, str]:
+) -> tuple[Experiment | ControlExperiment, str]:
     """Read `config`, apply `bindings` (`Name.parameter=value`, as of --set) and build the experiment.
 
     Returns the experiment and the complete settings as gin text, the same text for the same settings; that
@@ -126,7 +128,8 @@ def load_experiment(
         for binding in trial:
             _read_binding(reading, binding, f"{TRIAL}{_place_of_search(reading)}: {binding!r}")
         _check_macros(reading)
-        experiment = _build(reading, registered[Experiment])
+        kind = _kind(reading)
+        experiment = _build(reading, registered[kind])
         text = gin.operative_config_str(max_line_length=110)
         calls = _calls(known, text)
         check_defaults(reading.bindings, calls, known, partial(_make, registered))
@@ -135,6 +138,17 @@ def load_experiment(
         return experiment, _HEADER + text.rstrip() + "\n"
     finally:
         gin.clear_config()
+
+
+def _kind(reading: _Reading) -> type[Experiment] | type[ControlExperiment]:
+    """Which class of experiment the file is about: the one it gives values to. Raises ConfigError for both."""
+    named = {full.rpartition(".")[2] for _, full, _ in reading.bindings.places}
+    if {"Experiment", "ControlExperiment"} <= named:
+        raise ConfigError(
+            f"{reading.root}: it gives values to Experiment and to ControlExperiment; a file is about one of them. "
+            "Remove the lines of the other."
+        )
+    return ControlExperiment if "ControlExperiment" in named else Experiment
 
 
 def _register(known: Catalogue) -> dict[type, Any]:
@@ -249,11 +263,11 @@ def _check_macros(reading: _Reading) -> None:
             )
 
 
-def _build(reading: _Reading, experiment: Any) -> Experiment:
+def _build(reading: _Reading, experiment: Any) -> Experiment | ControlExperiment:
     """Let gin construct everything. Raises ConfigError for what is missing or refused."""
     try:
         gin.finalize()
-        built: Experiment = experiment()
+        built: Experiment | ControlExperiment = experiment()
         return built
     except RecursionError:
         raise ConfigError(
@@ -285,9 +299,12 @@ def _make(registered: dict[type, Any], cls: type, scope: str) -> Any:
         return None
 
 
-def _check_roles(reading: _Reading, experiment: Experiment) -> None:
+def _check_roles(reading: _Reading, experiment: Experiment | ControlExperiment) -> None:
     try:
-        check_roles(experiment)
+        if isinstance(experiment, ControlExperiment):
+            check_control_roles(experiment)
+        else:
+            check_roles(experiment)
     except ConfigError as error:
         raise ConfigError(_with_place(reading, str(error))) from None
 

@@ -91,6 +91,11 @@ class Work:
     evaluation: float
     probing: float
 
+    @property
+    def whole(self) -> float:
+        """All of it."""
+        return self.training + self.evaluation + self.probing
+
 
 class Works:
     """The work of runs, found once for those that differ in their seeds alone: it takes a network to be built."""

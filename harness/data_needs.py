@@ -3,10 +3,12 @@
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from harness import plugins
+from harness.control.experiment import ControlExperiment
 from harness.dataset import Dataset
 from harness.errors import (
     ConfigError,
@@ -169,20 +171,26 @@ def _pools(experiment: Experiment, name: str, request: DataRequest) -> tuple[Poo
     if experiment.search is None:
         return planned.pools
     from harness.search.planned import plan_search
+    from harness.search.trial_experiment import trial_experiment
 
     return plan_search(
         experiment.search,
         planned,
-        lambda trial: _experiment(name, request.bindings, trial),
+        partial(trial_experiment, Path(name), request.bindings),
         data_dir=request.raw,
         cache=request.cache,
     ).pools
 
 
-def _experiment(name: str, bindings: Sequence[str], trial: Sequence[str] = ()) -> Experiment:
+def _experiment(name: str, bindings: Sequence[str]) -> Experiment:
     from harness.config import load_experiment
 
-    return load_experiment(Path(name), bindings, trial=trial)[0]
+    experiment = load_experiment(Path(name), bindings)[0]
+    if isinstance(experiment, ControlExperiment):
+        raise ConfigError(
+            f"{name} is about control tasks, which have no data to prepare: `harness run {name}` begins at once."
+        )
+    return experiment
 
 
 def _limited(dataset: Any, limit: int | None) -> Any:

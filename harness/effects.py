@@ -123,9 +123,14 @@ def _unreached(bindings: Bindings, key: Key, known: Catalogue) -> str:
             f"{place}: this has no effect: no reference has the scope {scope!r}, as in @{name}()."
             f"{did_you_mean(scope, bindings.scopes)}"
         )
+    control = any(cls.endswith(".ControlExperiment") for _, cls, _ in bindings.places)
+    line = how_to_use(known.classes[full], name, control=control)
+    if line is None:
+        kind = "a ControlExperiment" if control else "an Experiment"
+        return f"{place}: this has no effect: {kind} has no place for @{name}(). Remove the line."
     return (
         f"{place}: this has no effect: nothing in the experiment is made by @{name}(). "
-        f"Add {how_to_use(known.classes[full], name)}, or remove the line."
+        f"Add {line}, or remove the line."
     )
 
 

@@ -191,7 +191,7 @@ class Experiment:
         for what in ("methods", "regimes", "evaluations"):
             if not getattr(self, what):
                 raise ConfigError(f"Experiment.{what} is empty: name at least one.")
-        _check_seeds(self.seeds)
+        check_seeds("Experiment", self.seeds)
         check_choice("Experiment.missing_sources", self.missing_sources, MISSING)
         if not 0 < self.margin_points <= 100:
             raise ConfigError(
@@ -201,14 +201,7 @@ class Experiment:
             )
         if self.max_way is not None:
             check_whole("Experiment.max_way", self.max_way, low=2)
-        if (
-            not self.name
-            or not all(c.isalnum() or c in "-_." for c in self.name)
-            or self.name.startswith(".")
-        ):
-            raise ConfigError(
-                f"Experiment.name names a folder: letters, digits, '-', '_' and '.' only; got {self.name!r}."
-            )
+        check_experiment_name("Experiment", self.name)
 
     @property
     def seed_list(self) -> tuple[int, ...]:
@@ -216,10 +209,19 @@ class Experiment:
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else tuple(self.seeds)
 
 
-def _check_seeds(seeds: object) -> None:
+def check_experiment_name(kind: str, name: str) -> None:
+    """Raise ConfigError unless `name` can be that of a folder; `kind` is the class that has it."""
+    if not name or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
+        raise ConfigError(
+            f"{kind}.name names a folder: letters, digits, '-', '_' and '.' only; got {name!r}."
+        )
+
+
+def check_seeds(kind: str, seeds: object) -> None:
+    """Raise ConfigError unless `seeds` is their number or a list of them; `kind` is the class that has them."""
     listed = seeds if isinstance(seeds, Sequence) else [seeds]
     whole = all(isinstance(s, int) and not isinstance(s, bool) and s >= 0 for s in listed)
     if not whole or not listed or seeds == 0:
         raise ConfigError(
-            f"Experiment.seeds must be a number of at least 1 or a list of whole numbers; got {seeds!r}."
+            f"{kind}.seeds must be a number of at least 1 or a list of whole numbers; got {seeds!r}."
         )

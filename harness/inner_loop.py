@@ -95,11 +95,11 @@ def adapt(
         below = learner.body(batch.support_x, statistics, 0, first)
         if first == len(learner.body.layers):
             below = learner.features({}, below, statistics, first)
-    weights = _initial(learner, mask, len(below), start, variation)
+    weights = initial_weights(learner, mask, len(below), start, variation)
     fixed = {name: weight for name, weight in start.items() if name not in weights}
     anchors = learner.adaptable(mask) if proximal else {}
     step = partial(
-        _step, rate=rate, clip=clip, pull=(proximal, anchors), direction=direction, variation=variation
+        take_step, rate=rate, clip=clip, pull=(proximal, anchors), direction=direction, variation=variation
     )
     for number in range(1, (steps if weights else 0) + 1):
         if first == len(learner.body.layers) and has_linear_head(learner):
@@ -110,10 +110,17 @@ def adapt(
     return {**fixed, **weights}
 
 
-def _initial(
-    learner: Learner, mask: LayerMask, tasks: int, start: Weights, variation: Variation
+def initial_weights(
+    learner: Learner,
+    mask: LayerMask,
+    tasks: int,
+    start: Weights = MappingProxyType({}),
+    variation: Variation = PLAIN,
 ) -> dict[str, Tensor]:
-    """The adapted weights before the first step. Raises ValueError for initial ones of a layer that does not adapt."""
+    """The adapted weights before the first step, [T, ...] each.
+
+    Raises ValueError for initial ones of a layer that does not adapt.
+    """
     stored = learner.adaptable(mask)
     foreign = set(variation.initial) - set(stored)
     if foreign:
@@ -155,17 +162,21 @@ def _gradients(
     return list(torch.autograd.grad(loss, list(weights.values()), create_graph=graph))
 
 
-def _step(
+def take_step(
     number: int,
     weights: Weights,
     gradients: Sequence[Tensor],
     *,
     rate: float | Rates,
-    clip: float | None,
-    pull: tuple[float, Weights],
-    direction: Direction | None,
-    variation: Variation,
+    clip: float | None = None,
+    pull: tuple[float, Weights] = (0.0, MappingProxyType({})),
+    direction: Direction | None = None,
+    variation: Variation = PLAIN,
 ) -> dict[str, Tensor]:
+    """The weights after step `number`, from 1, whatever loss the gradients are of; see `adapt` for the rest.
+
+    pull: its strength, and what it pulls to.
+    """
     raw = dict(zip(weights, gradients, strict=True))
     used = raw if clip is None else {name: g.clamp(-clip, clip) for name, g in raw.items()}
     strength, anchors = pull

@@ -65,7 +65,12 @@ class InnerLoopMethod(GradientAdaptation):
 
     def init(self, body: Body, max_way: int) -> Learner:
         """A learner with a linear head."""
-        return Learner(body, max_way)
+        learner = Learner(body, max_way)
+        self.prepare(learner)
+        return learner
+
+    def prepare(self, learner: Learner) -> None:
+        """What is done to a learner that was just drawn: nothing. Parameters without `requires_grad` stay as drawn."""
 
     def outer_loss(self, learner: Learner, episodes: Sequence[Episode]) -> Tensor:
         """Mean over tasks of the query loss after adaptation (Finn et al. 2017, eq. 2)."""

@@ -17,14 +17,14 @@ from harness.files import make_folder
 from harness.progress import Progress, Report
 from harness.ray_runs import ray_outcomes
 from harness.resources import Resources
-from harness.spec import RunSpec
+from harness.spec import Launchable
 from harness.store import Workspace
 
 BACKENDS = ("ray", "serial")
 
 
 def launch(
-    runs: Sequence[RunSpec],
+    runs: Sequence[Launchable],
     workspace: Workspace,
     *,
     backend: str = "ray",
@@ -115,7 +115,7 @@ def _cores() -> int:
 
 
 def _serial(
-    runs: Iterable[RunSpec], workspace: Workspace, report: Report, execute: Execute | None
+    runs: Iterable[Launchable], workspace: Workspace, report: Report, execute: Execute | None
 ) -> Generator[Outcome]:
     diverged: dict[str, Outcome] = {}
     for run in runs:

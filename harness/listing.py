@@ -1,6 +1,7 @@
 """The commands that look and do not train: plan, list, check."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness import plugins, pool_status
+from harness.control.experiment import ControlExperiment
 from harness.cost import Estimate, duration, estimate
 from harness.data_needs import check_data_dir, sources_of, with_defaults
 from harness.display import say_what_is_unlike
@@ -25,6 +27,10 @@ GROUPS = {
     "sources": plugins.DATASETS,
     "networks": plugins.NETWORKS,
     "probes": plugins.PROBES,
+    "control_sources": plugins.CONTROL_SOURCES,
+    "policy_methods": plugins.POLICY_METHODS,
+    "policy_networks": plugins.POLICY_NETWORKS,
+    "policy_probes": plugins.POLICY_PROBES,
 }
 
 
@@ -60,6 +66,11 @@ def show_plan(
     from harness.config import load_experiment
 
     experiment, _ = load_experiment(config, bindings)
+    if isinstance(experiment, ControlExperiment):
+        from harness.control.workflow import show_control_plan
+
+        show_control_plan(experiment, (out or Path("reports") / experiment.name) / "runs", console)
+        return
     planned = plan(experiment, data_dir=data_dir, cache=cache)
     workspace = Workspace(runs=(out or Path("reports") / experiment.name) / "runs", cache=cache)
     if experiment.search is None:
@@ -73,11 +84,12 @@ def show_plan(
         ]
     else:
         from harness.search.planned import plan_search
+        from harness.search.trial_experiment import trial_experiment
 
         searched = plan_search(
             experiment.search,
             planned,
-            lambda trial: load_experiment(config, bindings, trial=trial)[0],
+            partial(trial_experiment, config, bindings),
             data_dir=data_dir,
             cache=cache,
         )

@@ -15,7 +15,7 @@ from harness.pool_journal import IMAGES
 from harness.pool_lock import FOLDER
 from harness.pool_writing import FACTS, PoolReading
 from harness.pools import make_once, usable_pool, verify_folder
-from harness.spec import RunSpec, SourceSpec
+from harness.spec import Launchable, RunSpec, SourceSpec
 
 PART_BYTES = 8 * 2**20
 """Of a pool, sent at once."""
@@ -32,9 +32,10 @@ class PoolOffer:
     data_dir: Path | None
 
 
-def offer_of(runs: Iterable[RunSpec], cache: Path, data_dir: Path | None) -> PoolOffer:
+def offer_of(runs: Iterable[Launchable], cache: Path, data_dir: Path | None) -> PoolOffer:
     """Of the pools that `runs` read and this machine has."""
-    keys = {source.pool_key(split, run.images) for run in runs for source, split in pools_of(run)}
+    of_images = [run for run in runs if isinstance(run, RunSpec)]
+    keys = {source.pool_key(split, run.images) for run in of_images for source, split in pools_of(run)}
     pools = {key: usable_pool(cache, key) for key in sorted(keys)}
     return PoolOffer(
         digests={key: pool.sha256 for key, pool in pools.items() if pool is not None}, data_dir=data_dir

@@ -17,7 +17,14 @@ from harness.parameters import fit
 
 METHODS, DATASETS, NETWORKS = "harness.methods", "harness.datasets", "harness.networks"
 PROBES = "harness.probes"
-WORDS = {METHODS: "method", DATASETS: "source", NETWORKS: "network", PROBES: "probe"}
+CONTROL_SOURCES, POLICY_METHODS = "harness.control_sources", "harness.policy_methods"
+POLICY_NETWORKS, POLICY_PROBES = "harness.policy_networks", "harness.policy_probes"
+WORDS = {METHODS: "method", DATASETS: "source", NETWORKS: "network", PROBES: "probe"} | {
+    CONTROL_SOURCES: "control source",
+    POLICY_METHODS: "method of policies",
+    POLICY_NETWORKS: "policy network",
+    POLICY_PROBES: "probe of policies",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

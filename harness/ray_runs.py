@@ -18,7 +18,7 @@ from harness.ray_session import on_this_machine, ray_started
 from harness.ray_worker import Driver, in_worker
 from harness.resources import Resources
 from harness.schedule import Schedule
-from harness.spec import RunSpec
+from harness.spec import Launchable
 from harness.store import Workspace
 
 POLL_SECONDS = 0.3
@@ -40,7 +40,7 @@ class _Flight:
     asked: when it was last interrupted.
     """
 
-    run: RunSpec
+    run: Launchable
     tries: int = 1
     began: float | None = None
     stopping: float | None = None
@@ -48,7 +48,7 @@ class _Flight:
 
 
 def ray_outcomes(
-    runs: Sequence[RunSpec],
+    runs: Sequence[Launchable],
     workspace: Workspace,
     *,
     workers: int,
@@ -86,7 +86,7 @@ def ray_outcomes(
 
 def _driver(
     ray: Any,
-    runs: Sequence[RunSpec],
+    runs: Sequence[Launchable],
     workspace: Workspace,
     data_dir: Path | None,
     execute: Execute | None,
@@ -126,15 +126,15 @@ class _Fleet:
     resources: Resources
     driver: Driver
     flying: dict[Any, _Flight] = field(default_factory=dict)
-    runs: dict[str, RunSpec] = field(default_factory=dict)
-    waiting: deque[tuple[RunSpec, int]] = field(default_factory=deque)
+    runs: dict[str, Launchable] = field(default_factory=dict)
+    waiting: deque[tuple[Launchable, int]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         # What a board forgets when it dies is said again soon; no run is lost for it.
         self._board = self.ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
         self._task = self.ray.remote(max_retries=0)(in_worker)
 
-    def check(self, runs: Sequence[RunSpec]) -> None:
+    def check(self, runs: Sequence[Launchable]) -> None:
         """Raises ConfigError where no node of the cluster could ever give a run what it is to have."""
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
         for run in {run.compute.device: run for run in runs}.values():
@@ -161,7 +161,7 @@ class _Fleet:
                 "less, or start a node that has it (`ray start`, with --num-cpus, --num-gpus or --resources)."
             )
 
-    def start(self, runs: Iterable[RunSpec], *, tries: int = 1) -> None:
+    def start(self, runs: Iterable[Launchable], *, tries: int = 1) -> None:
         """Give them to Ray, which begins each when there is room, but no more at a time than it can look over."""
         self.waiting.extend((run, tries) for run in runs)
         most = self._most_ahead() if self.waiting else 0

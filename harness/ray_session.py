@@ -65,7 +65,7 @@ def ray_started(
             except (ConnectionError, RuntimeError, ValueError) as error:
                 raise ConfigError(
                     f"Ray cannot start{f' at {address!r}' if address else ''}: {error}. "
-                    "Check --address and, where the cluster asks for a token, that this machine has it in ~/.ray/auth_token; or use "
+                    "Check --address and, where the cluster asks for a token, that it is in ~/.ray/auth_token here; or use "
                     "--backend serial."
                 ) from error
             if context.dashboard_url:

@@ -15,7 +15,7 @@ from harness.node_pools import PoolOffer, ensure_pools
 from harness.progress import Progress, Report
 from harness.ray_session import keeping_its_core, ray_here
 from harness.resources import Resources
-from harness.spec import RunSpec
+from harness.spec import Launchable, RunSpec
 from harness.store import Workspace
 
 POST_SECONDS = 0.5
@@ -54,9 +54,9 @@ class Driver:
         named = None if self.here else os.environ.get("HARNESS_CACHE")
         return workspace.with_cache(Path(named).resolve()) if named else workspace
 
-    def have_pools(self, run: RunSpec, place: Workspace) -> None:
-        """Have the run's pools on this node. Raises as `node_pools.ensure_pools` does."""
-        if self.offer is None:
+    def have_pools(self, run: Launchable, place: Workspace) -> None:
+        """Have the pools of a run on images on this node. Raises as `node_pools.ensure_pools` does."""
+        if self.offer is None or not isinstance(run, RunSpec):
             return
         ray = ray_here()
 
@@ -68,7 +68,7 @@ class Driver:
         ensure_pools(run, place.cache, self.offer, part)
 
 
-def in_worker(run: RunSpec, workspace: Workspace, board: Any, driver: Driver) -> Outcome:
+def in_worker(run: Launchable, workspace: Workspace, board: Any, driver: Driver) -> Outcome:
     """The task of a run; whatever goes wrong is an outcome and a record. workspace: as the driver has it."""
     heed_interrupts()
     board.begin.remote(run.run_id)
@@ -104,7 +104,7 @@ def heed_interrupts() -> None:
 def _with_pools(driver: Driver, execute: Execute) -> Execute:
     """`execute`, after the run's pools are in this node's cache."""
 
-    def executed(run: RunSpec, workspace: Workspace, report: Report) -> None:
+    def executed(run: Launchable, workspace: Workspace, report: Report) -> None:
         if not workspace.folder(run.run_id).is_done:
             driver.have_pools(run, workspace)
         execute(run, workspace, report)
@@ -112,7 +112,7 @@ def _with_pools(driver: Driver, execute: Execute) -> Execute:
     return executed
 
 
-def _sharing(run: RunSpec, workspace: Workspace, board: Any, driver: Driver) -> Execute:
+def _sharing(run: Launchable, workspace: Workspace, board: Any, driver: Driver) -> Execute:
     """`worker.execute`, with other Ray workers to help where that was asked for."""
     from harness.worker import execute
 

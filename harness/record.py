@@ -73,8 +73,18 @@ def write_record(
     }
     if search is not None:
         value["search"] = search.to_json()
+    keep_record(value, before if same else {}, config, workspace, made)
+
+
+def keep_record(
+    value: dict[str, Any], same: dict[str, Any], config: str, workspace: Workspace, made: Sequence[str]
+) -> None:
+    """Write the record `value` and the config, with the time of `same`: the record before of the same runs, or {}.
+
+    made: all runs that the record is about.
+    """
     if same:
-        value |= {key: before[key] for key in ("seconds", "time_missing") if key in before}
+        value |= {key: same[key] for key in ("seconds", "time_missing") if key in same}
     elif any(workspace.folder(run).is_done for run in made):
         value["time_missing"] = True  # that of runs which other commands made
     write_text(workspace.runs / CONFIG, config)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from harness.augmentation import Augmentation
 from harness.compute import Compute
@@ -149,6 +149,25 @@ class RunSpec:
             if not evaluation["stream"]:
                 del evaluation["stream"]
         return plain
+
+
+class Launchable(Protocol):
+    """What launchers and the store ask of a run, be it on images (`RunSpec`) or on control tasks."""
+
+    @property
+    def compute(self) -> Compute:
+        """Where it computes."""
+
+    @property
+    def run_id(self) -> str:
+        """The name of its folder."""
+
+    @property
+    def training_id(self) -> str:
+        """Equal for runs that share a training."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Its content, for spec.json."""
 
 
 def canonical(value: Any) -> Any:

@@ -1,21 +1,25 @@
 """One launch of an experiment's runs and what goes with it: announced, recorded, shown, tracked and timed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from harness.attempt import Outcome
+from harness.attempt import Execute, Outcome
 from harness.cost import duration, estimate
 from harness.display import showing
 from harness.launch import launch
 from harness.plan import Plan
 from harness.record import read_record, timed, write_record
 from harness.remote.experiment_mirror import ExperimentMirror
+from harness.resources import Resources
 from harness.search.recorded import RecordedSearch
+from harness.spec import Launchable
 from harness.store import Workspace
 from harness.tracking.following import following
+from harness.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +46,24 @@ class Stage:
 
     def announce(self, planned: Plan, what: str) -> None:
         """Say what is ahead: `what`, how much of it is done, and what the rest takes."""
-        done = sum(self.workspace.folder(run.run_id).is_done for run in planned.runs)
         seconds = sum(guess.seconds for guess in estimate(planned.runs, self.workspace))
+        self.say_ahead(planned.experiment.name, planned.runs, what, seconds)
+
+    def say_ahead(self, experiment: str, runs: Sequence[Launchable], what: str, seconds: float) -> None:
+        """As `announce`, of runs whose rest takes so many seconds of one core."""
+        done = sum(self.workspace.folder(run.run_id).is_done for run in runs)
         finished = f", {done} of them done already" if done else ""
-        ahead = f"; very roughly {duration(seconds)} of one core" if done < len(planned.runs) else ""
-        self.say(f"{planned.experiment.name}: {what}{finished}{ahead}.")
+        ahead = f"; very roughly {duration(seconds)} of one core" if done < len(runs) else ""
+        self.say(f"{experiment}: {what}{finished}{ahead}.")
+
+    def say_what_is_replaced(self, before: dict[str, Any], runs: Sequence[Launchable]) -> None:
+        """One experiment's folder holds one report: say so when the record `before` was about other runs."""
+        others = set(before.get("runs", ())) - {run.run_id for run in runs}
+        if others:
+            self.say(
+                f"Note: the report in {self.workspace.runs.parent} will be about these runs only; {len(others)} runs "
+                "of other settings leave it and stay in runs/. Use --out to keep both reports."
+            )
 
     def launch(
         self,
@@ -67,30 +84,67 @@ class Stage:
             replace(planned, runs=() if trials else planned.runs),
         )
         write_record(before, results, self.command, self.config, self.workspace, search)
+
+        def ended() -> None:
+            self.pull(planned)
+            if after is not None:
+                after()
+
+        asked = planned.experiment
+        return self.execute(
+            planned.runs,
+            asked.resources,
+            began=began,
+            after=ended,
+            experiment=asked.name,
+            trackers=asked.trackers,
+        )
+
+    def execute(
+        self,
+        runs: Sequence[Launchable],
+        resources: Resources,
+        *,
+        began: float,
+        after: Callable[[], None],
+        experiment: str,
+        trackers: Sequence[Tracker] = (),
+        execute: Execute | None = None,
+    ) -> list[Outcome]:
+        """Execute runs whose record is written, shown, logged and timed; then, within that time, what comes `after`.
+
+        Raises as `launch.launch` does, which says what `resources` and `execute` are.
+        """
         if self.mirror:
             self.mirror.push_record()
-        waiting = sum(not self.workspace.folder(run.run_id).is_done for run in planned.runs)
+        waiting = sum(not self.workspace.folder(run.run_id).is_done for run in runs)
         with (
             showing(self.console, waiting) as display,
-            following(planned, self.workspace, display) as watcher,
+            following(runs, self.workspace, display, experiment=experiment, trackers=trackers) as watcher,
             timed(self.workspace.runs, began, waiting > 0),
         ):
             outcomes = launch(
-                planned.runs,
+                runs,
                 self.workspace,
                 backend=self.backend,
                 workers=self.workers,
                 address=self.address,
-                resources=planned.experiment.resources,
+                resources=resources,
                 data_dir=self.data_dir,
                 on_progress=watcher.progress,
                 on_outcome=watcher.outcome,
                 on_note=self.say,
+                execute=execute,
             )
-            self.pull(planned)
-            if after is not None:
-                after()
+            after()
         return outcomes
+
+    def push_report(self) -> None:
+        """Where the experiment lies at a URL: send its report and what its record has become there."""
+        if self.mirror:
+            self.mirror.push_record()
+            self.mirror.push_report()
+            self.say(f"Sent to {self.mirror.url}")
 
     def pull(self, planned: Plan, *, finish: bool = False, everything: bool = False) -> None:
         """What is at the URL of the runs, their networks too where something is measured on these after the runs.

@@ -26,7 +26,7 @@ import pandas as pd
 from harness.errors import WorkspaceError
 from harness.files import explained, make_folder, write_aside, write_json, write_text
 from harness.results import CURVE_KEYS, EPISODE_COLUMNS, PROBE_COLUMNS, STATES
-from harness.spec import RunSpec
+from harness.spec import Launchable
 
 if TYPE_CHECKING:
     from harness.remote.run_mirror import RunMirror
@@ -116,7 +116,7 @@ class RunFolder:
         """spec.json, or an empty dict when there is none or it is damaged."""
         return _json_or_empty(self.path / "spec.json")
 
-    def begin(self, spec: RunSpec) -> None:
+    def begin(self, spec: Launchable) -> None:
         """Make the folder and write the spec."""
         make_folder(self.path)
         write_json(self.path / "spec.json", spec.to_json())
@@ -145,6 +145,11 @@ class RunFolder:
         """Replace episodes.parquet; columns and types as in results.EPISODE_COLUMNS."""
         typed = _typed(frame, EPISODE_COLUMNS)
         write_aside(self.episodes, lambda aside: typed.to_parquet(aside, index=False))
+
+    def write_table(self, path: Path, frame: pd.DataFrame, columns: dict[str, str]) -> None:
+        """Replace one of the folder's tables by `frame`, its columns and types as in `columns`."""
+        typed = _typed(frame, columns)
+        write_aside(path, lambda aside: typed.to_parquet(aside, index=False))
 
     def write_probe_part(self, place: int, frame: pd.DataFrame) -> None:
         """Replace the probes' rows of evaluation number `place`; columns and types as in results.PROBE_COLUMNS."""

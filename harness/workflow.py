@@ -1,11 +1,8 @@
 """`harness run` and `harness report`, step by step: plan, prepare pools, launch, report."""
 
-import shlex
-import shutil
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +12,14 @@ from rich.console import Console
 from harness import across_stage, distance_stage
 from harness.attempt import Outcome
 from harness.config import load_experiment
+from harness.control.experiment import ControlExperiment
+from harness.control.run_spec import CONTROL
 from harness.data_needs import check_data_dir
 from harness.demo import can_draw, demonstration, draw_stand_ins
 from harness.display import Display, say_what_is_unlike
-from harness.errors import ConfigError
 from harness.experiment import Experiment
-from harness.files import explained, write_json
+from harness.failed_runs import exit_code
+from harness.files import write_json
 from harness.interruption import terminable
 from harness.launch import check_options
 from harness.lease import held
@@ -30,133 +29,98 @@ from harness.planned_sources import datasets_of
 from harness.pool_status import note_use
 from harness.pools import ensure_pool
 from harness.record import CONFIG, RECORD, read_record, recorded_search, recorded_trials, took
-from harness.remote.experiment_mirror import ExperimentMirror, check_backend, experiment_mirror
-from harness.remote.places import Place, Url
+from harness.remote.experiment_mirror import ExperimentMirror
+from harness.renewal import delete_runs
+from harness.request import Request
 from harness.search.planned import PlannedSearch, plan_search
 from harness.search.recorded import RecordedSearch, recorded
 from harness.search.running import run_trials
+from harness.search.trial_experiment import trial_experiment
 from harness.stage import Stage
-from harness.store import RunFolder, Workspace, run_folders
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What the command line asks for. `out`: a folder or a URL; None for reports/<the experiment's name>."""
-
-    config: Path
-    bindings: Sequence[str]
-    out: Place | None
-    workers: int | None
-    backend: str
-    address: str | None
-    fresh: bool
-    data_dir: Path | None
-    cache: Path
-    demo: bool = False
-    first: str = ""
-
-    @property
-    def command(self) -> str:
-        """The command that gives these results again, without what concerns this machine only.
-
-        `first`, where there is one: the command whose runs are tried again.
-        """
-        if self.first:
-            return self.first
-        words = ["harness", "run", str(self.config)]
-        words += [word for binding in self.bindings for word in ("--set", binding)]
-        words += ["--demo"] if self.demo else []
-        return shlex.join(words + (["--out", str(self.out)] if self.out else []))
+from harness.store import RunFolder
 
 
 def run(request: Request, console: Console) -> int:
-    """Do everything that `harness run` does; 0, or what `_failures` says when some run failed.
+    """Do everything that `harness run` does; 0, or what `failed_runs.exit_code` says when some run failed.
 
     Raises HarnessError when the request is wrong or its pools cannot be prepared, before any result is
     touched; KeyboardInterrupt on Ctrl-C and on SIGTERM, when the runs in flight have saved their state.
     """
     check_options(request.backend, request.workers, request.address)
-    mirror = _mirror(request)
+    mirror = request.mirror()
     check_data_dir(request.data_dir)
-    experiment, text = _read(request)
+    experiment, text = load_experiment(request.config, request.bindings)
+    if isinstance(experiment, ControlExperiment):
+        from harness.control.workflow import run_control
+
+        return run_control(experiment, text, request, mirror, console)
+    return _run_on_images(experiment, text, request, mirror, console)
+
+
+def _run_on_images(
+    experiment: Experiment, text: str, request: Request, mirror: ExperimentMirror | None, console: Console
+) -> int:
     for tracker in experiment.trackers:
         tracker.check()
     if request.demo:
+        experiment, text = demonstration(experiment), f"# Run with --demo: cut short, on stand-ins.\n{text}"
         request = replace(request, data_dir=_stand_ins(experiment, request.cache, console))
     with hinted(request.config, request.bindings, demo=any(map(can_draw, datasets_of(experiment)))):
         planned = plan(experiment, data_dir=request.data_dir, cache=request.cache)
         searched = _searched(planned, request)
     if request.address is None:
         experiment.compute.check_device()
-    folder = _folder(request, experiment, mirror)
-    _check_not_foreign(folder)
-    workspace = Workspace(runs=folder / "runs", cache=request.cache, url=mirror.url if mirror else None)
-    stage = Stage(
-        workspace=workspace,
-        mirror=mirror,
-        command=request.command,
-        config=text,
-        backend=request.backend,
-        workers=request.workers,
-        address=request.address,
-        data_dir=request.data_dir,
-        console=console,
-    )
+    stage = request.stage(experiment.name, text, mirror, console)
+    workspace = stage.workspace
     with terminable(), held(workspace.runs, stage.say, url=workspace.url):
         outcomes = _launch_all(planned, searched, stage, request)
-        report(folder, console, even_empty=True)
-        if mirror:
-            mirror.push_record()
-            mirror.push_report()
-            stage.say(f"Sent to {mirror.url}")
-    return _failures(outcomes, workspace)
+        report(workspace.runs.parent, console, even_empty=True)
+        stage.push_report()
+    return exit_code(outcomes, workspace)
 
 
 def _launch_all(
     planned: Plan, searched: PlannedSearch | None, stage: Stage, request: Request
 ) -> list[Outcome]:
     """Prepare pools, launch the trials where there is a search, then the runs; the outcomes that count."""
-    began, console, folder = time.perf_counter(), stage.console, stage.workspace.runs.parent
+    began, folder = time.perf_counter(), stage.workspace.runs.parent
     everything = planned if searched is None else searched.of_everything()
-    _prepare(everything, request, Display(console=console, n_runs=0))
+    _prepare(everything, request, Display(console=stage.console, n_runs=0))
     if stage.mirror:
         stage.mirror.pull_record()
         stage.pull(everything, finish=not request.fresh, everything=searched is not None)
     before = read_record(folder)
     if request.fresh:
-        _remove(everything, before, stage, recorded_search(folder) if searched else None)
-    say_what_is_unlike(planned, console)
+        _delete(everything, before, stage, recorded_search(folder) if searched else None)
+    say_what_is_unlike(planned, stage.console)
     outcomes: list[Outcome] = []
     search = None
     if searched is not None:
-        display = Display(console=console, n_runs=0)
+        display = Display(console=stage.console, n_runs=0)
         searched, outcomes, chosen = run_trials(
             searched, stage, began, lambda round_: _prepare(round_, request, display)
         )
         planned, search = searched.with_chosen(chosen), recorded(searched, chosen)
         began = time.perf_counter()
     stage.announce(planned, f"{len(planned.runs)} runs{' with the chosen values' if search else ''}")
-    _say_what_is_replaced(before, planned, folder, console)
+    stage.say_what_is_replaced(before, planned.runs)
     measure = partial(_measure_after, planned, stage)
     return outcomes + stage.launch(planned, began=began, search=search, after=measure)
-
-
-def _read(request: Request, trial: Sequence[str] = ()) -> tuple[Experiment, str]:
-    """The experiment asked for and its settings as text; with the bindings of one of its trials."""
-    experiment, text = load_experiment(request.config, request.bindings, trial=trial)
-    if request.demo:
-        return demonstration(experiment), f"# Run with --demo: cut short, on stand-ins.\n{text}"
-    return experiment, text
 
 
 def _searched(planned: Plan, request: Request) -> PlannedSearch | None:
     search = planned.experiment.search
     if search is None:
         return None
+
+    def trial(bindings: Sequence[str]) -> Experiment:
+        found = trial_experiment(request.config, request.bindings, bindings)
+        return demonstration(found) if request.demo else found
+
     return plan_search(
         search,
         planned,
-        lambda trial: _read(request, trial)[0],
+        trial,
         data_dir=request.data_dir,
         cache=request.cache,
     )
@@ -173,6 +137,10 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
     from harness.report.terminal import answer_lines, leaderboard_table
 
     record, config = read_record(folder), folder / "runs" / CONFIG
+    if record.get("kind") == CONTROL:
+        from harness.control.workflow import report_control
+
+        return report_control(folder, console)
     runs = [RunFolder(folder / "runs" / run_id) for run_id in record.get("runs", ())]
     search = recorded_search(folder)
     built = build_report(
@@ -205,46 +173,9 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
     return built.path
 
 
-def _mirror(request: Request) -> ExperimentMirror | None:
-    """Of the URL where the experiment is to lie; None for a folder."""
-    if not isinstance(request.out, Url):
-        return None
-    check_backend(request.out, request.backend)
-    return experiment_mirror(request.out, request.cache)
-
-
-def _folder(request: Request, experiment: Experiment, mirror: ExperimentMirror | None) -> Path:
-    """Where this machine works on the experiment."""
-    if mirror:
-        return mirror.folder
-    return request.out if isinstance(request.out, Path) else Path("reports") / experiment.name
-
-
-def _check_not_foreign(folder: Path) -> None:
-    """Raises ConfigError where a report lies that no `harness run` has written."""
-    theirs = [folder / name for name in ("report.md", "report.html") if (folder / name).exists()]
-    if theirs and not any((place / RECORD).exists() for place in (folder, folder / "runs")):
-        raise ConfigError(
-            f"{theirs[0]} is there and no experiment's ({folder / RECORD} is missing), and would be replaced: name "
-            "another folder with --out, or move it away."
-        )
-
-
 def _stand_ins(experiment: Experiment, cache: Path, console: Console) -> Path:
     with console.status("Drawing stand-ins") as status:
         return draw_stand_ins(experiment, cache, lambda name: status.update(f"Drawing {name}"))
-
-
-def _say_what_is_replaced(before: dict[str, Any], planned: Plan, folder: Path, console: Console) -> None:
-    """One experiment's folder holds one report: say so when it was about other runs."""
-    others = set(before.get("runs", ())) - {run.run_id for run in planned.runs}
-    if others:
-        console.print(
-            f"Note: the report in {folder} will be about these runs only; {len(others)} runs of other settings "
-            "leave it and stay in runs/. Use --out to keep both reports.",
-            highlight=False,
-            soft_wrap=True,
-        )
 
 
 def _prepare(planned: Plan, request: Request, display: Display) -> None:
@@ -277,45 +208,13 @@ def _measure_after(planned: Plan, stage: Stage) -> None:
         stage.say(reason)
 
 
-def _remove(planned: Plan, before: dict[str, Any], stage: Stage, search: RecordedSearch | None) -> None:
-    """Delete the plan's own runs, what was compared of them or `before`, and all runs that share a training with them.
+def _delete(planned: Plan, before: dict[str, Any], stage: Stage, search: RecordedSearch | None) -> None:
+    """Delete the plan's runs, as `renewal.delete_runs` does, and what was compared of them or of the record `before`.
 
-    The latter because a run takes over the checkpoint of whichever run has its training. search: that of `before`,
-    whose later trials may follow from scores and so be in no plan; its trials and their results go, too.
+    search: that of `before`, whose later trials may follow from scores and so be in no plan; its trials and their
+    results go, too.
     """
-    workspace = stage.workspace
-    own, trainings = ({getattr(run, key) for run in planned.runs} for key in ("run_id", "training_id"))
-    if search is not None:
-        own |= {*search.trial_runs, *before.get("runs", ())}
-        trainings |= {workspace.folder(run_id).spec().get("training_id") for run_id in own} - {None}
-    removed = [
-        folder.path
-        for folder in run_folders(workspace.runs)
-        if folder.path.name in own or folder.spec().get("training_id") in trainings
-    ]
     tables = {name for name, _ in across_stage.across_files(planned)}
     tables |= {name for name in before.get("across", ()) if Path(name).name == name}
-    if stage.mirror:
-        stage.mirror.delete((path.name for path in removed), sorted(tables))
-    for path in removed:
-        with explained(path):
-            shutil.rmtree(path)
-    for name in tables:
-        with explained(workspace.runs / name):
-            (workspace.runs / name).unlink(missing_ok=True)
-
-
-def _failures(outcomes: Sequence[Outcome], workspace: Workspace) -> int:
-    """Say which runs failed and why: 0 for none, 2 when only the user's mistakes failed them, else 1."""
-    failed = [outcome for outcome in outcomes if outcome.state == "failed"]
-    if not failed:
-        return 0
-    others = "; the others are in the report" if len(failed) < len(outcomes) else ""
-    lines = [f"{len(failed)} of {len(outcomes)} runs failed{others}."]
-    for outcome in failed:
-        lines.append(f"  {outcome.run_id}: {outcome.error}")
-        if not outcome.mistake:
-            lines.append(f"    traceback: {workspace.folder(outcome.run_id).path / 'status.json'}")
-    lines.append("Mend the cause and run the same command again; finished runs are kept.")
-    print("\n".join(lines), file=sys.stderr)
-    return 2 if all(outcome.mistake for outcome in failed) else 1
+    others = {*search.trial_runs, *before.get("runs", ())} if search else ()
+    delete_runs(planned.runs, stage, others=others, tables=tables)

@@ -20,10 +20,11 @@ from harness.errors import ConfigError
 from harness.plan import Plan
 from harness.report.album import Album
 from harness.report.reuse_across import Shown, across_missing, across_section, with_kinds
+from harness.request import Request
 from harness.results import ACROSS_COLUMNS
 from harness.store import Workspace
 from harness.worker import execute
-from harness.workflow import Request, run
+from harness.workflow import run
 from real_runs import silent
 
 SETTINGS = (

@@ -250,6 +250,7 @@ def test_lines_that_say_what_the_default_says_may_stay_in_a_part_only(tmp_path: 
     ("line", "said"),
     [
         ("Textures.n_classes = 30", "made by @Textures(). Add @Textures() to Regime.sources or Evaluation"),
+        ("Sampling.trajectories = 3", "an Experiment has no place for @Sampling(). Remove the line."),
         ("train/Images.size = 20", "made by @train/Images(). Add `Experiment.images = @train/Images()`"),
         ("inner_lrr = 0.1", ":25: this has no effect: nothing uses %inner_lrr."),
     ],

@@ -31,13 +31,14 @@ from harness.frechet import frechet_distance
 from harness.plan import Plan
 from harness.pools import open_pool
 from harness.record import read_record
+from harness.request import Request
 from harness.results import DISTANCE_COLUMNS
 from harness.spec import SourceSpec
 from harness.store import Workspace
 from harness.task2vec import embed_task, fixed_features, fixed_statistics
 from harness.trained import trained_learner
 from harness.worker import execute
-from harness.workflow import Request, run
+from harness.workflow import run
 from real_runs import silent
 
 SETTINGS = (

@@ -67,6 +67,13 @@ def test_only_sources_import_tensorflow_and_only_when_they_read(package: str) ->
         assert package not in imports(path, only_at_import=True), path
 
 
+@pytest.mark.parametrize("package", ["mujoco", "gymnasium"])
+def test_only_sources_import_what_bodies_move_in_and_only_when_they_move(package: str) -> None:
+    assert importers(package) <= {str(path.relative_to(REPOSITORY)) for path in SOURCES}
+    for path in CODE:
+        assert package not in imports(path, only_at_import=True), path
+
+
 @pytest.mark.parametrize("package", ["tensorboard", "mlflow", "wandb"])
 def test_only_trackers_import_what_they_write_with_and_only_when_it_is_needed(package: str) -> None:
     assert {Path(path).parent.name for path in importers(package)} == {"tracking"}

@@ -12,14 +12,17 @@ import pytest
 from scipy.stats import t
 
 from command_line import refused
+from control_experiments import needs_entry_points
 from fake_probes import Truth, write_probes
 from fake_runs import run_spec, write_run
 from harness import cli, plugins
 from harness.config import load_experiment
+from harness.control.experiment import ControlExperiment
 from harness.episode import EpisodeShape
+from harness.experiment import Experiment
 from harness.papers.agreement import ABOVE, BELOW, OPEN, WITHIN, agreement, published_half
 from harness.papers.measured import ALL_SOURCES, Measured, measured
-from harness.papers.tables import PAPER_TABLES
+from harness.papers.tables import PAPER_TABLES, RETURNS, Setting
 from harness.plugins import Component
 from harness.published_numbers import PAPERS, SPREADS, TRAINED, published_numbers
 from harness.report.build import build_report
@@ -76,9 +79,22 @@ def test_every_published_number_of_a_table_s_papers_has_its_place_in_one() -> No
     assert {paper for paper, _ in TRAINED} <= set(PAPERS)
 
 
-@pytest.mark.parametrize(
-    "command", sorted({s.command for table in PAPER_TABLES for s in table.settings if s.command})
-)
+COMMANDS = sorted({s.command for table in PAPER_TABLES if table is not RETURNS for s in table.settings})
+
+
+@needs_entry_points
+@pytest.mark.parametrize("setting", RETURNS.settings, ids=lambda one: one.source)
+def test_the_command_of_an_empty_cell_of_returns_would_fill_it(setting: Setting) -> None:
+    config = re.findall(r"gin/\S+", setting.command)[0]
+    experiment, _ = load_experiment(REPOSITORY / config)
+    assert isinstance(experiment, ControlExperiment)
+    assert {method.name for method in experiment.methods} == {name for name, _ in RETURNS.methods}
+    for regime in experiment.regimes:
+        assert regime.source.name == setting.source
+        assert any(regime.source in e.sources and e.split == "test" for e in experiment.evaluations)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_command_of_an_empty_cell_would_fill_it(command: str) -> None:
     settings = {
         (s.source, s.n_way, s.shots): [name for name, _ in table.methods]
@@ -89,6 +105,7 @@ def test_the_command_of_an_empty_cell_would_fill_it(command: str) -> None:
     config = re.findall(r"gin/\S+", command)[0]
     bindings = [a or b for a, b in re.findall(r"""--set (?:"([^"]+)"|'([^']+)')""", command)]
     experiment, _ = load_experiment(REPOSITORY / config, bindings)
+    assert isinstance(experiment, Experiment)
     tested = {
         (source.name, getattr(e.shape, "n_way", None), getattr(e.shape, "n_shot", None))
         for e in experiment.evaluations
@@ -220,6 +237,7 @@ def test_all_sources_are_meta_dataset_s_eight() -> None:
     experiment, _ = load_experiment(
         REPOSITORY / "gin/metadataset_baselines.gin", ["TRAINED_ON = %all_sources"]
     )
+    assert isinstance(experiment, Experiment)
     assert {source.name for source in experiment.regimes[0].sources} == ALL_SOURCES
 
 
@@ -265,7 +283,8 @@ def test_the_command_fills_the_tables_and_says_what_an_empty_cell_costs(
     text = (out / "paper.md").read_text(encoding="utf-8")
     assert "HalfCheetah-Direction" in text
     assert "170.4 ± 21.0" in text
-    assert "there are no reinforcement learning environments" in text
+    assert "harness run gin/navigation" in text
+    assert "about 4 h of one core for all six trainings" in text
     assert (
         "harness run gin/paper\\_miniimagenet.gin" in text or "harness run gin/paper_miniimagenet.gin" in text
     )

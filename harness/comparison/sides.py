@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from harness.control.recognising import refuse_control_runs
 from harness.errors import ConfigError, WorkspaceError, named_choices
 from harness.leaderboard.merging import runs_of
 from harness.report.gather import FinishedRun, differences_of, read_run
@@ -71,6 +72,7 @@ def _read(path: Path) -> list[FinishedRun]:
             f"There is no run, checkpoint or experiment at {path}: name a folder below runs/, a checkpoint.pt in one, "
             "or a folder that `harness run` made."
         )
+    refuse_control_runs(folder, "compare")
     is_run = (folder / "spec.json").is_file()
     read = [read_run(one) for one in ([RunFolder(folder)] if is_run else runs_of(folder))]
     runs = [run for run, _ in read if run is not None]

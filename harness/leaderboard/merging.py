@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from harness.control.recognising import refuse_control_runs
 from harness.errors import WorkspaceError
 from harness.record import recorded_runs
 from harness.report.gather import FinishedRun, read_run
@@ -33,11 +34,13 @@ class Merged:
 def merge(folders: Sequence[Path]) -> Merged:
     """Read the experiments in `folders`, each as `harness run` leaves it: the runs of its last command.
 
-    A run that is in several of them counts once. Raises WorkspaceError for a folder that is not there, and where none
-    has a finished run.
+    A run that is in several of them counts once. Raises WorkspaceError for a folder that is not there or
+    holds control runs, and where none has a finished run.
     """
     found: dict[str, tuple[FinishedRun, str]] = {}
     left_out: list[LeftOut] = []
+    for folder in folders:
+        refuse_control_runs(folder, "leaderboard")
     names = _names(folders)
     for folder, name in zip(folders, names, strict=True):
         for run_folder in runs_of(folder):

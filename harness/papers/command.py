@@ -6,15 +6,17 @@ from pathlib import Path
 
 from rich.console import Console
 
+from harness.control.recognising import holds_control_runs
 from harness.errors import ConfigError, WorkspaceError
 from harness.files import make_folder, write_text
 from harness.leaderboard.merging import runs_of
 from harness.papers.filling import FilledTable, long_frame
+from harness.papers.returns import measured_returns
 from harness.papers.sections import whole_section
 from harness.record import read_record
 from harness.report.gather import FinishedRun, read_run
 from harness.report.markdown import render_sections
-from harness.store import LeftOut
+from harness.store import LeftOut, RunFolder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,18 +36,12 @@ def make_paper_tables(request: PaperRequest, console: Console) -> Path:
     """
     if not 0 < request.tolerance < 100:
         raise ConfigError(f"--tolerance is {request.tolerance}, and must be points between 0 and 100.")
-    runs: dict[str, tuple[FinishedRun, Sequence[str]]] = {}
-    left_out: list[LeftOut] = []
-    for folder in request.folders:
-        subsets = [str(clause) for clause in read_record(folder).get("subsets", ())]
-        for run_folder in runs_of(folder):
-            run, missing = read_run(run_folder)
-            if run is not None:
-                runs.setdefault(run.run_id, (run, subsets))
-            left_out += missing
-    if not runs:
+    runs, of_control, left_out = _gathered(request.folders)
+    returns, damaged = measured_returns(of_control)
+    left_out += damaged
+    if not runs and not any(run.is_done for run in of_control):
         raise WorkspaceError(_nothing(request.folders, left_out))
-    filled, section = whole_section(runs.values(), request.tolerance)
+    filled, section = whole_section(runs, returns, request.tolerance)
     out = make_folder(request.out)
     frame = long_frame(filled)
     write_text(out / "paper.csv", frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
@@ -57,6 +53,27 @@ def make_paper_tables(request: PaperRequest, console: Console) -> Path:
         console.print(_unfinished(left_out), highlight=False, soft_wrap=True, markup=False)
     console.print(f"Paper tables: {out / 'paper.md'}", highlight=False, soft_wrap=True)
     return out / "paper.md"
+
+
+def _gathered(
+    folders: Sequence[Path],
+) -> tuple[list[tuple[FinishedRun, Sequence[str]]], list[RunFolder], list[LeftOut]]:
+    """Of all experiments, each run once: finished runs on images, runs on control tasks, and what is left out."""
+    runs: dict[str, tuple[FinishedRun, Sequence[str]]] = {}
+    of_control: dict[str, RunFolder] = {}
+    left_out: list[LeftOut] = []
+    for folder in folders:
+        found = runs_of(folder)
+        if holds_control_runs(folder):
+            of_control |= {run.path.name: run for run in found}
+            continue
+        subsets = [str(clause) for clause in read_record(folder).get("subsets", ())]
+        for run_folder in found:
+            run, missing = read_run(run_folder)
+            if run is not None:
+                runs.setdefault(run.run_id, (run, subsets))
+            left_out += missing
+    return list(runs.values()), list(of_control.values()), left_out
 
 
 def _nothing(folders: Sequence[Path], left_out: Sequence[LeftOut]) -> str:

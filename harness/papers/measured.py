@@ -26,9 +26,9 @@ Place = tuple[str, str, str, int | None, int | None]
 class Measured:
     """One method after one training, on one source.
 
-    mean, half: in percent; half the 95 % interval of the mean, of which episodes count and, where there are several,
-    seeds. sd: of the seeds' means (ddof = 1), NaN for one seed. budget: outer updates times tasks or batches. trained:
-    the training in words.
+    mean, half: in percent, or in units of return; half the 95 % interval of the mean, of which episodes count and,
+    where there are several, seeds. sd: of the seeds' means (ddof = 1), NaN for one seed. budget: outer updates times
+    tasks or batches. trained: the training in words.
     """
 
     place: Place

@@ -1,24 +1,24 @@
 """Paper tables as sections of a page: the tables, how both were trained, and what has not been run."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from harness.papers.filling import FilledTable, caveats, content, fill, measured_part, not_run, trainings
-from harness.papers.measured import measured
+from harness.papers.measured import Measured, Place, measured
 from harness.papers.tables import PAPER_TABLES
 from harness.published_numbers import PAPERS, TRAINED
 from harness.report.blocks import Block, Said, Section
 from harness.report.gather import FinishedRun
 
 
-def note(tolerance: float) -> str:
-    """How to read the tables."""
+def note(tolerance: float, unit: str = "points") -> str:
+    """How to read the tables. unit: of the numbers and of the tolerance."""
     return (
         "Published: mean ± a deviation over trainings (Raghu et al., MAML++, BOIL), ± the 95 % interval over test "
         "episodes, or ± something that was not said. Here: mean ± the deviation over seeds, nothing for one seed, "
         "and then the verdict is about one trained network. Difference: here less there ± half its 95 % interval, "
         "from the errors of both; nothing is paired, and a published deviation over three trainings makes a wide "
         "interval. *: the published error is not known for an interval, or missing, and counts as printed, or not "
-        f"at all. Within: the whole interval lies within {tolerance:g} points; above, below: all of it lies "
+        f"at all. Within: the whole interval lies within {tolerance:g} {unit}; above, below: all of it lies "
         "beyond; else it cannot be told. Of several trainings the longest is shown, never the best."
     )
 
@@ -34,13 +34,16 @@ def versus_sections(
 
 
 def whole_section(
-    runs: Iterable[tuple[FinishedRun, Sequence[str]]], tolerance: float
+    runs: Iterable[tuple[FinishedRun, Sequence[str]]], returns: Mapping[Place, Measured], tolerance: float
 ) -> tuple[list[FilledTable], Section]:
-    """All paper tables, also what nothing was measured of, and the section that shows them; runs as in `measured`."""
-    found = measured(runs)
+    """All paper tables, also what nothing was measured of, and the section that shows them; runs as in `measured`.
+
+    returns: what policies got, as `measured_returns` has it.
+    """
+    found = {**measured(runs), **returns}
     filled = [fill(table, found, tolerance) for table in PAPER_TABLES]
     blocks = tuple(block for table in filled for block in blocks_of(table, empty=True))
-    return filled, Section(title="", note=note(tolerance), blocks=blocks)
+    return filled, Section(title="", note=note(tolerance, "points (or units of return)"), blocks=blocks)
 
 
 def blocks_of(filled: FilledTable, *, empty: bool) -> tuple[Block, ...]:

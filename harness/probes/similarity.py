@@ -71,24 +71,29 @@ class Similarity:
                 continue
             before = starting_weights(method, learner, episode.task)
             for layer, old, new in paired_outputs(learner, before, after, batch, spare.x[None]):
-                for quantity, found in _compared(old[0], new[0]):
+                for quantity, found in compared(old[0], new[0]):
                     yield row(found, condition=condition, quantity=quantity, n=len(spare.x), layer=layer)
 
     def pooled(self, rows: Sequence[ProbeRow]) -> Iterator[ProbeRow]:
         """`pooled_cka` of each condition and layer; n is the images of all episodes."""
-        for (condition, layer), own in grouped(rows).items():
-            columns = [[each for each in own if each.quantity == part] for part in PARTS]
-            parts = [
-                Hsic(xy=xy.value, xx=xx.value, yy=yy.value)
-                for xy, xx, yy in zip(*columns, strict=True)
-                if not (xy.reason or xx.reason or yy.reason)
-            ]
-            found = debiased_cka(parts) if parts else undefined(own[0].reason)
-            n = sum(each.n for each in columns[0] if not each.reason)
-            yield row(found, condition=condition, quantity="pooled_cka", n=n, layer=layer)
+        yield from pooled_cka(rows)
 
 
-def _compared(before: Tensor, after: Tensor) -> Iterator[tuple[str, Measured | float]]:
+def pooled_cka(rows: Sequence[ProbeRow]) -> Iterator[ProbeRow]:
+    """The ratio of the sums of the rows' parts of CKA, for each condition and layer."""
+    for (condition, layer), own in grouped(rows).items():
+        columns = [[each for each in own if each.quantity == part] for part in PARTS]
+        parts = [
+            Hsic(xy=xy.value, xx=xx.value, yy=yy.value)
+            for xy, xx, yy in zip(*columns, strict=True)
+            if not (xy.reason or xx.reason or yy.reason)
+        ]
+        found = debiased_cka(parts) if parts else undefined(own[0].reason)
+        n = sum(each.n for each in columns[0] if not each.reason)
+        yield row(found, condition=condition, quantity="pooled_cka", n=n, layer=layer)
+
+
+def compared(before: Tensor, after: Tensor) -> Iterator[tuple[str, Measured | float]]:
     """Every quantity of one layer's outputs, [n, p] or [n, C, H, W] each."""
     parts = hsic(before, after)
     yield "cka", debiased_cka([parts])

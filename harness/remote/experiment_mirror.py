@@ -22,6 +22,8 @@ REPORT = (
     "trends.csv",
     "distances.csv",
     "across.parquet",
+    "returns.csv",
+    "verdicts.csv",
     CONFIG,
     "report.md",
     "report.html",

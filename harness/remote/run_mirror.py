@@ -35,6 +35,8 @@ NETWORK = ".pt"
 
 STATUS, SPEC, PROGRESS = "status.json", "spec.json", "progress.json"
 RESULTS = ("episodes.parquet", "probes.parquet")
+PICTURES = ("paths.npz", "frames.png")
+"""What a run on control tasks keeps for its report."""
 
 
 @dataclass(kw_only=True)
@@ -146,7 +148,7 @@ class RunMirror:
 
         listing: key -> size of the files at the URL.
         """
-        wanted = [SPEC, *(name for name in RESULTS if (self.path / name).exists())]
+        wanted = [SPEC, *(name for name in (*PICTURES, *RESULTS) if (self.path / name).exists())]
         lost = {name for name in wanted if listing.get(self._key(name)) != (self.path / name).stat().st_size}
         if self._key(manifest.FILE) not in listing:
             lost.add(manifest.FILE)
@@ -188,7 +190,7 @@ class RunMirror:
             yield from sorted(self.path.glob(f"snapshot-*{NETWORK}"))
             yield self.path / "checkpoint.pt"
             yield from sorted(self.path.glob("probes_*.parquet"))
-            yield from (self.path / name for name in RESULTS)
+            yield from (self.path / name for name in (*PICTURES, *RESULTS))
 
         return [path for path in found() if path.is_file()]
 

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from harness.attempt import Outcome
 from harness.display import Display
-from harness.plan import Plan
 from harness.progress import Progress
-from harness.spec import RunSpec
+from harness.spec import Launchable
 from harness.store import RunFolder, Workspace
 from harness.tracking.run_files import state_before, tracked_run
 from harness.tracking.settings import settings
@@ -52,20 +51,25 @@ class Watcher:
 
 
 @contextmanager
-def following(planned: Plan, workspace: Workspace, display: Display) -> Iterator[Watcher]:
-    """Log the runs with all trackers of the experiment for as long as the block lasts, and what is left when it ends.
+def following(
+    runs: Sequence[Launchable],
+    workspace: Workspace,
+    display: Display,
+    *,
+    experiment: str,
+    trackers: Sequence[Tracker],
+) -> Iterator[Watcher]:
+    """Log the runs with all `trackers` for as long as the block lasts, and what is left when it ends.
 
-    Results lie in the folder above that of the runs. Runs that were done before are logged where they are not yet.
+    experiment: its name. Results lie in the folder above that of the runs. Runs that were done before are logged
+    where they are not yet.
     """
-    if not planned.experiment.trackers:
+    if not trackers:
         yield Watcher(display, ())
         return
-    runs = workspace.runs.resolve()  # absolute: with Ray, the process works in another folder
-    run_ids, look = [run.run_id for run in planned.runs], _look(runs, planned.runs)
-    followers = [
-        _Follower(tracker, runs.parent, planned.experiment.name, look, display.say)
-        for tracker in planned.experiment.trackers
-    ]
+    place = workspace.runs.resolve()  # absolute: with Ray, the process works in another folder
+    run_ids, look = [run.run_id for run in runs], _look(place, runs)
+    followers = [_Follower(tracker, place.parent, experiment, look, display.say) for tracker in trackers]
     for follower in followers:
         follower.tell(run_ids)
         follower.start()
@@ -79,7 +83,7 @@ def following(planned: Plan, workspace: Workspace, display: Display) -> Iterator
             follower.finish(deadline)
 
 
-def _look(place: Path, runs: Sequence[RunSpec]) -> Look:
+def _look(place: Path, runs: Sequence[Launchable]) -> Look:
     folders = {run.run_id: RunFolder(place / run.run_id) for run in runs}
     flat = {run.run_id: settings(run.to_json()) for run in runs}
     before = {run_id: state_before(folder) for run_id, folder in folders.items()}

@@ -75,10 +75,11 @@ def run(way: Way, file: Path, folder: Path, cache: Path) -> None:
     from rich.console import Console
 
     from harness import task_batch, workflow
+    from harness.request import Request
 
     if not way.side_by_side:
         task_batch.VALUES_AT_ONCE = 1
-    request = workflow.Request(
+    request = Request(
         config=file,
         bindings=(),
         out=folder,

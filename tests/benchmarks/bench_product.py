@@ -25,8 +25,8 @@ from harness.environment import describe_environment
 
 HARNESS = str(Path(sys.executable).parent / "harness")
 HELP_CALLS = 7
-STEPS = ("load_experiment", "plan", "_prepare", "launch", "report")
-"""Functions of harness.workflow that `run` calls one after another."""
+STEPS = ("load_experiment", "plan", "_prepare", "report")
+"""Functions of harness.workflow that `run` calls one after another; `launch` is harness.stage's."""
 
 NAMES = {
     "start": "start and imports",
@@ -55,7 +55,8 @@ def run_timed(config: Path, folder: Path, began: float, results: Connection) -> 
     """In a fresh process: the run, and the seconds of its steps."""
     from rich.console import Console
 
-    from harness import workflow
+    from harness import stage, workflow
+    from harness.request import Request
 
     seconds = {"start": time.time() - began}
 
@@ -71,7 +72,8 @@ def run_timed(config: Path, folder: Path, began: float, results: Connection) -> 
 
     for name in STEPS:
         setattr(workflow, name, timed(name, getattr(workflow, name)))
-    request = workflow.Request(
+    stage.launch = timed("launch", stage.launch)
+    request = Request(
         config=config,
         bindings=(),
         out=folder / "report",

@@ -53,8 +53,9 @@ def run(file: Path, folder: Path, cache: Path, workers: int) -> None:
     from rich.console import Console
 
     from harness import workflow
+    from harness.request import Request
 
-    request = workflow.Request(
+    request = Request(
         config=file,
         bindings=(),
         out=folder,

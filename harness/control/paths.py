@@ -1,0 +1,56 @@
+"""Where policies walked on the first test tasks, kept beside a run's rows so that a report can draw it."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.control.meta_batch import Course
+from harness.control.source import ControlTask
+from harness.files import write_aside
+
+TASKS, TRAJECTORIES = 4, 5
+FILE = "paths.npz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paths:
+    """Of K tasks: goals [K, 2]; places before and after adaptation, [K, n, H, 2], NaN after a trajectory's end."""
+
+    goals: npt.NDArray[np.float64]
+    before: npt.NDArray[np.float64]
+    after: npt.NDArray[np.float64]
+
+
+def has_paths(task: ControlTask) -> bool:
+    """Whether a task is of going somewhere in the plane, its observation the place."""
+    return {"goal_x", "goal_y"} <= set(task.parameters)
+
+
+def paths_of(course: Course, tasks: list[ControlTask]) -> Paths:
+    """The first trajectories of each task, before and after."""
+    walked = []
+    for each in (course.trajectories[0], course.trajectories[-1]):
+        places = each.observations[:, :TRAJECTORIES].double()
+        gone = each.mask[:, :TRAJECTORIES, :, None] == 0
+        walked.append(places.masked_fill(gone, float("nan")).numpy())
+    goals = np.array([[task.parameters["goal_x"], task.parameters["goal_y"]] for task in tasks])
+    return Paths(goals=goals, before=walked[0], after=walked[1])
+
+
+def save_paths(paths: Paths, folder: Path) -> None:
+    """Write them into a run's folder."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, goals=paths.goals, before=paths.before, after=paths.after)
+    write_aside(folder / FILE, lambda aside: aside.write_bytes(buffer.getbuffer()))
+
+
+def load_paths(folder: Path) -> Paths | None:
+    """Those of a run's folder; None where it has none that can be read."""
+    try:
+        with np.load(folder / FILE) as kept:
+            return Paths(goals=kept["goals"], before=kept["before"], after=kept["after"])
+    except (OSError, ValueError, KeyError):
+        return None

@@ -1,0 +1,81 @@
+"""Frames in, frames out: returns before and after adaptation, and verdicts on pairs of methods, by task and seed."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+
+from harness.equivalence import UNTESTED, margin_tests, verdicts_of_family
+from harness.nested import NestedMean, half_width, nested_mean
+
+CELL = ["trained_on", "source", "split", "horizon"]
+"""What makes a cell: methods are compared within one."""
+
+FEWEST_PAIRS = 20
+"""Fewer tasks get no test, as of images."""
+
+
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """One row a method and cell of a frame of TASK_COLUMNS: returns and their gain, with 95 % half-widths by `nested`.
+
+    Columns: method, those of CELL, `before`, `after`, `gain`, each with `_ci95`, then `seed_sd` (the standard deviation
+    over seeds of the mean return after, NaN for one), n_tasks (of all seeds), n_seeds, dropped.
+    """
+    rows = []
+    for key, cell in frame.groupby(["method", *CELL], sort=True):
+        seeds = cell["seed"].to_numpy(np.int64)
+        row: dict[str, object] = dict(zip(["method", *CELL], key, strict=True))
+        gain = cell["return_after"] - cell["return_before"]
+        for name, values in (
+            ("before", cell["return_before"]),
+            ("after", cell["return_after"]),
+            ("gain", gain),
+        ):
+            mean = nested_mean(values.to_numpy(np.float64), seeds)
+            row |= {name: mean.mean, f"{name}_ci95": half_width(mean)}
+        row["seed_sd"] = float(cell.groupby("seed")["return_after"].mean().std(ddof=1))
+        row |= {"n_tasks": len(cell), "n_seeds": len(set(seeds)), "dropped": int(cell["dropped"].sum())}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def verdicts(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, margin: float) -> pd.DataFrame:
+    """One row a pair (a, b) and cell: `difference` in return after adaptation, a minus b, on the tasks both met.
+
+    a is what adapts less. `verdict` is one of `equivalence.VERDICTS`, at a margin in units of return, corrected over
+    the cells of a pair and training as verdicts on images are; `ci95` a half-width.
+    """
+    rows = []
+    for a, b in pairs:
+        for trained_on, of_training in frame.groupby("trained_on", sort=True):
+            found = list(_differences(of_training, a, b))
+            tests = []
+            for _, mean in found:
+                testable = mean.n_episodes >= FEWEST_PAIRS and mean.episode_df > 0
+                tests.append(margin_tests(mean, margin) if testable else UNTESTED)
+            for (cell, mean), verdict in zip(found, verdicts_of_family(tests), strict=True):
+                rows.append(
+                    {
+                        "a": a,
+                        "b": b,
+                        "trained_on": trained_on,
+                        **cell,
+                        "difference": mean.mean,
+                        "ci95": half_width(mean),
+                        "n_tasks": mean.n_episodes,
+                        "n_seeds": mean.n_seeds,
+                        "margin": margin,
+                        "verdict": verdict,
+                    }
+                )
+    return pd.DataFrame(rows)
+
+
+def _differences(frame: pd.DataFrame, a: str, b: str) -> Iterator[tuple[dict[str, object], NestedMean]]:
+    keys = ["source", "split", "horizon", "fingerprint", "protocol_version", "seed", "episode"]
+    sides = [frame[frame["method"] == name].set_index(keys)["return_after"] for name in (a, b)]
+    paired = pd.concat(sides, axis=1, keys=["a", "b"], join="inner").reset_index()
+    for key, cell in paired.groupby(["source", "split", "horizon"], sort=True):
+        values = (cell["a"] - cell["b"]).to_numpy(np.float64)
+        mean = nested_mean(values, cell["seed"].to_numpy(np.int64))
+        yield dict(zip(("source", "split", "horizon"), key, strict=True)), mean
