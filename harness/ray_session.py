@@ -65,8 +65,8 @@ def ray_started(
             except (ConnectionError, RuntimeError, ValueError) as error:
                 raise ConfigError(
                     f"Ray cannot start{f' at {address!r}' if address else ''}: {error}. "
-                    "Check --address and, where the cluster asks for a token, that it is in ~/.ray/auth_token here; or use "
-                    "--backend serial."
+                    "Check --address and, where the cluster asks for a token, that it is in ~/.ray/auth_token here; "
+                    "or use --backend serial."
                 ) from error
             if context.dashboard_url:
                 say(

@@ -295,7 +295,7 @@ def test_what_is_there_is_not_measured_again(planned: Callable[..., tuple[Plan, 
 def test_the_learner_is_the_one_that_was_evaluated(planned: Callable[..., tuple[Plan, Workspace]]) -> None:
     made, workspace = planned()
     (probe,) = probe_runs(made)
-    with pytest.raises(WorkspaceError, match=r"checkpoint\.pt is missing or damaged"):
+    with pytest.raises(WorkspaceError, match=r"checkpoint\.pt is damaged, or was removed"):
         trained_learner(probe, workspace)
     execute(probe, workspace, silent)
     learner = trained_learner(probe, workspace)

@@ -18,7 +18,7 @@ from harness.store import RunFolder
 def trial(runs: Path, name: str, accuracies: Mapping[str, Sequence[float]]) -> RunFolder:
     """A trial's run with these accuracies on each validation source."""
     folder = RunFolder(runs / name)
-    folder.path.mkdir(parents=True)
+    folder.begin(run_spec())
     frames = [episode_rows(values, source=source, split="valid") for source, values in accuracies.items()]
     folder.write_episodes(pd.concat(frames, ignore_index=True))
     folder.write_status("done")
