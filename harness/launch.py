@@ -46,13 +46,11 @@ def launch(
             starts Ray on this machine.
         resources: what a run gets, and how long and often it may try; None for the defaults. Ray only.
         data_dir: where raw data is; nodes of a cluster on which a pool is not prepared look for it there.
-        on_progress: called in this process, now and then, with what the runs say of themselves.
-        on_outcome: called in this process whenever a run ends.
-        on_note: called with what else a person would like to know.
+        on_progress, on_outcome, on_note: called in this process with what the runs say of themselves, whenever a run
+            ends, and with what else a person would like to know.
         execute: what does a run; None for `worker.execute`. With Ray, a function that workers can import.
 
-    Raises ConfigError as `check_options` does and KeyboardInterrupt on Ctrl-C, after the runs in flight have
-    saved their state.
+    Raises ConfigError as `check_options` does, and KeyboardInterrupt on Ctrl-C when the runs have saved their state.
     """
     check_options(backend, workers, address)
     place = replace(workspace, runs=make_folder(workspace.runs).resolve(), cache=workspace.cache.resolve())

@@ -40,6 +40,20 @@ def helpers(notes: Path) -> list[int]:
     return [int(path.name.partition("-")[2]) for path in notes.glob("helper-*")]
 
 
+def ends(process: int, seconds: float = 60.0) -> bool:
+    """Whether a process is gone, or dead and not yet buried, within so many seconds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.1)
+    return False
+
+
 def wait_for_helper(folder: Path, seconds: float) -> None:
     """Until there is one."""
     end = time.monotonic() + seconds
