@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from harness.report.markdown import escape, table
+from harness.report.settings import Table
+
 LAYERED = (
     ("pooled_cka", "CKA before against after (debiased, all tasks)"),
     ("svcca", "SVCCA before against after"),
@@ -28,7 +31,7 @@ def probe_lines(frame: pd.DataFrame) -> list[str]:
             lines += _table(own, "layer", digits=3, also=["condition"])
     reasons = frame[frame["reason"] != ""].groupby(["method", "probe", "reason"]).size().reset_index(name="n")
     lines += [
-        f"- {row['method']}, {row['probe']}: {row['reason']} ({row['n']} rows)"
+        "- " + escape(f"{row['method']}, {row['probe']}: {row['reason']} ({row['n']} rows)")
         for row in reasons.to_dict("records")
     ]
     return [*lines, ""]
@@ -38,12 +41,10 @@ def _table(frame: pd.DataFrame, across: str, *, digits: int, also: Sequence[str]
     keys = ["method", "source", *also]
     columns = list(dict.fromkeys(frame[across]))
     means = frame.groupby([*keys, across], sort=False)["value"].mean().unstack(across)
-    lines = [
-        "| " + " | ".join(["method", "source", *("adapted" for _ in also), *columns]) + " |",
-        "|" + " --- |" * len(keys) + " ---: |" * len(columns),
-    ]
+    rows = []
     for names, values in means.iterrows():
-        cells = ["" if pd.isna(values[column]) else f"{values[column]:.{digits}f}" for column in columns]
         assert isinstance(names, tuple)
-        lines.append("| " + " | ".join([*map(str, names), *cells]) + " |")
-    return [*lines, ""]
+        cells = ["" if pd.isna(values[column]) else f"{values[column]:.{digits}f}" for column in columns]
+        rows.append((*map(str, names), *cells))
+    heads = ("method", "source", *("adapted" for _ in also), *map(str, columns))
+    return [*table(Table(columns=heads, rows=tuple(rows))).splitlines(), ""]

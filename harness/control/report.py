@@ -16,6 +16,8 @@ from harness.control.task_statistics import summary, verdicts
 from harness.errors import WorkspaceError
 from harness.files import make_folder, write_text
 from harness.learner import HEAD
+from harness.report.markdown import bold, escape, table
+from harness.report.settings import Table
 from harness.store import RunFolder, read_tables
 
 CONTROLS = ("no_adaptation", "random_body")
@@ -43,7 +45,7 @@ def build_control_report(
     frame, left_out = read_tables([run.episodes for run in done], TASK_COLUMNS)
     probed = [run.probes for run in done if run.probes.exists()]
     probes, damaged = read_tables(probed, POLICY_PROBE_COLUMNS)
-    table = summary(frame)
+    found = summary(frame)
     margin, kinds = float(record.get("margin_return", 1.0)), _kinds(done)
     judged, others = (verdicts(frame, _pairs(kinds, kind), margin=margin) for kind in ("less", "other"))
     make_folder(folder / "figures")
@@ -51,17 +53,19 @@ def build_control_report(
     reasons = [f"{left.run_id}: {left.reason}" for left in (*left_out, *damaged)]
     reasons += [f"{run.path.name}: {run.state or 'not begun'}" for run in runs if run not in done]
     lines = [
-        f"# {record.get('title') or folder.name}",
+        f"# {escape(str(record.get('title') or folder.name))}",
         "",
-        str(record.get("claim", "")),
+        f"> {bold('Claim under test:')} {escape(str(record.get('claim', '')))}"
+        if record.get("claim")
+        else "",
         "",
         f"`{record.get('command', '')}`{', ' + took if took else ''}.",
         "",
-        *_answer(table),
+        *_answer(found),
         "",
         "## Returns",
         "",
-        *_return_lines(table),
+        *_return_lines(found),
         "",
         "Mean over tasks, each task's a mean over its trajectories, not discounted; ± is the 95 % interval, the "
         "wider of that over seeds and that over tasks. Gain: after less before, task by task.",
@@ -75,13 +79,13 @@ def build_control_report(
         "",
         *pictures,
         *_cost_lines(done),
-        *(["", "## Left out", "", *[f"- {reason}" for reason in reasons]] if reasons else []),
+        *(["", "## Left out", "", *[f"- {escape(reason)}" for reason in reasons]] if reasons else []),
         "",
     ]
-    write_text(folder / "returns.csv", table.to_csv(index=False))
+    write_text(folder / "returns.csv", found.to_csv(index=False))
     write_text(folder / "verdicts.csv", judged.to_csv(index=False))
     write_text(folder / "report.md", "\n".join(lines))
-    return BuiltControlReport(path=folder / "report.md", summary=table)
+    return BuiltControlReport(path=folder / "report.md", summary=found)
 
 
 def _kinds(done: Sequence[RunFolder]) -> dict[str, str]:
@@ -105,10 +109,10 @@ def _pairs(kinds: Mapping[str, str], kind: str) -> list[tuple[str, str]]:
     return [(method, each) for each in full for method, its in kinds.items() if its == kind]
 
 
-def _answer(table: pd.DataFrame) -> list[str]:
+def _answer(found: pd.DataFrame) -> list[str]:
     """What the returns say of adaptation, a sentence a row."""
     lines = []
-    for row in table.to_dict("records"):
+    for row in found.to_dict("records"):
         clearly = "clearly " if abs(row["gain"]) > row["gain_ci95"] else ""
         word = "better" if row["gain"] > 0 else "worse"
         said = (
@@ -116,74 +120,95 @@ def _answer(table: pd.DataFrame) -> list[str]:
             if row["gain"]
             else f"not changed by adaptation ({row['after']:.1f})"
         )
-        lines.append(f"- {row['method']} on {row['source']}: {said}.")
+        lines.append(f"- {escape(row['method'])} on {escape(row['source'])}: {said}.")
     return lines
 
 
-def _return_lines(table: pd.DataFrame) -> list[str]:
-    lines = [
-        "| method | trained on | source | horizon | before | after | gain | tasks | seeds | dropped |",
-        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+def _return_lines(found: pd.DataFrame) -> list[str]:
+    rows = [
+        (
+            *(str(row[name]) for name in ("method", "trained_on", "source", "horizon")),
+            *(f"{row[name]:.1f} ± {row[f'{name}_ci95']:.1f}" for name in ("before", "after", "gain")),
+            *(str(row[name]) for name in ("n_tasks", "n_seeds", "dropped")),
+        )
+        for row in found.to_dict("records")
     ]
-    for row in table.to_dict("records"):
-        numbers = " | ".join(
-            f"{row[name]:.1f} ± {row[f'{name}_ci95']:.1f}" for name in ("before", "after", "gain")
-        )
-        lines.append(
-            f"| {row['method']} | {row['trained_on']} | {row['source']} | {row['horizon']} | {numbers} | "
-            f"{row['n_tasks']} | {row['n_seeds']} | {row['dropped']} |"
-        )
-    return lines
+    columns = (
+        "method",
+        "trained on",
+        "source",
+        "horizon",
+        "before",
+        "after",
+        "gain",
+        "tasks",
+        "seeds",
+        "dropped",
+    )
+    return table(Table(columns=columns, rows=tuple(rows))).splitlines()
 
 
 def _verdict_lines(judged: pd.DataFrame) -> list[str]:
     if not len(judged):
         return []
-    lines = [
-        "## Verdicts on feature reuse",
-        "",
-        "| pair | trained on | source | difference after adaptation | margin | verdict |",
-        "| --- | --- | --- | ---: | ---: | --- |",
-    ]
-    for row in judged.to_dict("records"):
-        lines.append(
-            f"| {row['a']} against {row['b']} | {row['trained_on']} | {row['source']} | "
-            f"{row['difference']:+.1f} ± {row['ci95']:.1f} | {row['margin']:g} | {row['verdict']} |"
+    rows = [
+        (
+            f"{row['a']} against {row['b']}",
+            *_where(row),
+            _difference(row),
+            f"{row['margin']:g}",
+            str(row["verdict"]),
         )
+        for row in judged.to_dict("records")
+    ]
+    columns = ("pair", "trained on", "source", "difference after adaptation", "margin", "verdict")
     seeds = "" if (judged["n_seeds"] > 1).all() else " One seed: about these trained policies only."
-    return [*lines, "", f"Paired by task and seed, corrected over the sources of a pair.{seeds}", ""]
+    return [
+        *("## Verdicts on feature reuse", ""),
+        *table(Table(columns=columns, rows=tuple(rows))).splitlines(),
+        *("", f"Paired by task and seed, corrected over the sources of a pair.{seeds}", ""),
+    ]
 
 
 def _difference_lines(others: pd.DataFrame) -> list[str]:
     """Of methods that are not judged on reuse."""
     if not len(others):
         return []
-    lines = [
-        "## Other methods against MAML",
+    rows = [(str(row["a"]), *_where(row), _difference(row)) for row in others.to_dict("records")]
+    columns = ("method", "trained on", "source", "difference after adaptation")
+    return [
+        *("## Other methods against MAML", ""),
+        *table(Table(columns=columns, rows=tuple(rows))).splitlines(),
         "",
-        "| method | trained on | source | difference after adaptation |",
-        "| --- | --- | --- | ---: |",
     ]
-    lines += [
-        f"| {row['a']} | {row['trained_on']} | {row['source']} | {row['difference']:+.1f} ± {row['ci95']:.1f} |"
-        for row in others.to_dict("records")
-    ]
-    return [*lines, ""]
+
+
+def _where(row: Mapping[Any, Any]) -> tuple[str, str]:
+    return str(row["trained_on"]), str(row["source"])
+
+
+def _difference(row: Mapping[Any, Any]) -> str:
+    return f"{row['difference']:+.1f} ± {row['ci95']:.1f}"
 
 
 def _cost_lines(done: Sequence[RunFolder]) -> list[str]:
-    lines = [
-        "## Cost",
-        "",
-        "| run | updates | training | evaluation | steps simulated | a second | trajectories dropped |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    rows = []
     for run in done:
         status = run.status()
         training, testing = (float(status.get(key, 0)) for key in ("training_seconds", "evaluation_seconds"))
         steps = int(status.get("simulated_steps", 0))
-        lines.append(
-            f"| {run.path.name} | {status.get('iterations')} | {training:.0f} s | {testing:.0f} s | {steps:,} | "
-            f"{steps / max(training + testing, 1e-9):,.0f} | {status.get('dropped_trajectories')} |"
-        )
-    return [*lines, "", "Steps a second are of whole runs, updates included."]
+        seconds = (f"{training:.0f} s", f"{testing:.0f} s")
+        rate = f"{steps / max(training + testing, 1e-9):,.0f}"
+        counts = (str(status.get("iterations")), *seconds, f"{steps:,}", rate)
+        rows.append((run.path.name, *counts, str(status.get("dropped_trajectories"))))
+    columns = (
+        "run",
+        "updates",
+        "training",
+        "evaluation",
+        "steps simulated",
+        "a second",
+        "trajectories dropped",
+    )
+    lines = table(Table(columns=columns, rows=tuple(rows))).splitlines()
+    return ["## Cost", "", *lines, "", "Steps a second are of whole runs, updates included."]

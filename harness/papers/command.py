@@ -16,6 +16,7 @@ from harness.papers.sections import whole_section
 from harness.record import read_record
 from harness.report.gather import FinishedRun, read_run
 from harness.report.markdown import render_sections
+from harness.report.unreported import named
 from harness.store import LeftOut, RunFolder
 
 
@@ -50,7 +51,7 @@ def make_paper_tables(request: PaperRequest, console: Console) -> Path:
     )
     _show(filled, console)
     if left_out:
-        console.print(_unfinished(left_out), highlight=False, soft_wrap=True, markup=False)
+        console.print(f"Left out: {named(left_out, 3)}.", highlight=False, soft_wrap=True, markup=False)
     console.print(f"Paper tables: {out / 'paper.md'}", highlight=False, soft_wrap=True)
     return out / "paper.md"
 
@@ -77,18 +78,12 @@ def _gathered(
 
 
 def _nothing(folders: Sequence[Path], left_out: Sequence[LeftOut]) -> str:
-    named = ", ".join(map(str, folders))
-    why = f" {_unfinished(left_out)}" if left_out else ""
+    places = ", ".join(map(str, folders))
+    why = f" Left out: {named(left_out, 3)}." if left_out else ""
     return (
-        f"There is no finished run in {named}, so nothing was written.{why} The runs/ of a report that was only "
+        f"There is no finished run in {places}, so nothing was written.{why} The runs/ of a report that was only "
         "copied, or cloned with git, are where `harness run` made them: name that folder, or run its command again."
     )
-
-
-def _unfinished(left_out: Sequence[LeftOut]) -> str:
-    first = "; ".join(f"{one.run_id}: {one.reason}" for one in left_out[:3])
-    more = f"; and {len(left_out) - 3} more" if len(left_out) > 3 else ""
-    return f"Left out: {first}{more}."
 
 
 def _show(filled: Sequence[FilledTable], console: Console) -> None:

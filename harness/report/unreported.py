@@ -23,16 +23,20 @@ def other_folders(place: Path, runs: Sequence[RunFolder]) -> list[LeftOut]:
     return others
 
 
+def named(left_out: Sequence[LeftOut], most: int) -> str:
+    """`a: why; b: why; and 3 more`."""
+    more = [f"and {len(left_out) - most} more"] if len(left_out) > most else []
+    return "; ".join([*(f"{run.run_id}: {run.reason}" for run in left_out[:most]), *more])
+
+
 def missing_runs(folders: Sequence[RunFolder], left_out: Sequence[LeftOut]) -> str:
     """A sentence on those of the runs to be reported that have no results; empty where there are none."""
     if not left_out:
         return ""
-    first = "; ".join(f"{run.run_id}: {run.reason}" for run in left_out[:2])
-    more = f"; and {len(left_out) - 2} more" if len(left_out) > 2 else ""
     verb = "is" if len(left_out) == 1 else "are"
     return (
-        f"{len(left_out)} of {len(folders)} runs {verb} missing from this report ({first}{more}), and with them the "
-        "comparisons and verdicts that need them."
+        f"{len(left_out)} of {len(folders)} runs {verb} missing from this report ({named(left_out, 2)}), and with them "
+        "the comparisons and verdicts that need them."
     )
 
 
@@ -49,5 +53,4 @@ def nothing_to_report(
         )
     if not any(folder.path.is_dir() for folder in folders):
         return f"The runs of this report are not here, so nothing was written: `{command}` makes them."
-    reasons = "; ".join(f"{run.run_id}: {run.reason}" for run in gathered.left_out[:3])
-    return f"No run has finished ({reasons}), so nothing was written: `{command}` carries on."
+    return f"No run has finished ({named(gathered.left_out, 3)}), so nothing was written: `{command}` carries on."
