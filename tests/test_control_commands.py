@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.stats import t
 
 from command_line import refused
@@ -147,6 +148,9 @@ def test_what_failed_is_tried_again_and_what_is_unused_can_go(
     assert cli.main(["report", "out"]) == 0
 
 
+COMPUTE = ("ControlExperiment.compute = @Compute()",)
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
@@ -160,9 +164,13 @@ def test_what_failed_is_tried_again_and_what_is_unused_can_go(
             "ControlExperiment has no parameter 'search'",
         ),
         (("ControlExperiment.trackers = [@TensorBoard()]",), "ControlExperiment has no parameter 'trackers'"),
-        (
-            ("Compute.training_workers = 2",),
-            "a ControlExperiment has no place for @Compute(). Remove the line.",
+        (("Compute.device = 'cuda'",), "Add the line `ControlExperiment.compute = @Compute()`."),
+        ((*COMPUTE, "Compute.training_workers = 2"), "the training of a policy is not shared"),
+        ((*COMPUTE, "Compute.precision = 'bfloat16'"), "which is for convolutions"),
+        pytest.param(
+            (*COMPUTE, "Compute.device = 'cuda'"),
+            "PyTorch finds no NVIDIA GPU",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here"),
         ),
         (("Resources.hours = 2.0",), "Add the line `ControlExperiment.resources = @Resources()`."),
         (("FOMAML.inner_lr = 0.2",), "Add @FOMAML() to ControlExperiment.methods, or remove the line."),

@@ -9,17 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from control_experiments import needs_entry_points, write_control
 from harness.cli import main
 from harness.config import load_experiment
 from harness.control import run_worker
 from harness.control.experiment import ControlExperiment
+from harness.control.meta_batch import run_course
 from harness.control.meta_training import MetaTraining, Update
 from harness.control.planning import plan_control
 from harness.control.policy_probe import POLICY_PROBE_COLUMNS
 from harness.control.run_spec import ControlRunSpec, outer_component, outer_of
 from harness.control.run_worker import execute_control
+from harness.control.simulation_threads import simulation_threads
 from harness.control.task_rows import TASK_COLUMNS
 from harness.control.task_statistics import summary, verdicts
 from harness.control.trust_region import TrustRegion
@@ -33,6 +36,8 @@ from harness.store import Workspace
 from harness_datasets.navigation2d import PointSimulator
 
 pytestmark = needs_entry_points
+
+COMPUTE = ("ControlExperiment.compute = @Compute()",)
 
 
 def runs_of(folder: Path, *more: str) -> tuple[ControlRunSpec, ...]:
@@ -129,10 +134,21 @@ def test_a_body_runs_to_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert ("(figures/frames-maml.png)" in Path("out/report.md").read_text(encoding="utf-8")) == shown
 
 
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda",
+            marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU here"),
+        ),
+    ],
+)
 def test_a_run_that_was_interrupted_gives_the_same_rows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = runs_of(tmp_path)[0]
+    probes = "ControlExperiment.probes = [@PolicyFreeze(), @PolicySimilarity(), @PolicyMovement()]"
+    run = runs_of(tmp_path, *COMPUTE, f"Compute.device = '{device}'", probes)[0]
     whole, broken = (Workspace(runs=tmp_path / name, cache=tmp_path) for name in ("whole", "broken"))
     execute_control(run, whole, silent)
     update = MetaTraining.update
@@ -161,6 +177,9 @@ def test_a_run_that_was_interrupted_gives_the_same_rows(
         pd.read_parquet(each.folder(run.run_id).episodes).drop(columns="seconds") for each in (whole, broken)
     ]
     pd.testing.assert_frame_equal(*rows)
+    probed = [pd.read_parquet(each.folder(run.run_id).probes) for each in (whole, broken)]
+    pd.testing.assert_frame_equal(*probed)
+    assert len(probed[0])
     curves = [
         [{**line, "seconds": 0} for line in each.folder(run.run_id).curve()] for each in (whole, broken)
     ]
@@ -326,3 +345,51 @@ def test_the_summary_is_of_seeds_and_tasks() -> None:
     assert got["gain"] == pytest.approx((rows["return_after"] - rows["return_before"]).mean())
     assert got["seed_sd"] == pytest.approx(np.std(rows.groupby("seed")["return_after"].mean(), ddof=1))
     assert (got["n_tasks"], got["n_seeds"]) == (90, 3)
+
+
+def test_a_policys_device_is_part_of_its_runs_identity_and_the_cpu_is_the_default(tmp_path: Path) -> None:
+    plain = runs_of(tmp_path)[0]
+    said = runs_of(tmp_path, *COMPUTE, "Compute.device = 'cpu'")[0]
+    on_gpu = runs_of(tmp_path, *COMPUTE, "Compute.device = 'cuda'")[0]
+    assert said.to_json() == plain.to_json()
+    assert "compute" not in plain.to_json()
+    assert on_gpu.to_json()["compute"] == {"device": "cuda"}
+    assert {on_gpu.run_id, on_gpu.training_id}.isdisjoint((plain.run_id, plain.training_id))
+
+
+def test_a_run_simulates_with_as_many_threads_as_it_has_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def watched(*arguments: Any, **more: Any) -> Any:
+        seen.append(simulation_threads())
+        return run_course(*arguments, **more)
+
+    monkeypatch.setattr("harness.control.meta_training.run_course", watched)
+    monkeypatch.chdir(tmp_path)
+    config = write_control(
+        tmp_path,
+        "ControlExperiment.resources = @Resources()",
+        "Resources.cpus = 3",
+        "ControlExperiment.seeds = 1",
+    )
+    assert main(["run", str(config), "--backend", "serial", "--out", "out"]) == 0
+    assert set(seen) == {3}
+    assert simulation_threads() == 1
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU here")
+def test_a_gpu_makes_the_same_first_update(tmp_path: Path) -> None:
+    found = []
+    for device in ("cpu", "cuda"):
+        run = runs_of(tmp_path, *COMPUTE, f"Compute.device = '{device}'")[0]
+        training = run_worker.build_training(run)
+        update = training.update()
+        parameters = [p.detach().cpu() for p in training.policy.parameters()]
+        found.append((update, parameters))
+    (here, there), (one, other) = zip(*found, strict=True)
+    assert here.return_after == pytest.approx(there.return_after, rel=1e-4)
+    assert here.taken.kl == pytest.approx(there.taken.kl, rel=1e-2)
+    for a, b in zip(one, other, strict=True):
+        assert torch.allclose(a, b, atol=1e-3)

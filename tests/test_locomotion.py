@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.control.simulation_threads import simulating_with
 from harness.control.source import Array, ControlTask, task_of
 from harness.errors import ConfigError, DataError, MissingDataError
 from harness_datasets import mujoco_loading
@@ -81,6 +82,24 @@ def test_one_step_from_the_same_state_is_gymnasiums() -> None:
         np.testing.assert_allclose(after.observations[0], theirs, rtol=1e-9, atol=1e-9)
         expected = -info["x_velocity"] - 0.05 * np.sum(actions**2)
         assert after.rewards[0] == pytest.approx(expected, abs=1e-8)
+
+
+@needs_mujoco
+def test_any_number_of_threads_moves_bodies_to_the_same_bits() -> None:
+    source, found = HalfCheetahVelocity(), []
+    actions = np.random.default_rng(1).uniform(-1, 1, (5, 7, 6))
+    for threads in (1, 3):
+        with simulating_with(threads):
+            simulator: Any = source.simulator([task(source, velocity=1.0)] * 7)
+        assert len(simulator._data) == threads
+        simulator.reset([np.random.default_rng(n) for n in range(7)])
+        simulator._states[2, 5] = 1e12  # this one breaks down, which MuJoCo warns of from the thread it is in
+        for step in actions:
+            after = simulator.step(step)
+        found.append((after.observations, after.rewards))
+    np.testing.assert_array_equal(found[0][0], found[1][0])
+    np.testing.assert_array_equal(found[0][1], found[1][1])
+    assert np.isnan(found[1][0]).any(1).tolist() == [n == 2 for n in range(7)]
 
 
 @needs_mujoco

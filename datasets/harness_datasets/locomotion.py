@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from harness.control.simulation_threads import simulation_threads
 from harness.control.source import Array, ControlTask, Transition
 from harness.dataset import SPLITS
 from harness.parameters import check_above, check_choice, check_fields, check_name, check_whole
@@ -145,8 +146,11 @@ class LocomotionSimulator:
         self._source, self._tasks, self._plan = source, tasks, source.plan
         self._mujoco = mujoco_module()
         self._model: Any = load_model(self._plan.file, source.gravity, source.mass, source.friction)
-        self._data = [self._mujoco.MjData(self._model)]
-        self._rollout = self._mujoco.rollout.Rollout(nthread=0)  # in this thread: a worker has one core
+        threads = simulation_threads()
+        self._data = [self._mujoco.MjData(self._model) for _ in range(threads)]
+        self._rollout = self._mujoco.rollout.Rollout(
+            nthread=threads if threads > 1 else 0
+        )  # 0: in this thread
         size = self._mujoco.mj_stateSize(self._model, self._mujoco.mjtState.mjSTATE_FULLPHYSICS)
         self._states = np.zeros((len(tasks), size))  # time, positions, velocities
         self._frames = float(self._model.opt.timestep) * self._plan.frame_skip

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from harness.compute import Compute
 from harness.control.clipped_surrogate import ClippedSurrogate
 from harness.control.sampling import Sampling
 from harness.control.trust_region import TrustRegion
@@ -70,9 +71,11 @@ class ControlEvaluation:
 class ControlExperiment:
     """Every method × regime × seed, each tested on every evaluation that its policy can act in, and a report.
 
-    name, title, claim, seeds, resources: as of `Experiment`. probes: measured on every trained policy after its
-    evaluation, on the same tasks. margin_return: the largest difference in return that does
-    not matter to a verdict on reuse.
+    name, title, claim, seeds, resources: as of `Experiment`; with Resources.cpus of several, bodies move in as many
+    threads, to the same bits. compute: of policies, which learn several times faster on a GPU where there are many
+    tasks and trajectories; bodies and points move on the CPU. probes: measured on every trained policy after its
+    evaluation, on the same tasks. margin_return: the largest difference in return that does not matter to a verdict
+    on reuse.
     """
 
     name: str
@@ -81,6 +84,7 @@ class ControlExperiment:
     regimes: Sequence[ControlRegime]
     evaluations: Sequence[ControlEvaluation]
     resources: Resources = field(default_factory=Resources)
+    compute: Compute = field(default_factory=Compute)
     seeds: int | Sequence[int] = (0,)
     probes: Sequence[PolicyProbe] = ()
     margin_return: float = 1.0
@@ -95,8 +99,8 @@ class ControlExperiment:
         check_seeds("ControlExperiment", self.seeds)
         check_above("ControlExperiment.margin_return", self.margin_return, 0)
         check_experiment_name("ControlExperiment", self.name)
-        if isinstance(self.resources, Resources):
-            _check_resources(self.resources)
+        _check_compute(self.compute)
+        _check_resources(self.resources, on_gpu=self.compute.device == "cuda")
 
     @property
     def seed_list(self) -> tuple[int, ...]:
@@ -104,14 +108,28 @@ class ControlExperiment:
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else tuple(self.seeds)
 
 
-def _check_resources(resources: Resources) -> None:
-    """Raises ConfigError for what would have no effect: a policy is trained and tested on one core."""
+def _check_compute(compute: Compute) -> None:
+    """Raises ConfigError for what would have no effect on a policy."""
+    if compute.precision != "float32":
+        raise ConfigError(
+            f"Compute.precision is {compute.precision!r}, which is for convolutions; a policy has none: leave it out."
+        )
+    if compute.training_workers > 1:
+        raise ConfigError(
+            f"Compute.training_workers is {compute.training_workers}, and the training of a policy is not shared: "
+            "leave it out; several runs still go on at the same time."
+        )
+
+
+def _check_resources(resources: Resources, *, on_gpu: bool) -> None:
+    """Raises ConfigError for what would have no effect."""
     if resources.evaluation_shards > 1:
         raise ConfigError(
             f"Resources.evaluation_shards is {resources.evaluation_shards}, and a run on control tasks is not shared: "
             "its test tasks are simulated side by side. Leave it out; several runs still go on at the same time."
         )
-    if resources.gpus is not None:
+    if resources.gpus is not None and not on_gpu:
         raise ConfigError(
-            f"Resources.gpus is {resources.gpus}, and policies are computed on the CPU: leave it out."
+            f"Resources.gpus is {resources.gpus}, and policies are computed on the CPU: leave it out, or set "
+            "ControlExperiment.compute = @Compute() and Compute.device = 'cuda'."
         )

@@ -35,7 +35,7 @@ def paths_of(course: Course, tasks: list[ControlTask]) -> Paths:
     for each in (course.trajectories[0], course.trajectories[-1]):
         places = each.observations[:, :TRAJECTORIES].double()
         gone = each.mask[:, :TRAJECTORIES, :, None] == 0
-        walked.append(places.masked_fill(gone, float("nan")).numpy())
+        walked.append(places.masked_fill(gone, float("nan")).cpu().numpy())
     goals = np.array([[task.parameters["goal_x"], task.parameters["goal_y"]] for task in tasks])
     return Paths(goals=goals, before=walked[0], after=walked[1])
 

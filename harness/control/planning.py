@@ -130,6 +130,7 @@ def _runs(experiment: ControlExperiment) -> Iterator[ControlRunSpec]:
                     train=train,
                     evaluations=evaluations,
                     seed=seed,
+                    compute=experiment.compute,
                     probes=probes,
                 )
                 canonical(run)  # raises ConfigError here rather than in a worker

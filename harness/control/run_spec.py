@@ -62,7 +62,7 @@ class ControlRunSpec:
     """One (method, regime, network, seed): meta-train a policy, and let it adapt to test tasks.
 
     Of the method only what training depends on is in `training_id`, so that a method which adapts longer at test takes
-    over the training of its sibling. compute: what the launcher asks of every run; the CPU.
+    over the training of its sibling. compute: where its policy computes; bodies and points move on the CPU.
     """
 
     method_name: str
@@ -85,8 +85,8 @@ class ControlRunSpec:
     def training_id(self) -> str:
         """The hash of what training depends on."""
         content = self._content()
-        keys = ("kind", "method", "network", "train", "seed", "protocol_version")
-        kept = {key: content[key] for key in keys}
+        keys = ("kind", "method", "network", "train", "seed", "compute", "protocol_version")
+        kept = {key: content[key] for key in keys if key in content}
         at_test = ("name", "test_inner_lr", "test_inner_steps")
         params = {key: value for key, value in content["method"]["params"].items() if key not in at_test}
         return digest({**kept, "method": {**content["method"], "params": params}}, 16)
@@ -110,7 +110,10 @@ class ControlRunSpec:
     def _content(self) -> dict[str, Any]:
         plain = canonical(self)
         assert isinstance(plain, dict)
-        del plain["compute"]
+        if self.compute == Compute():
+            del plain["compute"]
+        else:
+            plain["compute"] = {"device": self.compute.device}
         if not self.probes:
             del plain["probes"]
         return {"kind": CONTROL, **plain}

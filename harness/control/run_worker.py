@@ -17,6 +17,7 @@ from harness.control.policy_network import MLP
 from harness.control.policy_probe import POLICY_PROBE_COLUMNS
 from harness.control.policy_probing import probe_rows
 from harness.control.run_spec import ControlRunSpec, outer_of, source_of
+from harness.control.simulation_threads import simulating_with
 from harness.control.task_evaluation import evaluate_tasks
 from harness.control.task_rows import TASK_COLUMNS, task_row
 from harness.environment import describe_environment, keep_freed_memory, peak_memory_mb, reset_peak_memory
@@ -42,9 +43,10 @@ class _Course:
     since: list[dict[str, float]] = field(default_factory=list)
 
 
-def execute_control(spec: ControlRunSpec, workspace: Workspace, report: Report) -> None:
+def execute_control(spec: ControlRunSpec, workspace: Workspace, report: Report, *, threads: int = 1) -> None:
     """Meta-train, evaluate, and leave the results in runs/<run_id>/; as `worker.execute` for other runs.
 
+    threads: of its simulators, whose number changes no bit.
     A finished run returns at once; an interrupted one resumes to the same numbers. On an error the run's status says
     `failed` with the traceback, and the error goes on up; on Ctrl-C a checkpoint is saved.
     """
@@ -56,7 +58,8 @@ def execute_control(spec: ControlRunSpec, workspace: Workspace, report: Report) 
     reset_peak_memory()
     folder.begin(spec)
     try:
-        _execute(spec, workspace, folder, report)
+        with simulating_with(threads):
+            _execute(spec, workspace, folder, report)
     except KeyboardInterrupt:
         folder.write_status("interrupted")
         raise
@@ -105,6 +108,7 @@ def build_training(spec: ControlRunSpec) -> MetaTraining:
     network: MLP = plugins.build(plugins.POLICY_NETWORKS, spec.network)
     source = source_of(spec.train.source)
     policy = fresh_policy(network, method, source, seed=spec.seed)
+    spec.compute.place(policy)
     return MetaTraining(
         policy,
         method,

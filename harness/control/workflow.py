@@ -1,5 +1,6 @@
 """`harness run`, `harness plan` and `harness report` for control experiments, step by step."""
 
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,6 +42,7 @@ def run_control(
     """Plan, launch and report; returns and raises as `workflow.run` does."""
     if request.demo:
         raise ConfigError("--demo draws stand-ins of images; a control experiment needs none: leave it out.")
+    experiment.compute.check_device()
     planned = plan_control(experiment)
     stage = request.stage(experiment.name, text, mirror, console)
     workspace = stage.workspace
@@ -78,7 +80,7 @@ def _launch(
         began=began,
         after=ended,
         experiment=experiment.name,
-        execute=execute_control,
+        execute=functools.partial(execute_control, threads=int(experiment.resources.cpus)),
     )
 
 
