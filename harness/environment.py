@@ -5,7 +5,7 @@ import os
 import platform
 import sys
 from contextlib import suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
@@ -45,8 +45,14 @@ def peak_memory_mb() -> int | None:
 
 
 def describe_environment() -> dict[str, str]:
-    """Versions and hardware that a result can depend on, for status.json and the report."""
-    found = {name: version(name) for name in RECORDED}
+    """Versions and hardware that a result can depend on, for status.json and the report.
+
+    `gpu` is there only where this process has computed on one.
+    """
+    found = {name: _version(name) for name in RECORDED}
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        found["gpu"] = torch.cuda.get_device_name()
     return {
         **found,
         "python": platform.python_version(),
@@ -54,6 +60,14 @@ def describe_environment() -> dict[str, str]:
         "cpu": _cpu_name(),
         "cores": str(os.cpu_count()),
     }
+
+
+def _version(package: str) -> str:
+    """Never an error: a run that is done must not fail for want of a package that it did not need."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _cpu_name() -> str:

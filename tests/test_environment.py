@@ -30,3 +30,10 @@ def test_versions_and_hardware_are_named() -> None:
     found = describe_environment()
     assert {"harness", "torch", "numpy", "python", "cpu", "cores"} <= set(found)
     assert all(found.values())
+
+
+def test_a_package_that_is_missing_is_said_to_be_and_fails_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.environment.RECORDED", ("numpy", "no-such-package"))
+    found = describe_environment()
+    assert found["no-such-package"] == "not installed"
+    assert found["numpy"][0].isdigit()
