@@ -114,6 +114,7 @@ def trained_seconds(case: Case, device: str, updates: int, data: Path, cache: Pa
 
 def updates_a_second(case: Case, device: str, data: Path, cache: Path, quick: bool) -> float:
     """Of the longer training beyond the shorter one."""
+    torch.set_num_threads(1)
     scale = (1 if quick else 3) * (10 if device == "cuda" else 1)
     short, long = case.updates * scale, 3 * case.updates * scale
     took = [trained_seconds(case, device, updates, data, cache) for updates in (short, long)]
@@ -125,21 +126,23 @@ def _silent(_: object) -> None:
 
 
 def table(data: Path, cache: Path, *, quick: bool, at_once: int) -> list[str]:
-    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    """Cores are timed side by side, leaving one to the process that has the GPU."""
+    has_gpu = torch.cuda.is_available()
     lines = ["| training | updates a second, one core | GPU | times |", "| --- | ---: | ---: | ---: |"]
-    for case in CASES:
-        found = [updates_a_second(case, device, data, cache, quick) for device in devices]
-        on_gpu = [f"{found[1]:.2f}", f"{found[1] / found[0]:.1f}"] if len(found) == 2 else ["", ""]
-        lines.append(" | ".join([f"| {case.label}", f"{found[0]:.2f}", *on_gpu]) + " |")
-        print(lines[-1], flush=True)
-    if at_once and len(devices) == 2:
+    processes = max(1, min(len(CASES), (os.cpu_count() or 1) - 1))
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        waiting = [pool.apply_async(updates_a_second, (case, "cpu", data, cache, quick)) for case in CASES]
+        on_gpu = [updates_a_second(case, "cuda", data, cache, quick) if has_gpu else None for case in CASES]
+        on_core = [each.get() for each in waiting]
+    for case, core, gpu in zip(CASES, on_core, on_gpu, strict=True):
+        more = ["", ""] if gpu is None else [f"{gpu:.2f}", f"{gpu / core:.1f}"]
+        lines.append(" | ".join([f"| {case.label}", f"{core:.2f}", *more]) + " |")
+    if at_once and has_gpu:
         lines += ["", f"| training, {at_once} at once | updates a second, all together |", "| --- | ---: |"]
         with multiprocessing.get_context("spawn").Pool(at_once) as pool:
             for case in TOGETHER:
                 one = functools.partial(updates_a_second, case, "cuda", data, cache)
-                together = sum(pool.map(one, [quick] * at_once, chunksize=1))
-                lines.append(f"| {case.label} | {together:.2f} |")
-                print(lines[-1], flush=True)
+                lines.append(f"| {case.label} | {sum(pool.map(one, [quick] * at_once, chunksize=1)):.2f} |")
     return lines
 
 
@@ -152,11 +155,11 @@ def main() -> int:
     parser.add_argument("--at-once", type=int, default=0)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(os.environ.get("HARNESS_CACHE") or folder)
         lines = table(asked.data, cache, quick=asked.quick, at_once=asked.at_once)
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    print("\n".join(lines))
     lines += ["", f"{card}; PyTorch {torch.__version__}. Command: {' '.join(sys.argv)}"]
     if asked.out:
         asked.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
