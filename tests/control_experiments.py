@@ -5,6 +5,10 @@ from pathlib import Path
 import pytest
 
 from harness import plugins
+from harness.config import load_experiment
+from harness.control.experiment import ControlExperiment
+from harness.control.planning import plan_control
+from harness.control.run_spec import ControlRunSpec
 
 needs_entry_points = pytest.mark.skipif(
     "navigation2d" not in plugins.names(plugins.CONTROL_SOURCES),
@@ -43,3 +47,10 @@ def write_control(folder: Path, *more: str) -> Path:
     path = folder / "tiny.gin"
     path.write_text("\n".join([TINY, *more]), encoding="utf-8")
     return path
+
+
+def planned_control(folder: Path, *more: str) -> tuple[ControlRunSpec, ...]:
+    """The runs of that experiment."""
+    experiment, _ = load_experiment(write_control(folder, *more))
+    assert isinstance(experiment, ControlExperiment)
+    return plan_control(experiment)

@@ -11,20 +11,16 @@ import pandas as pd
 import pytest
 import torch
 
-from control_experiments import needs_entry_points, write_control
+from control_experiments import needs_entry_points, planned_control, write_control
 from harness.cli import main
 from harness.config import load_experiment
 from harness.control import run_worker
-from harness.control.adaptation import adaptation_of
 from harness.control.experiment import ControlExperiment
-from harness.control.meta_batch import MetaObjective, run_course
 from harness.control.meta_training import MetaTraining, Update
 from harness.control.planning import plan_control
 from harness.control.policy_probe import POLICY_PROBE_COLUMNS
-from harness.control.run_spec import ControlRunSpec, outer_component, outer_of, source_of
+from harness.control.run_spec import outer_component, outer_of
 from harness.control.run_worker import execute_control
-from harness.control.simulation_threads import simulation_threads
-from harness.control.source import task_of
 from harness.control.task_rows import TASK_COLUMNS
 from harness.control.task_statistics import summary, verdicts
 from harness.control.trust_region import TrustRegion
@@ -36,17 +32,10 @@ from harness.resources import Resources
 from harness.schedule import Schedule
 from harness.store import Workspace
 from harness_datasets.navigation2d import PointSimulator
-from harness_methods.maml import MAML
 
 pytestmark = needs_entry_points
 
 COMPUTE = ("ControlExperiment.compute = @Compute()",)
-
-
-def runs_of(folder: Path, *more: str) -> tuple[ControlRunSpec, ...]:
-    experiment, _ = load_experiment(write_control(folder, *more))
-    assert isinstance(experiment, ControlExperiment)
-    return plan_control(experiment)
 
 
 def silent(progress: object) -> None:
@@ -95,7 +84,7 @@ def test_probes_are_measured_after_the_evaluation_and_are_in_the_report(
     probes = "ControlExperiment.probes = [@PolicyFreeze(), @PolicySimilarity(), @PolicyMovement()]"
     methods = "ControlExperiment.methods = [@MAML(), @NoAdaptation()]"
     config = write_control(tmp_path, probes, methods)
-    plain, probed = runs_of(tmp_path, methods)[0], runs_of(tmp_path, methods, probes)[0]
+    plain, probed = planned_control(tmp_path, methods)[0], planned_control(tmp_path, methods, probes)[0]
     assert plain.training_id == probed.training_id
     assert plain.run_id != probed.run_id
     assert main(["run", str(config), "--backend", "serial", "--out", "out"]) == 0
@@ -151,7 +140,7 @@ def test_a_run_that_was_interrupted_gives_the_same_rows(
     device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probes = "ControlExperiment.probes = [@PolicyFreeze(), @PolicySimilarity(), @PolicyMovement()]"
-    run = runs_of(tmp_path, *COMPUTE, f"Compute.device = '{device}'", probes)[0]
+    run = planned_control(tmp_path, *COMPUTE, f"Compute.device = '{device}'", probes)[0]
     whole, broken = (Workspace(runs=tmp_path / name, cache=tmp_path) for name in ("whole", "broken"))
     execute_control(run, whole, silent)
     update = MetaTraining.update
@@ -212,8 +201,8 @@ def test_dynamics_that_break_down_fail_the_run_with_the_task_named(
 
 
 def test_a_sibling_takes_over_the_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = runs_of(tmp_path)[0]
-    second = runs_of(tmp_path, "MAML.test_inner_steps = 3")[0]
+    first = planned_control(tmp_path)[0]
+    second = planned_control(tmp_path, "MAML.test_inner_steps = 3")[0]
     assert first.training_id == second.training_id
     assert first.run_id != second.run_id
     workspace = Workspace(runs=tmp_path / "runs", cache=tmp_path)
@@ -238,22 +227,22 @@ def test_a_sibling_takes_over_the_training(tmp_path: Path, monkeypatch: pytest.M
     ],
 )
 def test_identity_is_content(tmp_path: Path, line: str, training: bool) -> None:
-    plain, changed = runs_of(tmp_path)[0], runs_of(tmp_path, line)[0]
+    plain, changed = planned_control(tmp_path)[0], planned_control(tmp_path, line)[0]
     assert plain.run_id != changed.run_id
     assert (plain.training_id != changed.training_id) == training
-    assert plain == runs_of(tmp_path)[0]
+    assert plain == planned_control(tmp_path)[0]
     assert json.loads(json.dumps(plain.to_json()))["kind"] == "control"
 
 
 def test_the_longest_runs_start_first(tmp_path: Path) -> None:
-    long, short = runs_of(tmp_path, "ControlRegime.iterations = 9")[0], runs_of(tmp_path)[0]
+    long, short = planned_control(tmp_path, "ControlRegime.iterations = 9")[0], planned_control(tmp_path)[0]
     assert Schedule([short, long]).first() == [long, short]
     # 4 updates of 2 tasks, 3 trajectories of 8 steps, before and after; 2 evaluations of 3 tasks.
     assert short.work == (4 * 2 + 2 * 3) * 3 * 8 * 2
 
 
 def test_a_node_of_a_cluster_needs_no_pools_for_a_run(tmp_path: Path) -> None:
-    run, place = runs_of(tmp_path)[0], Workspace(runs=tmp_path / "runs", cache=tmp_path / "cache")
+    run, place = planned_control(tmp_path)[0], Workspace(runs=tmp_path / "runs", cache=tmp_path / "cache")
     offer = offer_of([run], place.cache, None)
     assert not offer.digests
     driver = Driver(origin=None, version="", execute=None, resources=Resources(), here=False, offer=offer)
@@ -299,7 +288,7 @@ def test_all_problems_of_a_plan_come_at_once(tmp_path: Path) -> None:
 
 
 def test_a_source_that_is_another_where_the_run_is_fails_it(tmp_path: Path) -> None:
-    run = runs_of(tmp_path)[0]
+    run = planned_control(tmp_path)[0]
     other = dataclasses.replace(
         run,
         train=dataclasses.replace(
@@ -348,55 +337,3 @@ def test_the_summary_is_of_seeds_and_tasks() -> None:
     assert got["gain"] == pytest.approx((rows["return_after"] - rows["return_before"]).mean())
     assert got["seed_sd"] == pytest.approx(np.std(rows.groupby("seed")["return_after"].mean(), ddof=1))
     assert (got["n_tasks"], got["n_seeds"]) == (90, 3)
-
-
-def test_a_policys_device_is_part_of_its_runs_identity_and_the_cpu_is_the_default(tmp_path: Path) -> None:
-    plain = runs_of(tmp_path)[0]
-    said = runs_of(tmp_path, *COMPUTE, "Compute.device = 'cpu'")[0]
-    on_gpu = runs_of(tmp_path, *COMPUTE, "Compute.device = 'cuda'")[0]
-    assert said.to_json() == plain.to_json()
-    assert "compute" not in plain.to_json()
-    assert on_gpu.to_json()["compute"] == {"device": "cuda"}
-    assert {on_gpu.run_id, on_gpu.training_id}.isdisjoint((plain.run_id, plain.training_id))
-
-
-def test_a_run_simulates_with_as_many_threads_as_it_has_cores(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = []
-
-    def watched(*arguments: Any, **more: Any) -> Any:
-        seen.append(simulation_threads())
-        return run_course(*arguments, **more)
-
-    monkeypatch.setattr("harness.control.meta_training.run_course", watched)
-    monkeypatch.chdir(tmp_path)
-    config = write_control(
-        tmp_path,
-        "ControlExperiment.resources = @Resources()",
-        "Resources.cpus = 3",
-        "ControlExperiment.seeds = 1",
-    )
-    assert main(["run", str(config), "--backend", "serial", "--out", "out"]) == 0
-    assert set(seen) == {3}
-    assert simulation_threads() == 1
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no NVIDIA GPU here")
-def test_a_gpu_meets_the_same_returns_and_outer_gradient(tmp_path: Path) -> None:
-    """Not the same update: conjugate gradient on few states makes much of the last bit, on one device as on two."""
-    found = []
-    for device in ("cpu", "cuda"):
-        run = runs_of(tmp_path, *COMPUTE, f"Compute.device = '{device}'")[0]
-        training = run_worker.build_training(run)
-        policy = training.policy.double()
-        adaptation = adaptation_of(MAML(inner_lr=0.1, inner_steps=1), policy, training=True)
-        source = source_of(run.train.source)
-        tasks = [task_of(source, "train", seed=0, k=k) for k in range(2)]
-        course = run_course(source, policy, adaptation, tasks, run.train.sampling, seed=0, stream="gpu")
-        loss, _ = MetaObjective(policy, adaptation, course.experiences).surrogate_and_divergence(graph=True)
-        gradients = torch.autograd.grad(loss, list(policy.parameters()))
-        returns = [each.returns for each in course.trajectories]
-        found.append([each.cpu() for each in (*returns, loss.detach(), *gradients)])
-    for here, there in zip(*found, strict=True):
-        assert torch.allclose(here, there, rtol=1e-6, atol=1e-9)
