@@ -49,9 +49,10 @@ class Statistics:
 class BatchNorm(nn.Module):
     """Batch normalisation (Ioffe & Szegedy 2015) with a learned offset and, if asked, a scale.
 
-    Offset and scale are meta-learned but never adapted, as in the code base the ANIL paper built on. The
-    running averages move by `momentum` with every task of a forward pass that tracks, so they cover about the
-    last 1 / momentum: several tasks, each before and after adaptation.
+    Offset and scale are [C], or [T, C] where the inner loop adapts them: for a learner that `adapts_norms`; in others
+    they are meta-learned alone, as in the code base the ANIL paper built on. The running averages move by `momentum`
+    with every task of a forward pass that tracks, so they cover about the last 1 / momentum: several tasks, each before
+    and after adaptation.
     """
 
     running_mean: Tensor
@@ -137,9 +138,10 @@ class ConvBlock(nn.Module):
         """[T, N, C, H, W] -> [T, N, filters, H/2, W/2], rounded up for strides and down for pooling.
 
         By each task's own statistics it is one operation on the parameters of `conv` and `norm`, whose own `forward`
-        (and hooks on it) is then passed over; a convolution or norm of another class is called.
+        (and hooks on it) is then passed over; a convolution or norm of another class is called, as is a norm with
+        offsets for each task.
         """
-        plain = type(self.conv) is Conv2d and type(self.norm) is BatchNorm
+        plain = type(self.conv) is Conv2d and type(self.norm) is BatchNorm and self.norm.bias.ndim == 1
         if statistics.mode == "batch" and plain:
             geometry = Geometry(
                 stride=self.conv.stride,

@@ -40,6 +40,16 @@ def stack(tasks: Sequence[Task]) -> TaskBatch:
     )
 
 
+def part_of(batch: TaskBatch, places: Tensor) -> TaskBatch:
+    """The tasks with the support images at `places` [T, n] alone."""
+    return TaskBatch(
+        support_x=joined([images[own] for images, own in zip(batch.support_x, places, strict=True)]),
+        support_y=batch.support_y.gather(1, places),
+        query_x=batch.query_x,
+        n_way=batch.n_way,
+    )
+
+
 def equal_shapes(
     episodes: Sequence[Episode], at_once: Callable[[Task], int]
 ) -> Iterator[tuple[TaskBatch, Tensor]]:
