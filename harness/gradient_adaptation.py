@@ -51,8 +51,8 @@ class GradientAdaptation:
         """Where the steps go, anew for each adaptation; None for straight down the gradient."""
         return None
 
-    def minibatches(self, batch: TaskBatch, *, training: bool) -> Minibatches | None:  # noqa: ARG002
-        """The images of each step; None for the whole support set. At test without drawing random numbers."""
+    def minibatches(self, batch: TaskBatch) -> Minibatches | None:  # noqa: ARG002
+        """The images of each step at test, the same every time; None for the whole support set."""
         return None
 
     @property
@@ -72,6 +72,7 @@ class GradientAdaptation:
         rate: Rates | None = None,
         start: Weights | None = None,
         direction: Direction | None = None,
+        minibatches: Minibatches | None = None,
         variation: Variation = PLAIN,
     ) -> Weights:
         """The weights after `count` inner steps of this method, see `inner_loop.adapt`; None for the method's own."""
@@ -87,7 +88,7 @@ class GradientAdaptation:
             start=self.start(learner, batch, training=training) if start is None else start,
             proximal=self.pull,
             direction=self.direction(learner) if direction is None else direction,
-            minibatches=self.minibatches(batch, training=training),
+            minibatches=self.minibatches(batch) if minibatches is None else minibatches,
             variation=variation,
         )
 

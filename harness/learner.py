@@ -23,11 +23,13 @@ Weights = Mapping[str, Tensor]
 class Learner(nn.Module):
     """A network plus whatever state a method trains (a method may add modules).
 
-    `max_way` is the largest number of classes its head can tell apart. `adapts_norms`: whether the inner loop changes
-    scale and offset of batch norm as it does every other weight; a subclass may say so.
+    `max_way` is the largest number of classes its head can tell apart. A subclass may say: `adapts_norms`, that the
+    inner loop changes scale and offset of batch norm as it does every other weight; `mean_buffers`, the names of
+    buffers that an outer loss leaves as means over its episodes, so that several workers can share it.
     """
 
     adapts_norms: ClassVar[bool] = False
+    mean_buffers: frozenset[str] = frozenset()
 
     def __init__(self, body: Body, max_way: int) -> None:
         super().__init__()

@@ -53,9 +53,15 @@ def part_of(batch: TaskBatch, places: Tensor) -> TaskBatch:
 def equal_shapes(
     episodes: Sequence[Episode], at_once: Callable[[Task], int]
 ) -> Iterator[tuple[TaskBatch, Tensor]]:
-    """Batches of the episodes that share a shape, with their query labels [T, Q]; none is left out.
+    """Batches of the episodes that share a shape, with their query labels [T, Q]; see `alike`."""
+    for group in alike(episodes, at_once):
+        yield stack([e.task for e in group]), torch.stack([e.query_y for e in group])
 
-    A batch has no more episodes than `at_once` says for such a task.
+
+def alike(episodes: Sequence[Episode], at_once: Callable[[Task], int]) -> Iterator[list[Episode]]:
+    """Groups of the episodes that share a shape; none is left out.
+
+    A group has no more episodes than `at_once` says for such a task.
     """
     groups: dict[tuple[int, int, int], list[Episode]] = {}
     for episode in episodes:
@@ -64,8 +70,7 @@ def equal_shapes(
     for group in groups.values():
         together = at_once(group[0].task)
         for first in range(0, len(group), together):
-            part = group[first : first + together]
-            yield stack([e.task for e in part]), torch.stack([e.query_y for e in part])
+            yield group[first : first + together]
 
 
 def tasks_at_once(task: Task, image_values: int) -> int:

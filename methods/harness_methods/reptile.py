@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,12 +12,13 @@ from harness.errors import ConfigError
 from harness.inner_loop import Minibatches, query_logits, task_losses
 from harness.inner_loop_method import InnerLoopMethod
 from harness.learner import Learner, Weights
-from harness.minibatches import drawn, passes
+from harness.minibatches import minibatches_at, passes
 from harness.networks import Body
 from harness.parameters import check_above, check_choice, check_whole
+from harness.seeds import counter_rng
 from harness.step_directions import Adam, Direction
 from harness.surrogate import with_gradient
-from harness.task_batch import TaskBatch, equal_shapes
+from harness.task_batch import TaskBatch, alike, stack
 
 INNER_OPTIMISERS = ("adam", "sgd")
 
@@ -38,6 +38,7 @@ class ReptileLearner(Learner):
         self._moments = {name: f"second_moment_{i}" for i, name in enumerate(self.adaptable(self.layers))}
         for name, parameter in self.adaptable(self.layers).items():
             self.register_buffer(self._moments[name], torch.zeros_like(parameter))
+        self.mean_buffers = frozenset(self._moments.values())
 
     def inner_adam(self) -> Adam:
         """One without momentum that goes on where the inner loops before it have ended."""
@@ -62,16 +63,13 @@ class Reptile(InnerLoopMethod):
     inner_optimiser: `adam`, without momentum (β1 = 0), or `sgd`. As in the authors' code, what Adam remembers is kept
     over tasks, and adaptation at test begins with it: after each update it is the mean of what the tasks of the
     meta-batch end with; there tasks follow one another. inner_batch: images of a step. In training a task is all of its
-    images, support and queries, in passes over them: Reptile learns from the differences between its minibatches
-    (section 5). test_inner_batch: the same of the support set at test, in an order that is always the same.
+    images, support and queries, in passes over them in an order that goes by the number of the episode: Reptile learns
+    from the differences between its minibatches (section 5). test_inner_batch: the same of the support set at test, in
+    one order for all tasks.
 
     The defaults are the authors' for Omniglot, 5 ways and 1 shot, which train on 10 images a class, 100,000 updates of
     5 tasks.
     """
-
-    unshared: ClassVar[str] = (
-        "draws the minibatches of its inner steps at random, and keeps what its inner Adam remembers over tasks"
-    )
 
     name: str = "reptile"
     inner_optimiser: str = "adam"
@@ -113,17 +111,21 @@ class Reptile(InnerLoopMethod):
         assert isinstance(learner, ReptileLearner)
         return learner.inner_adam() if self.inner_optimiser == "adam" else None
 
-    def minibatches(self, batch: TaskBatch, *, training: bool) -> Minibatches | None:
-        """Those of each task, drawn by torch's generator; at test the same ones for every task of its size."""
+    def minibatches(self, batch: TaskBatch) -> Minibatches | None:
+        """Of the support set, the same ones for every task of its size."""
         tasks, n_images = batch.support_y.shape
-        if n_images <= (self.inner_batch if training else self.test_inner_batch):
+        if n_images <= self.test_inner_batch:
             return None
-        if training:
-            places = [passes(n_images, self.inner_batch, self.inner_steps) for _ in range(tasks)]
-        else:
-            always = torch.Generator().manual_seed(0)
-            places = [passes(n_images, self.test_inner_batch, self.adaptation_steps, always)] * tasks
-        return drawn(places, batch.support_y.device)
+        rng = counter_rng(0, "reptile/test", n_images)
+        places = passes(rng, n_images, self.test_inner_batch, self.adaptation_steps)
+        return minibatches_at([places] * tasks, batch.support_y.device)
+
+    def _in_training(self, episodes: Sequence[Episode], every: TaskBatch) -> Minibatches:
+        """Of all images of each task, `every`."""
+        n_images, steps = every.support_y.shape[1], self.inner_steps
+        size = min(self.inner_batch, n_images)
+        rngs = [counter_rng(0, "reptile/train", episode.index) for episode in episodes]
+        return minibatches_at([passes(rng, n_images, size, steps) for rng in rngs], every.support_y.device)
 
     def outer_loss(self, learner: Learner, episodes: Sequence[Episode]) -> Tensor:
         """Its value is the mean query loss after the inner steps, its gradient the mean of θ - W."""
@@ -131,15 +133,17 @@ class Reptile(InnerLoopMethod):
         stored = learner.adaptable(self.adapted_layers(learner))
         away, moments = ({name: torch.zeros_like(p) for name, p in stored.items()} for _ in range(2))
         losses = []
-        for batch, query_y in equal_shapes(episodes, learner.tasks_at_once):
-            direction = self.direction(learner)
+        for group in alike(episodes, learner.tasks_at_once):
+            batch, query_y = stack([e.task for e in group]), torch.stack([e.query_y for e in group])
+            every, direction = whole(batch, query_y), self.direction(learner)
             weights = self.steps(
                 learner,
-                whole(batch, query_y),
+                every,
                 self.inner_steps,
                 training=True,
                 graph=False,
                 direction=direction,
+                minibatches=self._in_training(group, every),
             )
             with torch.no_grad():
                 losses.append(task_losses(query_logits(learner, weights, batch, training=True), query_y))
