@@ -138,10 +138,9 @@ class ConvBlock(nn.Module):
         """[T, N, C, H, W] -> [T, N, filters, H/2, W/2], rounded up for strides and down for pooling.
 
         By each task's own statistics it is one operation on the parameters of `conv` and `norm`, whose own `forward`
-        (and hooks on it) is then passed over; a convolution or norm of another class is called, as is a norm with
-        offsets for each task.
+        (and hooks on it) is then passed over; a convolution or norm of another class is called.
         """
-        plain = type(self.conv) is Conv2d and type(self.norm) is BatchNorm and self.norm.bias.ndim == 1
+        plain = type(self.conv) is Conv2d and type(self.norm) is BatchNorm
         if statistics.mode == "batch" and plain:
             geometry = Geometry(
                 stride=self.conv.stride,
