@@ -155,6 +155,14 @@ class RunSpec:
         return plain
 
 
+def kind_of_training(train: Mapping[str, Any]) -> tuple[str, bool]:
+    """What a training, as JSON data, learns from, and whether by an optimiser of the method's own.
+
+    Trainings of one regime agree in all else where they agree in this.
+    """
+    return str(train.get("learns_from", "episodes")), train.get("schedule") == OWN_STEPS
+
+
 class Launchable(Protocol):
     """What launchers and the store ask of a run, be it on images (`RunSpec`) or on control tasks."""
 

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 
-from harness import checkpoint, plugins
+from experiments import write_tiny
+from harness import checkpoint, cli, plugins
 from harness.errors import ConfigError
 from harness.method import steps_itself
 from harness.outer_steps import learning_rate, new_optimiser
@@ -148,6 +150,15 @@ def test_half_an_outer_optimiser_is_refused() -> None:
     assert steps_itself(WithMomentum())
     with pytest.raises(ConfigError, match="Half has one of `outer_optimiser` and `outer_rate`: give it both"):
         steps_itself(Half())
+
+
+def test_one_report_has_methods_of_both_kinds(home: Path) -> None:
+    config = write_tiny(home, *REPTILE, "Regime.learning_rate = 0.25")
+    assert cli.main(["run", str(config), "--backend", "serial"]) == 0
+    assert cli.main(["report", str(home / "reports" / "tiny")]) == 0
+    report = (home / "reports" / "tiny" / "report.md").read_text(encoding="utf-8")
+    assert "| the method's own, see its settings |" in report
+    assert "| Adam, learning rate 0.25, constant |" in report
 
 
 def test_the_report_does_not_say_that_it_was_adam(planned: Callable[..., dict[str, RunSpec]]) -> None:
