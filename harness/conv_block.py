@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.conv_parts import Block, blocks, images_of, rows, side_by_side
+from harness.conv_parts import Block, blocks, images_of, of_block, rows, side_by_side
 from harness.task_convolutions import Geometry, convolve
 
 
@@ -46,7 +46,7 @@ def conv_block(x: Tensor, weight: Tensor, scale: Tensor | None, offset: Tensor, 
 
     Args:
         weight: [O, I, k, k] for all tasks, or [T, O, I, k, k].
-        scale, offset: γ (None for 1) and β, [O].
+        scale, offset: γ (None for 1) and β, [O] for all tasks, or [T, O].
 
     It can be differentiated twice, by `x`, `weight`, `scale` and `offset`, and no further. Where a maximum is shared
     by several positions the gradient goes to the first of them, as in PyTorch.
@@ -76,9 +76,9 @@ def run_forward(
     for block in blocks(tasks, images, filters * side[0] * side[1], whole=x.is_cuda):
         y = [convolve(x, weight, block, run, geometry) for run in block.images]
         mean, factor = _moments(y, len(block), geometry.epsilon)
-        a = factor if scale is None else factor * scale
+        a = factor if scale is None else factor * of_block(scale, block)
         kept = Kept(block=block, positions=images * side[0] * side[1], mean=mean, factor=factor, a=a, y=y)
-        shift = torch.addcmul(offset, mean, a, value=-1)
+        shift = torch.addcmul(of_block(offset, block), mean, a, value=-1)
         for each, run in zip(y, block.images, strict=True):
             kept.index.append(_activate(each, a, shift, images_of(out, block, run), pool=geometry.pool))
         if keep is not None:

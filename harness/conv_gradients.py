@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from harness.conv_block import Kept, as_images, gathered
-from harness.conv_parts import Gathered, Placed, images_of, rows, rows_of
+from harness.conv_parts import Gathered, Placed, images_of, of_block, rows, rows_of
 from harness.task_convolutions import Geometry, convolve, image_gradient, weight_gradients
 
 
@@ -66,7 +66,7 @@ def flow(g: Tensor, z: Tensor, kept: Kept, scale: Tensor | None, offset: Tensor)
         sums_n.append((h * n).sum(1, keepdim=True))
     mean, mean_n = (sum_of(each) / kept.positions for each in (sums, sums_n))
     if scale is None:
-        mean_n = mean_n.addcmul_(offset, mean, value=-1)
+        mean_n = mean_n.addcmul_(of_block(offset, kept.block), mean, value=-1)
     return Flow(passed=passed, n=chosen, mean=mean, mean_n=mean_n)
 
 
@@ -82,6 +82,11 @@ def _chosen(reached: Tensor, kept: Kept, i: int, scale: Tensor | None) -> Tensor
 def sum_of(parts: list[Tensor]) -> Tensor:
     """Their sum."""
     return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+
+
+def _of_channels(parts: list[Tensor], like: Tensor) -> Tensor:
+    """[tasks, 1, O] of each block as `like`: summed over all tasks, [O], or task by task, [T, O]."""
+    return sum_of([p.sum((0, 1)) for p in parts]) if like.ndim == 1 else torch.cat(parts).squeeze(1)
 
 
 def combined(kept: Kept, i: int, constant: Tensor, of_n: Tensor, of_h: Tensor, h: Tensor) -> Tensor:
@@ -129,8 +134,8 @@ class ConvBlockGradient(torch.autograd.Function):
         of_scale, of_offset = [], []
         for each in kept:
             h = flow(g, z, each, scale, offset)
-            of_offset.append(h.mean.sum((0, 1)))
-            of_scale.append(h.mean_n.sum((0, 1)))
+            of_offset.append(h.mean)
+            of_scale.append(h.mean_n)
             for i, run in enumerate(each.block.images if wanted.x or wanted.weight else ()):
                 dy = gradient_of_y(each, i, h)
                 if dx is not None:
@@ -139,7 +144,8 @@ class ConvBlockGradient(torch.autograd.Function):
                     dw.add(weight_gradients(dy, x, weight, each.block, run, geometry), each.block)
         of_x, of_weight = (each.whole if each else None for each in (dx, dw))
         m = kept[0].positions
-        return of_x, of_weight, None if scale is None else sum_of(of_scale) * m, sum_of(of_offset) * m
+        wide = None if scale is None else _of_channels(of_scale, scale) * m
+        return of_x, of_weight, wide, _of_channels(of_offset, offset) * m
 
     @staticmethod
     @once_differentiable
@@ -191,10 +197,14 @@ class Second:
         a, s, m, runs = kept.a, kept.factor, kept.positions, kept.block.images
         r = [self._cotangent_of_dy(kept, i, run) for i, run in enumerate(runs)]
         mean_r, mean_rn, mean_rh, chosen = self._means(kept, h, r)
-        c, b = (torch.zeros_like(mean_r) if each is None else each for each in self.cotangents[2:])
+        c, b = (
+            torch.zeros_like(mean_r) if each is None else of_block(each, kept.block)
+            for each in self.cotangents[2:]
+        )
         apart = mean_rh - mean_r * h.mean
         if self.of_scale is not None:
-            self.of_scale.add_(((apart - mean_rn * h.mean_n) * s).sum((0, 1)) * m)
+            own = self.of_scale if self.of_scale.ndim == 1 else self.of_scale[kept.block.tasks]
+            own.add_(_of_channels([(apart - mean_rn * h.mean_n) * s], own) * m)
         of_h = c - a * mean_rn
         if self.of_g is not None:
             self._put_g(kept, h, chosen, b - a * mean_r, of_h)
@@ -234,7 +244,7 @@ class Second:
         """The cotangent of g: a r + constant + of_n · n where g reaches h."""
         assert self.of_g is not None
         if self.unscaled:
-            constant = constant - of_n * self.offset
+            constant = constant - of_n * of_block(self.offset, kept.block)
         for run, n, r in zip(kept.block.images, h.n, chosen, strict=True):
             z = images_of(self.z, kept.block, run)
             total = torch.addcmul(constant, n, of_n).addcmul_(r, kept.a)

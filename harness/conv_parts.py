@@ -49,6 +49,11 @@ def blocks(tasks: int, images: int, values: int, *, whole: bool = False) -> Iter
     yield from (Block(t, t + 1, runs) for t in range(tasks))
 
 
+def of_block(values: Tensor, block: Block) -> Tensor:
+    """Values of the channels as a block's rows need them: [O] of all tasks, or those of its own of [T, O]."""
+    return values if values.ndim == 1 else values[block.tasks].unsqueeze(1)
+
+
 def side_by_side(shape: tuple[int, ...], like: Tensor) -> Tensor:
     """An empty [T, N, C, H, W], channels last in memory, of the type and on the device of `like`."""
     tasks, images, channels, height, width = shape

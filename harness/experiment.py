@@ -63,7 +63,7 @@ class Regime:
     sources: one is chosen uniformly for each training episode, or for each image of a batch. shape: of the training
     episodes. augmentation: of training images; None for none. iterations: outer updates, none for a method that
     is not trained. meta_batch: episodes an update; a method that trains on batches says itself how large they are.
-    learning_rate: Adam's.
+    learning_rate: Adam's; of no effect on a method with an outer optimiser of its own, as is the schedule.
     schedule: `constant`, or `cosine` down to zero at the last iteration. gradient_clip: largest norm of the
     outer gradient, None for no clipping. validate_every: iterations between validations, the last iteration
     included. validation_episodes: fixed episodes of each validation source's valid split. validation_sources:

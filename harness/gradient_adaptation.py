@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from harness.inner_loop import PLAIN, Rates, Variation, adapt, query_logits
+from harness.inner_loop import PLAIN, Minibatches, Rates, Variation, adapt, query_logits
 from harness.learner import LayerMask, Learner, Weights
 from harness.step_directions import Direction
 from harness.task_batch import TaskBatch, stack
@@ -47,8 +47,12 @@ class GradientAdaptation:
         """Each task's weights before the first step, where they are not the learner's stored ones."""
         return {}
 
-    def direction(self) -> Direction | None:
+    def direction(self, learner: Learner) -> Direction | None:  # noqa: ARG002
         """Where the steps go, anew for each adaptation; None for straight down the gradient."""
+        return None
+
+    def minibatches(self, batch: TaskBatch) -> Minibatches | None:  # noqa: ARG002
+        """The images of each step at test, the same every time; None for the whole support set."""
         return None
 
     @property
@@ -67,6 +71,8 @@ class GradientAdaptation:
         mask: LayerMask | None = None,
         rate: Rates | None = None,
         start: Weights | None = None,
+        direction: Direction | None = None,
+        minibatches: Minibatches | None = None,
         variation: Variation = PLAIN,
     ) -> Weights:
         """The weights after `count` inner steps of this method, see `inner_loop.adapt`; None for the method's own."""
@@ -81,7 +87,8 @@ class GradientAdaptation:
             clip=self.inner_gradient_clip,
             start=self.start(learner, batch, training=training) if start is None else start,
             proximal=self.pull,
-            direction=self.direction(),
+            direction=self.direction(learner) if direction is None else direction,
+            minibatches=self.minibatches(batch) if minibatches is None else minibatches,
             variation=variation,
         )
 

@@ -21,7 +21,7 @@ from harness.head_gradients import has_linear_head, linear_head_gradients
 from harness.layers import Statistics
 from harness.learner import LayerMask, Learner, Weights, query_features, support_statistics
 from harness.step_directions import Direction
-from harness.task_batch import TaskBatch
+from harness.task_batch import TaskBatch, part_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +40,9 @@ class InnerStep:
 
 Rates = Callable[[int], Mapping[str, Tensor]]
 """The number of an inner step, from 1 -> the rate of each adapted weight, as one number or one an element."""
+
+Minibatches = Callable[[int], Tensor]
+"""The number of an inner step, from 1 -> the places in each task's support set of the images it is on, [T, n]."""
 
 Multipliers = Callable[[Weights, Weights], Mapping[str, Tensor]]
 """(weights, the step as it would be: rate times direction) -> factors on it, [T], by weight; 1 for those not named."""
@@ -74,6 +77,7 @@ def adapt(
     start: Weights = MappingProxyType({}),
     proximal: float = 0.0,
     direction: Direction | None = None,
+    minibatches: Minibatches | None = None,
     variation: Variation = PLAIN,
 ) -> Weights:
     """The weights after `steps` inner steps of length `rate` on each task of the batch.
@@ -84,6 +88,7 @@ def adapt(
             head, which may be fixed, and of layers that change. All of them are returned.
         proximal: λ of λ/2 · ‖θ_i - θ‖², added to the loss of each step; θ are the learner's stored weights.
         direction: turns a step's gradients, after the pull, into what the rate multiplies; None for the gradients.
+        minibatches: the images of each step; None for the whole support set in each.
         graph: keep the graph of the steps themselves, for second-order outer gradients. Without it the steps
             are constants to the outer loss: first-order MAML.
         training: whether the outer loop is training (concerns the `running` batch-norm policy only).
@@ -91,23 +96,36 @@ def adapt(
     """
     first = learner.first_adapted(mask)
     statistics = support_statistics(learner, training=training)
-    with torch.set_grad_enabled(training and torch.is_grad_enabled()):  # at test none of it is differentiated
-        below = learner.body(batch.support_x, statistics, 0, first)
-        if first == len(learner.body.layers):
-            below = learner.features({}, below, statistics, first)
-    weights = initial_weights(learner, mask, len(below), start, variation)
+    below = None if minibatches else _below(learner, batch, statistics, first, training=training)
+    weights = initial_weights(learner, mask, len(batch.support_x), start, variation)
     fixed = {name: weight for name, weight in start.items() if name not in weights}
+    seen = batch
     anchors = learner.adaptable(mask) if proximal else {}
     step = partial(
         take_step, rate=rate, clip=clip, pull=(proximal, anchors), direction=direction, variation=variation
     )
     for number in range(1, (steps if weights else 0) + 1):
+        if minibatches:
+            seen = part_of(batch, minibatches(number))
+            below = _below(learner, seen, statistics, first, training=training)
+        assert below is not None
         if first == len(learner.body.layers) and has_linear_head(learner):
-            gradients = linear_head_gradients(learner, weights, below, batch, graph=graph)
+            gradients = linear_head_gradients(learner, weights, below, seen, graph=graph)
         else:
-            gradients = _gradients(learner, weights, fixed, (below, first, statistics), batch, graph=graph)
+            gradients = _gradients(learner, weights, fixed, (below, first, statistics), seen, graph=graph)
         weights = step(number, weights, gradients)
     return {**fixed, **weights}
+
+
+def _below(
+    learner: Learner, batch: TaskBatch, statistics: Statistics, first: int, *, training: bool
+) -> Tensor:
+    """What the stages below `first`, which no step changes, give for the support set; features where that is all."""
+    with torch.set_grad_enabled(training and torch.is_grad_enabled()):  # at test none of it is differentiated
+        below: Tensor = learner.body(batch.support_x, statistics, 0, first)
+        if first == len(learner.body.layers):
+            below = learner.features({}, below, statistics, first)
+    return below
 
 
 def initial_weights(

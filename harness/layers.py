@@ -49,9 +49,10 @@ class Statistics:
 class BatchNorm(nn.Module):
     """Batch normalisation (Ioffe & Szegedy 2015) with a learned offset and, if asked, a scale.
 
-    Offset and scale are meta-learned but never adapted, as in the code base the ANIL paper built on. The
-    running averages move by `momentum` with every task of a forward pass that tracks, so they cover about the
-    last 1 / momentum: several tasks, each before and after adaptation.
+    Offset and scale are [C], or [T, C] where the inner loop adapts them: for a learner that `adapts_norms`; in others
+    they are meta-learned alone, as in the code base the ANIL paper built on. The running averages move by `momentum`
+    with every task of a forward pass that tracks, so they cover about the last 1 / momentum: several tasks, each before
+    and after adaptation.
     """
 
     running_mean: Tensor

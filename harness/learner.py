@@ -1,6 +1,7 @@
 """A learner: a body, a head, and the ways a method may run them."""
 
 from collections.abc import Collection, Mapping
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -22,8 +23,13 @@ Weights = Mapping[str, Tensor]
 class Learner(nn.Module):
     """A network plus whatever state a method trains (a method may add modules).
 
-    `max_way` is the largest number of classes its head can tell apart.
+    `max_way` is the largest number of classes its head can tell apart. A subclass may say: `adapts_norms`, that the
+    inner loop changes scale and offset of batch norm as it does every other weight; `mean_buffers`, the names of
+    buffers that an outer loss leaves as means over its episodes, so that several workers can share it.
     """
+
+    adapts_norms: ClassVar[bool] = False
+    mean_buffers: frozenset[str] = frozenset()
 
     def __init__(self, body: Body, max_way: int) -> None:
         super().__init__()
@@ -39,15 +45,16 @@ class Learner(nn.Module):
     def adaptable(self, mask: Collection[str]) -> dict[str, nn.Parameter]:
         """The parameters the inner loop changes under `mask`: name -> stored parameter.
 
-        Batch-norm scale and offset are meta-learned but never adapted. Raises ValueError for a layer the
-        learner does not have.
+        Batch-norm scale and offset are meta-learned, and adapted only where the learner `adapts_norms`. Raises
+        ValueError for a layer the learner does not have.
         """
         unknown = set(mask) - set(self.layers)
         if unknown:
             raise ValueError(f"No layers {sorted(unknown)}; this learner has {list(self.layers)}.")
-        norms = {id(p) for m in self.modules() if isinstance(m, BatchNorm) for p in m.parameters()}
+        norms = [] if self.adapts_norms else [m for m in self.modules() if isinstance(m, BatchNorm)]
+        left_alone = {id(p) for norm in norms for p in norm.parameters()}
         named = self.named_parameters()
-        return {name: p for name, p in named if id(p) not in norms and layer_of(name) in mask}
+        return {name: p for name, p in named if id(p) not in left_alone and layer_of(name) in mask}
 
     def first_adapted(self, mask: Collection[str]) -> int:
         """The number of body stages below every layer in `mask`: they run once however many steps follow."""

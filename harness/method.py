@@ -11,7 +11,7 @@ fields are its hyperparameters, set from gin. It keeps no state: what it trains 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol, TypeGuard, runtime_checkable
 
 from harness.errors import ConfigError
@@ -94,6 +94,31 @@ class BatchTrained(Trainable, Protocol):
 
     def batch_loss(self, learner: Learner, batch: ImageBatch) -> torch.Tensor:
         """The scalar to minimise over a batch, a mean over its images."""
+
+
+@runtime_checkable
+class OuterStepped(Trainable, Protocol):
+    """A trainer that says itself how its learner follows the outer gradient, where others take Adam's steps.
+
+    The regime's `learning_rate` and `schedule` then play no part, and make no other training.
+    """
+
+    def outer_optimiser(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """A fresh optimiser of the learner's parameters. Its state is kept in the checkpoints."""
+
+    def outer_rate(self, iteration: int, iterations: int) -> float:
+        """The optimiser's `lr` in the outer update number `iteration`, from 0, of `iterations`."""
+
+
+def steps_itself(method: Trainable) -> TypeGuard[OuterStepped]:
+    """Whether the trainer has an outer optimiser of its own. Raises ConfigError where it has but half of it."""
+    parts = [hasattr(method, part) for part in ("outer_optimiser", "outer_rate")]
+    if any(parts) and not all(parts):
+        raise ConfigError(
+            f"{type(method).__name__} has one of `outer_optimiser` and `outer_rate`: give it both, or neither for "
+            "Adam at the regime's rate."
+        )
+    return all(parts)
 
 
 @runtime_checkable

@@ -1,16 +1,16 @@
 """What is planned for a training: its spec, by what the method trains on."""
 
 from harness.experiment import Regime
-from harness.method import Trainable, trains_on
+from harness.method import Trainable, steps_itself, trains_on
 from harness.planned_sources import PlannedSources
-from harness.spec import TrainSpec
+from harness.spec import OWN_STEPS, TrainSpec
 
 
 def train_spec(regime: Regime, trainer: Trainable, sources: PlannedSources) -> TrainSpec:
     """How `trainer` is trained under the regime; without updates where it is not trained."""
     learns_from = trains_on(trainer)
     iterations = 0 if learns_from == "nothing" else regime.iterations
-    episodic = learns_from == "episodes"
+    episodic, own_steps = learns_from == "episodes", steps_itself(trainer)
     validation_shape = regime.validation_shape or regime.shape
     return TrainSpec(
         sources=tuple(sources.spec(dataset) for dataset in regime.sources),
@@ -19,8 +19,8 @@ def train_spec(regime: Regime, trainer: Trainable, sources: PlannedSources) -> T
         augmentation=regime.augmentation,
         iterations=iterations,
         meta_batch=regime.meta_batch if episodic else 1,
-        learning_rate=regime.learning_rate,
-        schedule=regime.schedule,
+        learning_rate=0.0 if own_steps else regime.learning_rate,
+        schedule=OWN_STEPS if own_steps else regime.schedule,
         gradient_clip=regime.gradient_clip,
         validate_every=regime.validate_every,
         validation_episodes=regime.validation_episodes,

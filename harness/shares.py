@@ -24,12 +24,16 @@ def share_sizes(n_episodes: int, n_shares: int) -> list[int]:
 class ShareSum:
     """The shares of one update after another, of one learner.
 
-    A share is a vector: its loss and gradient, times its weight, and the learner's buffers after it.
+    A share is a vector: its loss and gradient, times its weight, and the learner's buffers after it; last and times its
+    weight, too, those that are means over the episodes.
     """
 
     def __init__(self, learner: Learner) -> None:
         self._learner = learner
         self._parameters = list(learner.parameters())
+        named = dict(learner.named_buffers())
+        self._means = [buffer for name, buffer in named.items() if name in learner.mean_buffers]
+        self._others = [buffer for name, buffer in named.items() if name not in learner.mean_buffers]
         self._before = self._buffers()
 
     @property
@@ -45,7 +49,7 @@ class ShareSum:
     def undo(self) -> None:
         """The buffers are as at the beginning of the update."""
         with torch.no_grad():
-            for buffer, before in zip(self._learner.buffers(), self._before, strict=True):
+            for buffer, before in zip([*self._others, *self._means], self._before, strict=True):
                 buffer.copy_(before)
 
     def share(
@@ -72,18 +76,20 @@ class ShareSum:
         ]
         kind = values[0].dtype
         there = torch.tensor([float(gradient is not None) for gradient in gradients], dtype=kind)
-        pieces = [(loss.detach() * weight).view(1), *values, *self._learner.buffers()]
+        means = [buffer * weight for buffer in self._means]
+        pieces = [(loss.detach() * weight).view(1), *values, *self._others, *means]
         flat = [piece.detach().reshape(-1).to("cpu", kind) for piece in pieces]
         return torch.cat([flat[0], there, *flat[1:]])
 
     def take(self, vectors: Sequence[Tensor]) -> float:
         """Give the learner the gradient and the buffers that all shares, in their order, say; returns the loss.
 
-        Raises ConfigError where a buffer depends on the episodes: it would be another after shares of them.
+        Raises ConfigError where a buffer that is no mean depends on the episodes: it would be another after shares.
         """
         total = _added(vectors)
-        n_buffers = sum(buffer.numel() for buffer in self._learner.buffers())
-        if n_buffers and any(not torch.equal(v[-n_buffers:], vectors[0][-n_buffers:]) for v in vectors[1:]):
+        end = len(total) - sum(buffer.numel() for buffer in self._means)
+        begin = end - sum(buffer.numel() for buffer in self._others)
+        if any(not torch.equal(v[begin:end], vectors[0][begin:end]) for v in vectors[1:]):
             raise ConfigError(
                 "Compute.training_workers is above 1, but training this learner keeps buffers that depend on the order "
                 "of the episodes, as running averages do, and shares change it. Leave training_workers out."
@@ -98,13 +104,14 @@ class ShareSum:
             parameter.grad = torch.empty_like(parameter)
             parameter.grad.copy_(gradient)
         with torch.no_grad():
-            for buffer in self._learner.buffers():
-                buffer.copy_(vectors[0][place : place + buffer.numel()].view(buffer.shape))
-                place += buffer.numel()
+            for buffers, source in ((self._others, vectors[0]), (self._means, total)):
+                for buffer in buffers:
+                    buffer.copy_(source[place : place + buffer.numel()].view(buffer.shape))
+                    place += buffer.numel()
         return float(total[0])
 
     def _buffers(self) -> list[Tensor]:
-        return [buffer.detach().clone() for buffer in self._learner.buffers()]
+        return [buffer.detach().clone() for buffer in (*self._others, *self._means)]
 
 
 def _added(vectors: Sequence[Tensor]) -> Tensor:

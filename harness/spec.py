@@ -15,6 +15,9 @@ from harness.errors import ConfigError
 from harness.plugins import Component
 from harness.seeds import PROTOCOL_VERSION
 
+OWN_STEPS = "the method's own"
+"""The schedule of a training whose method has an outer optimiser of its own."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec:
@@ -61,7 +64,8 @@ class SourceSpec:
 class TrainSpec:
     """How a learner is trained. The names are those of `experiment.Regime`, which documents them.
 
-    `learns_from`: what an update is made of, see `method.trains_on`; without updates, `iterations` is 0.
+    `learns_from`: what an update is made of, see `method.trains_on`; without updates, `iterations` is 0. `schedule`:
+    OWN_STEPS, with a `learning_rate` of 0, where the trainer has its own outer optimiser, see `method.OuterStepped`.
     """
 
     sources: tuple[SourceSpec, ...]
@@ -149,6 +153,14 @@ class RunSpec:
             if not evaluation["stream"]:
                 del evaluation["stream"]
         return plain
+
+
+def kind_of_training(train: Mapping[str, Any]) -> tuple[str, bool]:
+    """What a training, as JSON data, learns from, and whether by an optimiser of the method's own.
+
+    Trainings of one regime agree in all else where they agree in this.
+    """
+    return str(train.get("learns_from", "episodes")), train.get("schedule") == OWN_STEPS
 
 
 class Launchable(Protocol):

@@ -4,6 +4,7 @@ Each is made anew for an adaptation and called once a step; it remembers what it
 """
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from torch import Tensor
@@ -37,26 +38,38 @@ class Momentum:
 
 
 class Adam:
-    """Adam (Kingma & Ba 2015, algorithm 1), as torch.optim.Adam has it."""
+    """Adam (Kingma & Ba 2015, algorithm 1), as torch.optim.Adam has it.
 
-    def __init__(self, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8) -> None:
+    second, steps: the second moments, by parameter name, that `steps` steps before these have left; without momentum
+    (β1 = 0) that is all it remembers. Both can be read after a step.
+    """
+
+    def __init__(
+        self,
+        *,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        second: Tensors = MappingProxyType({}),
+        steps: int = 0,
+    ) -> None:
         self._beta1, self._beta2, self._epsilon = beta1, beta2, epsilon
         self._first: dict[str, Tensor] = {}
-        self._second: dict[str, Tensor] = {}
-        self._steps = 0
+        self.second, self.steps = dict(second), steps
 
     def __call__(self, weights: Tensors, gradients: Tensors) -> Tensors:  # noqa: ARG002
         """The first moment over the root of the second, both corrected for their start at zero."""
-        self._steps += 1
+        self.steps += 1
         beta1, beta2 = self._beta1, self._beta2
         moves = {}
         for name, gradient in gradients.items():
             first = (1 - beta1) * gradient
             second = (1 - beta2) * gradient.square()
-            if self._steps > 1:
+            if name in self._first:
                 first = beta1 * self._first[name] + first
-                second = beta2 * self._second[name] + second
-            self._first[name], self._second[name] = first, second
-            root = (second / (1 - beta2**self._steps)).sqrt() + self._epsilon
-            moves[name] = first / (1 - beta1**self._steps) / root
+            if name in self.second:
+                second = beta2 * self.second[name] + second
+            self._first[name], self.second[name] = first, second
+            root = (second / (1 - beta2**self.steps)).sqrt() + self._epsilon
+            moves[name] = first / (1 - beta1**self.steps) / root
         return moves

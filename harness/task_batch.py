@@ -40,12 +40,28 @@ def stack(tasks: Sequence[Task]) -> TaskBatch:
     )
 
 
+def part_of(batch: TaskBatch, places: Tensor) -> TaskBatch:
+    """The tasks with the support images at `places` [T, n] alone."""
+    return TaskBatch(
+        support_x=joined([images[own] for images, own in zip(batch.support_x, places, strict=True)]),
+        support_y=batch.support_y.gather(1, places),
+        query_x=batch.query_x,
+        n_way=batch.n_way,
+    )
+
+
 def equal_shapes(
     episodes: Sequence[Episode], at_once: Callable[[Task], int]
 ) -> Iterator[tuple[TaskBatch, Tensor]]:
-    """Batches of the episodes that share a shape, with their query labels [T, Q]; none is left out.
+    """Batches of the episodes that share a shape, with their query labels [T, Q]; see `alike`."""
+    for group in alike(episodes, at_once):
+        yield stack([e.task for e in group]), torch.stack([e.query_y for e in group])
 
-    A batch has no more episodes than `at_once` says for such a task.
+
+def alike(episodes: Sequence[Episode], at_once: Callable[[Task], int]) -> Iterator[list[Episode]]:
+    """Groups of the episodes that share a shape; none is left out.
+
+    A group has no more episodes than `at_once` says for such a task.
     """
     groups: dict[tuple[int, int, int], list[Episode]] = {}
     for episode in episodes:
@@ -54,8 +70,7 @@ def equal_shapes(
     for group in groups.values():
         together = at_once(group[0].task)
         for first in range(0, len(group), together):
-            part = group[first : first + together]
-            yield stack([e.task for e in part]), torch.stack([e.query_y for e in part])
+            yield group[first : first + together]
 
 
 def tasks_at_once(task: Task, image_values: int) -> int:

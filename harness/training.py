@@ -16,6 +16,7 @@ from harness.interruption import DeferredInterrupt
 from harness.learner import Learner
 from harness.method import Trainable
 from harness.outer_gradients import Alone, Gradient, Outer, SharedGradients, Team, of_the_whole
+from harness.outer_steps import learning_rate, new_optimiser
 from harness.progress import Progress, Report
 from harness.read_ahead import ReadAhead
 from harness.spec import RunSpec, TrainSpec
@@ -63,7 +64,7 @@ class Trainer:
         Raises TrainingDivergedError for a loss of nan or inf.
         """
         train = self.spec.train
-        optimiser = new_optimiser(train, self.learner)
+        optimiser = new_optimiser(self.method, train, self.learner)
         found = checkpoint.latest(self.folder, self.spec.training_id)
         if found and found[0] != self.folder.checkpoint:
             self.folder.checkpoint.unlink(
@@ -118,7 +119,7 @@ class Trainer:
 
     def _iterate(self, optimiser: torch.optim.Optimizer, state: TrainingState, gradient: Gradient) -> None:
         """One outer update."""
-        outer = take_step(self.spec.train, self.learner, optimiser, state.iteration, gradient)
+        outer = take_step(self.method, self.spec.train, self.learner, optimiser, state.iteration, gradient)
         state.waiting_seconds += outer.waiting_seconds
         if not math.isfinite(outer.loss):
             raise TrainingDivergedError(
@@ -167,6 +168,7 @@ class Trainer:
 
 
 def take_step(
+    trainer: Trainable,
     train: TrainSpec,
     learner: Learner,
     optimiser: torch.optim.Optimizer,
@@ -176,7 +178,7 @@ def take_step(
     """One outer update, the same on every worker of a team; without a step where the loss is nan or inf."""
     learner.train()
     for group in optimiser.param_groups:
-        group["lr"] = learning_rate(train, iteration)
+        group["lr"] = learning_rate(trainer, train, iteration)
     optimiser.zero_grad(set_to_none=True)
     outer = gradient(iteration)
     if math.isfinite(outer.loss):
@@ -184,18 +186,6 @@ def take_step(
             torch.nn.utils.clip_grad_norm_(learner.parameters(), train.gradient_clip)
         optimiser.step()
     return outer
-
-
-def new_optimiser(train: TrainSpec, learner: Learner) -> torch.optim.Optimizer:
-    """Of the outer updates."""
-    return torch.optim.Adam(learner.parameters(), lr=train.learning_rate)
-
-
-def learning_rate(train: TrainSpec, iteration: int) -> float:
-    """The outer rate of an iteration: constant, or half a cosine from the full rate towards zero."""
-    if train.schedule == "cosine":
-        return train.learning_rate * 0.5 * (1 + math.cos(math.pi * iteration / train.iterations))
-    return train.learning_rate
 
 
 class _Clock:

@@ -21,10 +21,12 @@ from torch import Tensor
 
 from harness import plugins
 from harness.learner import Learner
+from harness.method import Trainable
 from harness.outer_gradients import SharedGradients, TeamLostError
+from harness.outer_steps import new_optimiser
 from harness.spec import RunSpec
 from harness.store import Workspace
-from harness.training import new_optimiser, take_step
+from harness.training import take_step
 from harness.updates import Updates
 from harness.worker import fresh_learner, settle, training_updates
 
@@ -215,22 +217,22 @@ def take_part(spec: RunSpec, workspace: Workspace, address: Address, host: str) 
             *address, is_master=False, timeout=timedelta(seconds=ANSWER_SECONDS)
         )
         while (wire := _seat(store, host)) is not None:
-            if _shared(spec, learner, updates, wire):
+            if _shared(spec, trainer, learner, updates, wire):
                 return
     except dist.DistError:  # the store is gone, and with it the training's first worker
         return
 
 
-def _shared(spec: RunSpec, learner: Learner, updates: Updates, wire: _Wire) -> bool:
+def _shared(spec: RunSpec, trainer: Trainable, learner: Learner, updates: Updates, wire: _Wire) -> bool:
     """Make updates with a team for as long as it lasts; whether that was the training's last one."""
-    optimiser = new_optimiser(spec.train, learner)
+    optimiser = new_optimiser(trainer, spec.train, learner)
     member = _Member(wire=wire)
     try:
         first = _receive_state(wire, learner, optimiser)
         gradients = SharedGradients(spec=spec, updates=updates, learner=learner, team=member)
         with gradients as gradient:
             for iteration in range(first, spec.train.iterations):
-                take_step(spec.train, learner, optimiser, iteration, gradient)
+                take_step(trainer, spec.train, learner, optimiser, iteration, gradient)
                 if member.gathering:
                     return False
     except TeamLostError:

@@ -24,10 +24,12 @@ def reference_outputs(
     of = x if statistics_of is None else statistics_of
     for i in range(1, 5):
         weight, bias = params[f"body.stages.conv{i}.conv.weight"], params[f"body.stages.conv{i}.norm.bias"]
+        scale = params.get(f"body.stages.conv{i}.norm.weight", torch.ones_like(bias))[:, None, None]
         x, of = (F.conv2d(v, weight, stride=1 if pooled else 2, padding=1) for v in (x, of))
         mean = of.mean(dim=(0, 2, 3), keepdim=True)
         variance = ((of - mean) ** 2).mean(dim=(0, 2, 3), keepdim=True)
-        x, of = (((v - mean) / (variance + 1e-3).sqrt() + bias[:, None, None]).clamp(min=0) for v in (x, of))
+        normalised = ((v - mean) / (variance + 1e-3).sqrt() for v in (x, of))
+        x, of = ((scale * v + bias[:, None, None]).clamp(min=0) for v in normalised)
         if pooled:
             x, of = (v.unfold(2, 2, 2).unfold(3, 2, 2).amax(dim=(4, 5)) for v in (x, of))
         outputs[f"conv{i}"] = x

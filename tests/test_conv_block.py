@@ -25,13 +25,15 @@ def reference(x: Tensor, weight: Tensor, scale: Tensor | None, offset: Tensor, g
         variance = ((y - mean) ** 2).mean(dim=(0, 2, 3), keepdim=True)
         n = (y - mean) / (variance + geometry.epsilon).sqrt()
         if scale is not None:
-            n = n * scale[:, None, None]
-        z = (n + offset[:, None, None]).clamp(min=0)
+            n = n * (scale if scale.ndim == 1 else scale[t])[:, None, None]
+        z = (n + (offset if offset.ndim == 1 else offset[t])[:, None, None]).clamp(min=0)
         results.append(z.unfold(2, 2, 2).unfold(3, 2, 2).amax(dim=(4, 5)) if geometry.pool else z)
     return torch.stack(results)
 
 
-def inputs(*, own: bool, scaled: bool) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+def inputs(
+    *, own: bool, scaled: bool, own_norm: bool = False
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     generator = torch.Generator().manual_seed(1)
 
     def drawn(*shape: int) -> Tensor:
@@ -39,7 +41,8 @@ def inputs(*, own: bool, scaled: bool) -> tuple[Tensor, Tensor, Tensor | None, T
 
     t, n, i, o, side = SIZES.values()
     weight = drawn(t, o, i, 3, 3) if own else drawn(o, i, 3, 3)
-    return drawn(t, n, i, side, side), weight, drawn(o) if scaled else None, drawn(o)
+    norm = (t, o) if own_norm else (o,)
+    return drawn(t, n, i, side, side), weight, drawn(*norm) if scaled else None, drawn(*norm)
 
 
 def geometry(*, pool: bool) -> Geometry:
@@ -69,12 +72,13 @@ def outcomes(block: object, given: tuple[Tensor, ...], shape: Geometry) -> list[
 @pytest.mark.parametrize("pool", [False, True])
 @pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("own_norm", [False, True])
 def test_output_and_both_derivatives_are_those_of_the_formulas(
-    cut: str, pool: bool, own: bool, scaled: bool, monkeypatch: pytest.MonkeyPatch
+    cut: str, pool: bool, own: bool, scaled: bool, own_norm: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(conv_parts, "PIECE", CUTS.get(cut, CUTS["all together"]))
     monkeypatch.setattr(task_convolutions, "ALWAYS_GROUPED", cut == "tasks as groups")
-    given, shape = inputs(own=own, scaled=scaled), geometry(pool=pool)
+    given, shape = inputs(own=own, scaled=scaled, own_norm=own_norm), geometry(pool=pool)
     found, expected = (outcomes(block, given, shape) for block in (conv_block, reference))
     for mine, theirs in zip(found, expected, strict=True):
         assert mine.shape == theirs.shape

@@ -19,6 +19,7 @@ from harness.leaderboard.groups import ranked_groups
 from harness.leaderboard.merging import merge
 from harness.leaderboard.rendering import latex, long_frame, markdown
 from harness.published_numbers import COLUMNS, PAPERS, published_numbers
+from harness.spec import OWN_STEPS
 from harness.statistics import with_shots
 
 SOURCES = ("glyphs", "digits")
@@ -64,14 +65,20 @@ def test_one_name_for_two_methods_gets_the_experiments_beside_it(tmp_path: Path)
 
 def test_methods_that_learn_in_different_ways_are_ranked_together(tmp_path: Path) -> None:
     a, b = experiment(tmp_path / "a", {"maml": 0.8}), tmp_path / "b"
-    for name, learns_from in (("multiclass", "batches"), ("random_features", "nothing")):
+    own_steps = {"learning_rate": 0.0, "schedule": OWN_STEPS}
+    ways: dict[str, dict[str, Any]] = {
+        "multiclass": {"learns_from": "batches", "iterations": 7},
+        "random_features": {"learns_from": "nothing", "iterations": 7},
+        "reptile": own_steps,
+    }
+    for name, way in ways.items():
         spec = run_spec(name, evaluated_on=SOURCES)
-        train = dataclasses.replace(spec.train, learns_from=learns_from, iterations=7)
+        train = dataclasses.replace(spec.train, **way)
         write_run(b / "runs", dataclasses.replace(spec, train=train), 0.6)
     merged = merge([a, b])
     assert set(merged.episodes["trained_on"]) == {"glyphs"}
     (group,) = ranked_groups(merged.episodes)
-    assert set(group.methods) == {"maml", "multiclass", "random_features"}
+    assert set(group.methods) == {"maml", *ways}
 
 
 def test_one_name_for_two_trainings_keeps_them_apart(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Methods with an outer update of their own: Reptile's direction, iMAML's implicit gradient, MAML++'s loss by step."""
+"""Methods with an outer update of their own: iMAML's implicit gradient, MAML++'s loss by step."""
 
 from dataclasses import replace
 
@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.episode import Task
 from harness.errors import ConfigError
 from harness.inner_loop_method import InnerLoopMethod
 from harness.learner import HEAD, LayerMask, Learner
@@ -17,7 +16,6 @@ from harness_methods.fo_maml import FOMAML
 from harness_methods.imaml import IMAML, conjugate_gradients
 from harness_methods.maml import MAML
 from harness_methods.maml_pp import MAMLPlusPlus, SteppedLearner, step_weights
-from harness_methods.reptile import Reptile
 from plain_inner_loop import Params, reference_adapted, reference_gradients, reference_logits
 from tiny import tiny_episode, tiny_learner
 
@@ -47,63 +45,6 @@ def test_a_surrogate_has_the_value_and_the_gradient_it_is_given() -> None:
     assert loss.item() == 7
     loss.backward()
     assert all(torch.equal(p.grad, gradient) for p, gradient in given.items())
-
-
-def whole(episode_index: int) -> Task:
-    """A task whose support set is all of its images."""
-    episode = EPISODES[episode_index]
-    task = episode.task
-    return Task(
-        support_x=torch.cat([task.support_x, task.query_x]),
-        support_y=torch.cat([task.support_y, episode.query_y]),
-        query_x=task.query_x,
-        n_way=task.n_way,
-    )
-
-
-def test_reptile_moves_towards_what_sgd_reaches() -> None:
-    method = Reptile(inner_lr=0.3, inner_steps=3, inner_batch=100)
-    learner = tiny_learner(method)
-    params, names = stored(learner), adaptable(learner)
-    reached = [reference_adapted(params, whole(k), names, 3, 0.3) for k in range(3)]
-    value, found = outer(method, learner)
-    assert set(found) == set(names)
-    for name in names:
-        expected = params[name] - torch.stack([each[name] for each in reached]).mean(0)
-        assert torch.allclose(found[name], expected, atol=1e-12), name
-    losses = [
-        F.cross_entropy(reference_logits(own, e.task.query_x, e.task.n_way), e.query_y)
-        for own, e in zip(reached, EPISODES, strict=True)
-    ]
-    assert value == pytest.approx(float(torch.stack(losses).mean()), abs=1e-10)
-
-
-def test_reptile_draws_a_minibatch_for_each_step() -> None:
-    method = Reptile(inner_lr=0.3, inner_steps=2, inner_batch=4)
-    learner = tiny_learner(method)
-    params, names = stored(learner), adaptable(learner)
-    _, found = outer(method, learner, seed=5)
-    torch.manual_seed(5)
-    moves = []
-    for group in ([0, 1], [2]):  # episodes of one shape share the places they draw
-        tasks = [whole(k) for k in group]
-        places = [torch.randperm(len(tasks[0].support_y))[:4] for _ in range(2)]
-        assert not torch.equal(*places)
-        for task in tasks:
-            now = params
-            for chosen in places:
-                some = Task(
-                    support_x=task.support_x[chosen],
-                    support_y=task.support_y[chosen],
-                    query_x=task.query_x,
-                    n_way=task.n_way,
-                )
-                slopes = reference_gradients(now, some, names)
-                now = {**now, **{name: now[name] - 0.3 * slopes[name] for name in names}}
-            moves.append(now)
-    for name in names:
-        expected = params[name] - torch.stack([each[name] for each in moves]).mean(0)
-        assert torch.allclose(found[name], expected, atol=1e-12), name
 
 
 def test_conjugate_gradients_solve_each_task() -> None:
@@ -288,5 +229,3 @@ def test_settings_without_a_meaning_are_refused() -> None:
         MAMLPlusPlus(test_inner_lr=0.1)
     with pytest.raises(ConfigError, match=r"IMAML\.proximal"):
         IMAML(proximal=0.0)
-    with pytest.raises(ConfigError, match=r"Reptile\.inner_batch"):
-        Reptile(inner_batch=0)

@@ -17,13 +17,13 @@ from harness.errors import ConfigError
 from harness.experiment import SELECTIONS
 from harness.learner import Learner
 from harness.method import Method
+from harness.outer_steps import learning_rate
 from harness.pools import open_pool
 from harness.progress import Progress
 from harness.row_columns import content_digest
 from harness.selection import select
 from harness.spec import RunSpec
 from harness.store import Workspace
-from harness.training import learning_rate
 from harness.worker import execute, fresh_learner
 from harness_methods.anil import ANIL
 from harness_methods.maml import MAML
@@ -200,12 +200,12 @@ def test_the_outer_gradient_is_clipped_to_its_norm(
 
 
 def test_schedules(planned: Callable[..., dict[str, RunSpec]]) -> None:
-    train = dataclasses.replace(planned()["anil"].train, iterations=100, learning_rate=0.5)
-    assert {learning_rate(train, i) for i in (0, 50, 99)} == {0.5}
+    anil, train = ANIL(), dataclasses.replace(planned()["anil"].train, iterations=100, learning_rate=0.5)
+    assert {learning_rate(anil, train, i) for i in (0, 50, 99)} == {0.5}
     cosine = dataclasses.replace(train, schedule="cosine")
-    assert learning_rate(cosine, 0) == 0.5
-    assert learning_rate(cosine, 50) == pytest.approx(0.25)
-    assert 0 < learning_rate(cosine, 99) < 0.001
+    assert learning_rate(anil, cosine, 0) == 0.5
+    assert learning_rate(anil, cosine, 50) == pytest.approx(0.25)
+    assert 0 < learning_rate(anil, cosine, 99) < 0.001
 
 
 def test_mixed_sequences_take_each_source_and_are_pure(

@@ -2,13 +2,21 @@
 
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
+from experiments import write_tiny
 from harness import plugins, training
+from harness.config import load_experiment
+from harness.episode import Episode
 from harness.errors import ConfigError, PlanError
+from harness.experiment import Experiment
+from harness.learner import Learner
+from harness.planned_workers import worker_problems
 from harness.progress import Progress
 from harness.shares import ShareSum, share_sizes
 from harness.spec import RunSpec
@@ -72,7 +80,11 @@ def test_the_sum_of_shares_is_the_gradient_of_the_whole(name: str, n_shares: int
         if got is not None and parameter.grad is not None:
             assert torch.allclose(got, parameter.grad, rtol=1e-9, atol=1e-12), key
     for key, buffer in whole.named_buffers():
-        assert torch.equal(dict(learner.named_buffers())[key], buffer), key
+        got = dict(learner.named_buffers())[key]
+        if key in learner.mean_buffers:
+            assert torch.allclose(got, buffer, rtol=1e-9, atol=1e-15), key
+        else:
+            assert torch.equal(got, buffer), key
 
 
 def test_maml_pp_counts_an_update_once() -> None:
@@ -86,10 +98,13 @@ def test_maml_pp_counts_an_update_once() -> None:
 
 
 def test_what_shares_would_change_is_refused_where_nobody_has_said_so() -> None:
-    reptile = Reptile(inner_steps=1)
-    with pytest.raises(ConfigError, match="draws random numbers"):
-        ShareSum(tiny_learner(reptile).train()).share(reptile.outer_loss, EPISODES[:2], 1.0)
     maml = MAML(inner_steps=1)
+
+    def noisy(learner: Learner, episodes: Sequence[Episode]) -> torch.Tensor:
+        return maml.outer_loss(learner, episodes) + torch.rand(())
+
+    with pytest.raises(ConfigError, match="draws random numbers"):
+        ShareSum(tiny_learner(maml).train()).share(noisy, EPISODES[:2], 1.0)
     running = tiny_learner(maml, batch_norm="running").train()
     sums = ShareSum(running)
     vectors = [sums.share(maml.outer_loss, [episode], 0.5) for episode in EPISODES[:2]]
@@ -159,7 +174,6 @@ def test_who_trains_with_one_worker_keeps_its_names(planned: Callable[..., dict[
             ("Compute.training_workers = 3",),
             r"'glyphs' has 2 episodes: lower it to at most 2, or raise Regime\.meta_batch",
         ),
-        (("Experiment.methods = [@Reptile()]",), "'reptile' draws the minibatches of its inner steps"),
         (
             ("Experiment.methods = [@Baseline()]",),
             "'multiclass' trains on batches of images, which are normalised together",
@@ -176,6 +190,39 @@ def test_what_cannot_be_shared_is_refused_when_planning(
 ) -> None:
     with pytest.raises((PlanError, ConfigError), match=said):
         planned(*SHARED, *lines)
+
+
+class Alone(MAML):
+    """A method that declares itself alone."""
+
+    unshared = "looks at all tasks at once"
+
+
+def test_a_method_that_says_why_it_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+    experiment, _ = load_experiment(
+        write_tiny(tmp_path), [*SHARED, "Experiment.methods = [@MAML(), @Reptile()]"]
+    )
+    assert isinstance(experiment, Experiment)
+    assert list(worker_problems(experiment)) == []
+    (problem,) = worker_problems(replace(experiment, methods=[MAML(), Alone(name="alone")]))
+    assert "'alone' looks at all tasks at once" in problem
+
+
+def test_a_mean_over_the_episodes_is_one_over_shares() -> None:
+    """What Reptile's inner Adam remembers, of shares of unequal size; the steps that it has taken are counted once."""
+    method = Reptile(inner_steps=2)
+    shared, whole = (tiny_learner(method).train() for _ in range(2))
+    sums = ShareSum(shared)
+    for first in (0, 2):
+        now = EPISODES[first : first + 3]
+        method.outer_loss(whole, now)
+        sums.begin()
+        sums.take([sums.share(method.outer_loss, part, len(part) / 3) for part in (now[:2], now[2:])])
+    assert int(shared.inner_steps_taken) == 4  # type: ignore[arg-type]
+    for key in whole.mean_buffers:
+        moment = whole.get_buffer(key)
+        assert torch.allclose(shared.get_buffer(key), moment, rtol=1e-9, atol=1e-15), key
+        assert bool(moment.any()), key
 
 
 def test_a_method_without_training_is_the_same_run(planned: Callable[..., dict[str, RunSpec]]) -> None:

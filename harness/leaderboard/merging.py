@@ -10,7 +10,7 @@ from harness.control.recognising import refuse_control_runs
 from harness.errors import WorkspaceError
 from harness.record import recorded_runs
 from harness.report.gather import FinishedRun, read_run
-from harness.spec import digest
+from harness.spec import digest, kind_of_training
 from harness.statistics import with_shots
 from harness.store import LeftOut, RunFolder
 
@@ -79,7 +79,7 @@ def runs_of(folder: Path) -> list[RunFolder]:
 def _labelled(runs: list[tuple[FinishedRun, str]]) -> pd.DataFrame:
     """One frame; a name that stands for several things gets the experiment's beside it."""
     methods: dict[str, set[str]] = {}
-    trainings: dict[tuple[str, str], set[str]] = {}
+    trainings: dict[tuple[str, tuple[str, bool]], set[str]] = {}
     for run, _ in runs:
         methods.setdefault(run.method, set()).add(digest([run.spec.get(key) for key in METHOD], 16))
         kind, training = _training(run)
@@ -99,9 +99,10 @@ def _labelled(runs: list[tuple[FinishedRun, str]]) -> pd.DataFrame:
     return with_shots(pd.concat(frames, ignore_index=True))
 
 
-def _training(run: FinishedRun) -> tuple[str, str]:
-    """(what it learns from, the rest), equal for all methods of one regime that learn from the same."""
+def _training(run: FinishedRun) -> tuple[tuple[str, bool], str]:
+    """(its kind, the rest), equal for all methods of one regime that are trained in one kind of ways."""
     train = dict(run.spec.get("train", {}))
-    learns_from = str(train.pop("learns_from", "episodes"))
-    train.pop("snapshots", None)
-    return learns_from, "" if learns_from == "nothing" else digest(train, 16)
+    kind = kind_of_training(train)
+    for apart in ("learns_from", "snapshots"):
+        train.pop(apart, None)
+    return kind, "" if kind[0] == "nothing" else digest(train, 16)

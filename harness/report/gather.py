@@ -12,6 +12,7 @@ from harness.errors import WorkspaceError
 from harness.report.panels import PANEL_KEYS, natural
 from harness.report.run_checks import unfit
 from harness.results import ACROSS_COLUMNS, DISTANCE_COLUMNS, EPISODE_COLUMNS, PROBE_COLUMNS
+from harness.spec import kind_of_training
 from harness.statistics import with_shots
 from harness.store import (
     LeftOut,
@@ -40,7 +41,7 @@ SHARED = ("network", "images")
 """Keys of a spec in which all runs trained on one regime must agree."""
 
 SHARED_ALIKE = ("train", "max_way")
-"""Keys in which those of them must agree that learn from the same: from episodes, from batches, or from nothing."""
+"""Keys in which those of them must agree that learn from the same (episodes, batches, or nothing) by like steps."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,11 +215,11 @@ def _refuse_mixtures(runs: list[FinishedRun], chosen: bool) -> None:
         alike = tuple(place[[key for key in RUN_CONDITIONS if key in PANEL_KEYS]])
         entry = {key: value for key, value in run.spec.items() if key not in OWN}
         regime, training = ({key: run.spec.get(key) for key in keys} for keys in (SHARED, SHARED_ALIKE))
-        learns_from = run.spec.get("train", {}).get("learns_from", "episodes")
+        kind = kind_of_training(run.spec.get("train", {}))
         row = ("method", run.method, run.trained_on, *tuple(place[list(RUN_CONDITIONS)]))
         shared = (
             (("regime", run.trained_on, *alike), regime),
-            (("training", run.trained_on, learns_from, *alike), training),
+            (("training", run.trained_on, kind, *alike), training),
         )
         for key, value in ((row, entry), *(() if chosen else shared)):
             other, known = seen.setdefault(key, (run, value))

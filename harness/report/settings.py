@@ -10,6 +10,7 @@ from pandas import isna
 from harness.episode import VariableShape
 from harness.report.gather import FinishedRun
 from harness.report.panels import natural
+from harness.spec import OWN_STEPS
 
 DASH = "\N{EN DASH}"
 
@@ -136,6 +137,8 @@ def _regime(run: FinishedRun) -> tuple[str, ...]:
     sources = ", ".join(_component(source) for source in train.get("sources", [])) or DASH
     schedule = train.get("schedule", DASH)
     step = f"Adam, learning rate {_said(train.get('learning_rate'))}, {schedule}"
+    if schedule == OWN_STEPS:
+        step = f"{OWN_STEPS}, see its settings"
     if train.get("gradient_clip") is not None:
         step += f", gradient clipped to {_said(train['gradient_clip'])}"
     shape, updates = _updates(run)

@@ -14,7 +14,6 @@ from harness.batch_sequence import BatchSequence
 from harness.dataset import Dataset
 from harness.episode import Episode, EpisodeShape, VariableShape
 from harness.episode_sequence import SourceSequence
-from harness.evaluation import evaluate
 from harness.learner import Learner
 from harness.method import BatchTrained, EpisodeTrained, Method, Trainable, predicts_batches, trains_on
 from harness.networks import Conv4
@@ -23,6 +22,7 @@ from harness.pools import Pool
 from harness.resizing import resize_pixels
 from harness.spec import ImageSpec
 from harness.testing.checks import Check, frozen_dataclass, loads_elsewhere, require, run_checks
+from harness.testing.learning_check import learns
 from harness.testing.share_check import shares_add_up
 from harness.testing.used_parameters import used_parameters
 
@@ -298,17 +298,6 @@ def _state(subject: _Subject) -> str:
 
 
 def _learns(subject: _Subject) -> str:
-    learner, method = subject.learner(), subject.method
-    optimiser = torch.optim.Adam(learner.parameters(), lr=1e-2)
     updates = UPDATES if subject.is_trained else 0
-    for update in range(updates):
-        learner.train()
-        optimiser.zero_grad()
-        subject.loss(learner, update).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-    scores = evaluate(method, learner, [subject.episode(k, split="test") for k in range(100)], seed=0)
-    accuracy = np.array([score.accuracy for score in scores])
-    mean, error = accuracy.mean(), accuracy.std() / np.sqrt(len(accuracy))
-    found = f"{mean:.1%} ± {error:.1%} on unseen glyphs after {updates} updates; chance is 20%"
-    require(mean - 3 * error > 0.2, found)
-    return found
+    unseen = [subject.episode(k, split="test") for k in range(100)]
+    return learns(subject.method, subject.learner(), subject.loss, updates, unseen)

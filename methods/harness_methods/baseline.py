@@ -49,6 +49,6 @@ class Baseline(FineTuning):
         """The head alone."""
         return frozenset({HEAD})
 
-    def direction(self) -> Direction:
+    def direction(self, learner: Learner) -> Direction:  # noqa: ARG002
         """SGD with momentum."""
         return Momentum(momentum=self.momentum, dampening=self.dampening, weight_decay=self.weight_decay)

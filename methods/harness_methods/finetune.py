@@ -30,6 +30,6 @@ class Finetune(FineTuning):
         """All layers, or the head."""
         return frozenset(learner.layers) if self.finetune_all_layers else frozenset({HEAD})
 
-    def direction(self) -> Direction | None:
+    def direction(self, learner: Learner) -> Direction | None:  # noqa: ARG002
         """Adam's, or the gradient's own."""
         return Adam() if self.finetune_with_adam else None
