@@ -158,6 +158,12 @@ def test_what_is_no_url_of_a_folder_is_refused(wrong: str) -> None:
         Url(wrong)
 
 
+@pytest.mark.parametrize("wrong", ["https://host/x", "zip://x", "github://x/y", "SimpleCache://x"])
+def test_a_url_that_cannot_be_written_is_refused_before_anything_is_done(wrong: str) -> None:
+    with pytest.raises(ConfigError, match="has no folders to write: use a URL such as"):
+        Objects(url=wrong).check()
+
+
 @pytest.mark.parametrize("wrong", ["file://there/tiny", "file://there", "local://there/tiny"])
 def test_a_url_of_a_relative_path_is_refused(wrong: str) -> None:
     with pytest.raises(HarnessError, match="write it from the root"):
