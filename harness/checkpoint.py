@@ -11,6 +11,7 @@ import torch
 
 from harness.files import explained, write_aside
 from harness.learner import Learner
+from harness.siblings import siblings
 from harness.spec import Launchable
 from harness.store import RunFolder, Workspace
 
@@ -116,13 +117,9 @@ def adopt(spec: Launchable, workspace: Workspace) -> None:
     """
     folder = workspace.folder(spec.run_id)
     own = _iteration(latest(folder, spec.training_id))
-    candidates = [RunFolder(path) for path in sorted(workspace.runs.iterdir()) if path.is_dir()]
-    siblings = [
-        f for f in candidates if f.path != folder.path and f.spec().get("training_id") == spec.training_id
-    ]
     reached = [
         (_iteration(found), found[0], sibling)
-        for sibling in siblings
+        for sibling in siblings(workspace.runs, spec.run_id, spec.training_id)
         if (found := latest(sibling, spec.training_id)) is not None
     ]
     if not reached:

@@ -202,11 +202,22 @@ class Experiment:
         if self.max_way is not None:
             check_whole("Experiment.max_way", self.max_way, low=2)
         check_experiment_name("Experiment", self.name)
+        if isinstance(self.resources, Resources) and isinstance(self.compute, Compute):
+            _check_gpus(self.resources, self.compute)
 
     @property
     def seed_list(self) -> tuple[int, ...]:
         """The seeds, one after another."""
         return tuple(range(self.seeds)) if isinstance(self.seeds, int) else tuple(self.seeds)
+
+
+def _check_gpus(resources: Resources, compute: Compute) -> None:
+    """Raises ConfigError where a GPU is asked for that no run would use."""
+    if resources.gpus is not None and compute.device == "cpu":
+        raise ConfigError(
+            f"Resources.gpus is {resources.gpus:g}, but Compute.device is 'cpu', so that no run would use one: set "
+            "Experiment.compute = @Compute() and Compute.device = 'cuda', or leave Resources.gpus out."
+        )
 
 
 def check_experiment_name(kind: str, name: str) -> None:

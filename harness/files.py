@@ -1,6 +1,7 @@
 """Writing files so that nothing is ever half there: aside, flushed, then renamed."""
 
 import errno
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -67,3 +68,9 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as readable JSON, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, as hexadecimal text. Raises OSError."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,13 +169,14 @@ def make_once(
 ) -> Pool:
     """The pool called `key`; where it is not there or is damaged, `make` fills a folder aside that becomes it.
 
-    One process at a time, as `ensure_pool` says. Raises as `make` does, and WorkspaceError.
+    One whose pixels were touched after it was prepared is damaged where they are not those prepared. One process at a
+    time, as `ensure_pool` says. Raises as `make` does, and WorkspaceError.
     """
-    pool = usable_pool(cache, key)
+    pool = _sound_pool(cache, key)
     if pool is None:
         parent = make_folder(cache / FOLDER)
         with one_at_a_time(lock_of(cache, key), lambda: on_wait and on_wait(key)) as alone:
-            pool = usable_pool(cache, key)  # another process may have prepared it meanwhile
+            pool = _sound_pool(cache, key)  # another process may have prepared it meanwhile
             if pool is None:
                 _prepare(make, parent / key, alone)
                 pool = open_pool(cache, key)
@@ -254,6 +256,24 @@ def usable_pool(cache: Path, key: str) -> Pool | None:
         return None
 
 
+def _sound_pool(cache: Path, key: str) -> Pool | None:
+    """As `usable_pool`; None, too, where the pixels are not those prepared.
+
+    They are read for that only where their file is newer than pool.json, which is written after it: reading all of
+    them before each command would take minutes. What a disk changes by itself, `harness data verify` finds.
+    """
+    pool, folder = usable_pool(cache, key), cache / FOLDER / key
+    try:
+        if pool is None or (folder / IMAGES).stat().st_mtime_ns <= (folder / FACTS).stat().st_mtime_ns:
+            return pool
+        pool = verify_folder(folder)
+    except (DataError, FileNotFoundError):
+        return None
+    with suppress(OSError):  # a cache that is only read is looked at again next time
+        os.utime(folder / FACTS)
+    return pool
+
+
 def _prepare(make: Callable[[Path], object], folder: Path, alone: bool) -> None:
     """Write the pool aside, then rename it to `folder`.
 
@@ -277,7 +297,7 @@ def _prepare(make: Callable[[Path], object], folder: Path, alone: bool) -> None:
 def _install(aside: Path, folder: Path) -> None:
     """Rename `aside` to `folder`; a usable folder already there stays, a damaged one is replaced."""
     if folder.exists():
-        if usable_pool(folder.parent.parent, folder.name) is not None:
+        if _sound_pool(folder.parent.parent, folder.name) is not None:
             return
         damaged = aside.with_name(f"{aside.name}.damaged.partial")
         folder.rename(damaged)

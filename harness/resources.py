@@ -5,7 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import ConfigError
-from harness.parameters import check_above, check_fields, check_whole
+from harness.parameters import check_above, check_fields, check_whole, fit
+
+SMALLEST = 1e-4
+"""Of a resource, that Ray counts."""
+
+NOT_CUSTOM = {
+    "CPU": "use Resources.cpus",
+    "GPU": "use Resources.gpus",
+    "memory": "start fewer runs at a time with Resources.cpus",
+    "object_store_memory": "leave it out, as runs share little through Ray",
+}
+"""What Ray itself counts by these names, and what to write instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +42,13 @@ class Resources:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        check_above("Resources.cpus", self.cpus, 0)
-        for name in ("gpus", "hours"):
-            if (value := getattr(self, name)) is not None:
-                check_above(f"Resources.{name}", value, 0)
+        check_above("Resources.hours", self.hours, 0)
+        _check_amount("Resources.cpus", self.cpus)
+        if self.gpus is not None:
+            _check_amount("Resources.gpus", self.gpus)
         check_whole("Resources.retries", self.retries, low=0)
         check_whole("Resources.evaluation_shards", self.evaluation_shards, low=1)
-        for name, amount in self.custom.items():
-            check_above(f"Resources.custom[{name!r}]", amount, 0)
+        _check_custom(self.custom)
         if self.gpus is not None and self.gpus > 1 and self.gpus % 1:
             raise ConfigError(
                 f"Resources.gpus is {self.gpus}: a share of one GPU, or a whole number of them."
@@ -52,3 +62,28 @@ class Resources:
         if self.custom:
             found["resources"] = dict(self.custom)
         return found
+
+
+def _check_amount(parameter: str, amount: float) -> None:
+    """Raises ConfigError for less than Ray counts."""
+    check_above(parameter, amount, 0)
+    if amount < SMALLEST:
+        raise ConfigError(
+            f"{parameter} must be at least {SMALLEST}, the least that Ray counts; got {amount!r}."
+        )
+
+
+def _check_custom(custom: object) -> None:
+    """Raises ConfigError unless these are amounts by names of a cluster's own resources."""
+    if not isinstance(custom, Mapping):
+        raise ConfigError(
+            f"Resources.custom must have amounts by name, such as {{'big_memory': 1}}; got {custom!r}."
+        )
+    for name, amount in custom.items():
+        if not isinstance(name, str) or not name or name in NOT_CUSTOM:
+            known = NOT_CUSTOM.get(str(name), "write it as it stands in `ray start --resources`")
+            raise ConfigError(
+                f"Resources.custom names {name!r}, which is no resource of a cluster's own: {known}."
+            )
+        parameter = f"Resources.custom[{name!r}]"
+        _check_amount(parameter, fit(parameter, float, amount))

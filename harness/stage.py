@@ -20,6 +20,7 @@ from harness.spec import Launchable
 from harness.store import Workspace
 from harness.tracking.following import following
 from harness.tracking.tracker import Tracker
+from harness.written_tables import discard_damaged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +47,14 @@ class Stage:
 
     def announce(self, planned: Plan, what: str) -> None:
         """Say what is ahead: `what`, how much of it is done, and what the rest takes."""
+        self.discard_damaged(planned.runs)
         seconds = sum(guess.seconds for guess in estimate(planned.runs, self.workspace))
         self.say_ahead(planned.experiment.name, planned.runs, what, seconds)
+
+    def discard_damaged(self, runs: Sequence[Launchable]) -> None:
+        """Finished runs of whose tables one is not as it was written are to make it again, which is said."""
+        for path in discard_damaged(self.workspace.folder(run.run_id) for run in runs):
+            self.say(f"{path} is damaged, and is made again.")
 
     def say_ahead(self, experiment: str, runs: Sequence[Launchable], what: str, seconds: float) -> None:
         """As `announce`, of runs whose rest takes so many seconds of one core."""

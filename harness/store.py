@@ -27,6 +27,7 @@ from harness.errors import WorkspaceError
 from harness.files import explained, make_folder, write_aside, write_json, write_text
 from harness.results import CURVE_KEYS, EPISODE_COLUMNS, PROBE_COLUMNS, STATES
 from harness.spec import Launchable
+from harness.written_tables import is_as_written
 
 if TYPE_CHECKING:
     from harness.remote.run_mirror import RunMirror
@@ -231,7 +232,10 @@ def _read_all(
             reason += f": {status['error']}" if "error" in status else ""
         else:
             try:
-                frames.append(_typed(pd.read_parquet(path), columns))
+                if is_as_written(path, folder.status()):
+                    frames.append(_typed(pd.read_parquet(path), columns))
+                else:
+                    reason = f"{path.name} is damaged: it is not as the run wrote it"
             except Exception as error:  # pyarrow raises many kinds for a damaged file
                 reason = f"{path.name} cannot be read ({type(error).__name__}: {error})"
         if reason is not None:

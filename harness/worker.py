@@ -7,7 +7,7 @@ import traceback
 import pandas as pd
 import torch
 
-from harness import checkpoint, plugins
+from harness import checkpoint, plugins, written_tables
 from harness.environment import describe_environment, keep_freed_memory, peak_memory_mb, reset_peak_memory
 from harness.episode_sequence import SourceSequence
 from harness.files import explained
@@ -123,6 +123,7 @@ def _execute(
         environment=describe_environment(),
         process=os.getpid(),
         adapted_layers=sorted(method.adapted_layers(learner)) if can_adapt(method) else [],
+        **written_tables.digests(folder.path),
         **({"updates_by_workers": state.updates_by_workers} if state.updates_by_workers else {}),
     )
     with explained(folder.previous_checkpoint):

@@ -153,6 +153,12 @@ def test_a_run_on_a_missing_gpu_is_refused_before_anything_is_made(
     assert not (tmp_path / "cache").exists()
 
 
+def test_a_gpu_that_no_run_would_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write_tiny(tmp_path, "Experiment.resources = @Resources()", "Resources.gpus = 0.5")
+    said = refused(capsys, "plan", str(config))
+    assert "Resources.gpus is 0.5, but Compute.device is 'cpu'" in said
+
+
 def test_foreign_convolutions_are_not_called_bfloat16() -> None:
     learner = tiny_learner(MAML())
     learner.extra = torch.nn.Conv2d(1, 1, 1)

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import fake_execute
+from command_line import refused
 from experiments import write_tiny
 from harness import ray_runs, ray_session
 from harness.attempt import Outcome
@@ -182,8 +183,8 @@ def test_ray_does_not_try_a_diverged_training_again_but_a_killed_one(
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[str]:
-    """The address of a Ray cluster of its own on this machine, stopped afterwards."""
+def cluster(tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """The addresses of a Ray cluster of its own on this machine, plain and for clients; stopped afterwards."""
     place = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: socket paths are limited
     port, client, agent = free_ports(3)
     command = [
@@ -202,7 +203,7 @@ def cluster(tmp_path: Path) -> Iterator[str]:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
-        yield f"127.0.0.1:{port}"
+        yield f"127.0.0.1:{port}", f"ray://127.0.0.1:{client}"
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -222,19 +223,33 @@ def free_ports(n: int) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_running_ray_cluster_does_the_runs(tmp_path: Path, cluster: str) -> None:
+def test_a_running_ray_cluster_does_the_runs(tmp_path: Path, cluster: tuple[str, str]) -> None:
     write_tiny(tmp_path)
     code = "import sys, harness.cli; sys.exit(harness.cli.main())"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "run", "tiny.gin", "--address", cluster, "--cache", "cache"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    states = [folder.state for folder in run_folders(tmp_path / "reports" / "tiny" / "runs")]
-    assert states == ["done"] * 3
+    for out, address in zip(("plain", "client"), cluster, strict=True):
+        words = ["run", "tiny.gin", "--address", address, "--cache", "cache", "--out", out]
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        states = [folder.state for folder in run_folders(tmp_path / out / "runs")]
+        assert states == ["done"] * 3
+
+
+def test_an_address_where_nothing_answers_is_refused_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ray_session, "CONNECT_SECONDS", 1.5)
+    write_tiny(tmp_path)
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{held.getsockname()[1]}"
+        began = time.monotonic()
+        said = refused(capsys, "run", "tiny.gin", "--address", address, "--cache", "cache")
+    assert f"Nothing answers at --address {address} (" in said
+    assert "ray start --head" in said
+    assert time.monotonic() - began < 30
 
 
 def test_the_schedule_starts_one_run_of_a_training_and_the_longest_first(tmp_path: Path) -> None:
@@ -360,6 +375,33 @@ def test_resources_are_what_ray_takes() -> None:
     for wrong in ({"cpus": 0}, {"gpus": 1.5}, {"hours": -1}, {"retries": -1}, {"custom": {"a": 0}}):
         with pytest.raises(ConfigError, match="Resources"):
             Resources(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        ({"cpus": 1e-6}, r"Resources\.cpus must be at least 0\.0001"),
+        ({"gpus": 1e-6}, r"Resources\.gpus must be at least 0\.0001"),
+        ({"custom": {"big": 1e-5}}, r"Resources\.custom\['big'\] must be at least 0\.0001"),
+        ({"custom": {"big": "1"}}, r"Resources\.custom\['big'\] must be a finite number"),
+        ({"custom": {"CPU": 1}}, r"use Resources\.cpus"),
+        ({"custom": {"GPU": 1}}, r"use Resources\.gpus"),
+        ({"custom": {"memory": 1e9}}, "no resource of a cluster's own"),
+        ({"custom": {1: 1}}, "ray start --resources"),
+        ({"custom": ["big"]}, "must have amounts by name"),
+    ],
+)
+def test_resources_that_ray_would_refuse_are_refused_before(given: dict[str, Any], refused: str) -> None:
+    with pytest.raises(ConfigError, match=refused):
+        Resources(**given)
+
+
+def test_resources_that_ray_takes_are_taken() -> None:
+    import ray
+
+    for given in (0.0001, 0.3, 1.5, 64.0):
+        wanted = Resources(cpus=given, custom={"big": given}).options(on_gpu=False)
+        ray.remote(fake_execute.execute).options(**wanted)  # raises ValueError for what Ray does not take
 
 
 def _began(workspace: Workspace, run: RunSpec) -> float:

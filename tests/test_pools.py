@@ -1,6 +1,8 @@
 """Pools: equal to what was read, refused when damaged, listed with what they hold."""
 
 import json
+import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,11 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from harness import pools
 from harness.dataset import ClassImages
 from harness.errors import DataError
 from harness.plugins import Component
 from harness.pool_status import find_prepared, status
-from harness.pools import class_rows, ensure_pool, open_pool, verify_pool
+from harness.pools import Pool, class_rows, ensure_pool, open_pool, verify_pool
 from harness.resizing import resize_pixels
 from harness.spec import SourceSpec
 from numbers_source import (
@@ -167,6 +170,45 @@ def test_verify_finds_one_changed_pixel_and_names_the_class(tmp_path: Path) -> N
         open_pool(tmp_path, KEY)
         with pytest.raises(DataError, match=f"the pixels of class '{name}' are not those prepared"):
             verify_pool(tmp_path, KEY)
+
+
+def touched(path: Path) -> None:
+    """As written a second after the pool was prepared."""
+    later = path.with_name("pool.json").stat().st_mtime_ns + 10**9
+    os.utime(path, ns=(later, later))
+
+
+def test_a_pool_whose_pixels_were_changed_is_prepared_anew(tmp_path: Path) -> None:
+    prepare(tmp_path, Numbers())
+    path = tmp_path / "pools" / KEY / "images.npy"
+    changed = bytearray(path.read_bytes())
+    changed[-17] ^= 1
+    path.write_bytes(changed)
+    touched(path)
+    np.testing.assert_array_equal(content(prepare(tmp_path, Numbers())), expected_pixels())
+    assert left_in(tmp_path) == [KEY]
+
+
+def test_the_pixels_of_a_pool_are_read_before_a_run_only_where_they_were_touched_and_then_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def counted(folder: Path) -> Pool:
+        read.append(folder)
+        return whole(folder)
+
+    whole = pools.verify_folder
+    monkeypatch.setattr(pools, "verify_folder", counted)
+    prepare(tmp_path, Numbers())
+    prepare(tmp_path, Numbers())
+    assert read == []
+    folder = tmp_path / "pools" / KEY
+    os.utime(folder / "images.npy", ns=(time.time_ns() - 10**9,) * 2)
+    os.utime(folder / "pool.json", ns=(time.time_ns() - 2 * 10**9,) * 2)
+    prepare(tmp_path, Numbers())
+    prepare(tmp_path, Numbers())
+    assert read == [folder]
 
 
 def test_verify_finds_a_digest_that_does_not_belong(tmp_path: Path) -> None:

@@ -158,6 +158,19 @@ def test_what_is_no_url_of_a_folder_is_refused(wrong: str) -> None:
         Url(wrong)
 
 
+@pytest.mark.parametrize("wrong", ["https://host/x", "zip://x", "github://x/y", "SimpleCache://x"])
+def test_a_url_that_cannot_be_written_is_refused_before_anything_is_done(wrong: str) -> None:
+    with pytest.raises(ConfigError, match="has no folders to write: use a URL such as"):
+        Objects(url=wrong).check()
+
+
+@pytest.mark.parametrize("wrong", ["file://there/tiny", "file://there", "local://there/tiny"])
+def test_a_url_of_a_relative_path_is_refused(wrong: str) -> None:
+    with pytest.raises(HarnessError, match="write it from the root"):
+        Url(wrong)
+    assert Url("file:///there/tiny").text == "file:///there/tiny"
+
+
 def test_a_url_is_told_from_a_path_and_has_a_mirror_of_its_own(tmp_path: Path) -> None:
     assert is_url("s3://b/x")
     assert not any(map(is_url, ("reports/x", "C:\\x", "c://x", "./s3:/x")))

@@ -20,6 +20,7 @@ from harness.spec import RunSpec
 from harness.spec_reading import read_spec
 from harness.store import Workspace
 from harness.worker import execute
+from harness.written_tables import digests
 from real_runs import silent
 
 VARIED = (
@@ -151,6 +152,11 @@ def test_the_command_shows_a_run_and_draws_it(
     assert "The run was not tested on 'glyfs'. Did you mean 'glyphs'" in said
     rows = pd.read_parquet(folder.episodes)
     rows.assign(accuracy=1 - rows["accuracy"]).to_parquet(folder.episodes)
+    said = refused(capsys, *arguments)
+    assert (
+        "episodes.parquet is damaged: it is not as the run wrote it. `harness run` measures it again" in said
+    )
+    folder.write_status(**{**folder.status(), **digests(folder.path)})
     assert "the code or the data have changed since" in refused(capsys, *arguments)
     folder.checkpoint.unlink()
     assert "is damaged, or was removed" in refused(capsys, *arguments)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from harness import checkpoint, plugins
+from harness import checkpoint, plugins, written_tables
 from harness.control.meta_training import MetaTraining, Update
 from harness.control.pictures import keep_pictures
 from harness.control.policy import fresh_policy
@@ -98,6 +98,7 @@ def _execute(spec: ControlRunSpec, workspace: Workspace, folder: RunFolder, repo
         environment=describe_environment(),
         process=os.getpid(),
         adapted_layers=sorted(training.adapted_layers),
+        **written_tables.digests(folder.path),
     )
     folder.previous_checkpoint.unlink(missing_ok=True)
 

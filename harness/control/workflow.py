@@ -64,6 +64,7 @@ def _launch(
     before = read_record(workspace.runs.parent)
     if fresh:
         delete_runs(planned, stage)
+    stage.discard_damaged(planned)
     stage.say_ahead(experiment.name, planned, f"{len(planned)} runs", _seconds_left(planned, workspace))
     stage.say_what_is_replaced(before, planned)
     same = before.get("runs") == run_ids and any(workspace.folder(run_id).path.is_dir() for run_id in run_ids)

@@ -1,12 +1,12 @@
 """What a run's files at a URL are to be: `mirror.json`, sent after the files and before their status."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.files import sha256_of
 from harness.remote.places import safe_name
 
 FILE = "mirror.json"
@@ -22,9 +22,7 @@ class Entry:
 
 def entry_of(path: Path) -> Entry:
     """Of a local file."""
-    with path.open("rb") as handle:
-        digest = hashlib.file_digest(handle, "sha256").hexdigest()
-    return Entry(n_bytes=path.stat().st_size, sha256=digest)
+    return Entry(n_bytes=path.stat().st_size, sha256=sha256_of(path))
 
 
 def written(entries: Mapping[str, Entry]) -> bytes:

@@ -24,6 +24,10 @@ PAUSE_SECONDS = 1.0
 PUTS_WHOLE = frozenset(("memory", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "hf"))
 """Protocols whose stores show a file only when all of it is there."""
 
+ARCHIVES = frozenset(("zip", "tar", "libarchive", "dir", "cached", "blockcache", "filecache", "simplecache"))
+NO_FOLDERS = ARCHIVES | {"http", "https", "data", "git", "github", "gist", "reference"}
+"""Protocols of fsspec's that are one file or need another URL within, and those that only read."""
+
 T = TypeVar("T")
 
 
@@ -157,7 +161,13 @@ class Objects:
             self._tried(lambda path=path: remove(path))  # type: ignore[misc]
 
     def check(self) -> None:
-        """Raises ConfigError where the URL's file system is unknown or its driver is not installed."""
+        """Raises ConfigError where the URL's file system is unknown, keeps no folders, or lacks its driver here."""
+        protocol = self.url.partition(":")[0].lower()
+        if protocol in NO_FOLDERS:
+            raise ConfigError(
+                f"{self.url} is no place where runs can be kept, as {protocol}:// has no folders to write: use a URL "
+                "such as s3://bucket/experiment, or a path."
+            )
         self._opened()
 
     def _opened(self) -> tuple[Any, str]:

@@ -30,6 +30,11 @@ class Url:
             )
         if ".." in plain.partition(MARK)[2].split("/"):
             raise ConfigError(f"{self.text!r} has '..' in it: write the URL without.")
+        if self.protocol in ("file", "local") and not plain.partition(MARK)[2].startswith("/"):
+            raise ConfigError(
+                f"{self.text!r} names a folder relative to that of each process, and runs' processes have others: "
+                "write it from the root, as in file:///shared/experiment, or leave file:// out."
+            )
         object.__setattr__(self, "text", plain)
 
     def __str__(self) -> str:

@@ -19,6 +19,7 @@ from harness.files import explained, make_folder, write_aside
 from harness.remote import manifest
 from harness.remote.manifest import Entry, entries_of, entry_of
 from harness.remote.objects import TRIES, Objects
+from harness.siblings import training_of
 from harness.store import RunFolder
 
 PUSH_SECONDS = 60.0
@@ -232,7 +233,7 @@ class RunMirror:
         pull_specs(objects, runs, ids)
         for sibling in (RunFolder(runs / run_id) for run_id in ids):
             own = f"runs/{sibling.path.name}/"
-            if sibling.spec().get("training_id") != training_id or sibling.checkpoint.exists():
+            if training_of(sibling.path) != training_id or sibling.checkpoint.exists():
                 continue
             names = [key.removeprefix(own) for key in listing if key.startswith(own)]
             for name in ("curve.jsonl", *sorted(name for name in names if name.endswith(NETWORK))):

@@ -31,7 +31,7 @@ class Fault:
 
 def _kill_a_worker(scene: Scene) -> Ended:
     process = scene.start()
-    scene.wait(lambda: [run for run in scene.training() if scene.worker_of(run)], process)
+    scene.wait(lambda: [run for run in scene.amid() if scene.worker_of(run)], process)
     run = next(run for run in scene.training() if scene.worker_of(run))
     os.kill(scene.worker_of(run), signal.SIGKILL)
     return scene.finish(process)
@@ -52,7 +52,7 @@ def _remove_a_node(scene: Scene) -> Ended:
     try:
         node = cluster.add_node(num_cpus=1)
         process = scene.start(backend=("--address", cluster.address))
-        scene.wait(lambda: len(scene.training()) > 1, process)
+        scene.wait(lambda: len(scene.amid()) > 1, process)
         cluster.remove_node(node, allow_graceful=False)
         return scene.finish(process)
     finally:
@@ -61,7 +61,7 @@ def _remove_a_node(scene: Scene) -> Ended:
 
 def _kill_the_driver(scene: Scene) -> Ended:
     process = scene.start()
-    scene.wait(scene.training, process)
+    scene.wait(scene.amid, process)
     process.kill()
     process.wait()
     return process.returncode, ""  # the next command begins at once
@@ -69,7 +69,7 @@ def _kill_the_driver(scene: Scene) -> Ended:
 
 def _terminate(scene: Scene) -> Ended:
     process = scene.start()
-    scene.wait(scene.training, process)
+    scene.wait(scene.amid, process)
     process.send_signal(signal.SIGTERM)
     return scene.finish(process)
 
@@ -90,7 +90,7 @@ def _remount(scene: Scene, options: str) -> bool:
 def _fill_the_disk(scene: Scene) -> Ended:
     _mounted(scene, 64)
     process = scene.start()
-    scene.wait(scene.training, process)
+    scene.wait(scene.amid, process)
     filler = scene.out / "filler"
     with filler.open("wb", buffering=0) as handle:
         try:
@@ -106,7 +106,7 @@ def _fill_the_disk(scene: Scene) -> Ended:
 def _make_it_read_only(scene: Scene) -> Ended:
     _mounted(scene, 64)
     process = scene.start()
-    scene.wait(scene.training, process)
+    scene.wait(scene.amid, process)
     scene.wait(lambda: _remount(scene, "ro"), process)
     ended = scene.finish(process)
     while not _remount(scene, "rw"):
@@ -117,7 +117,7 @@ def _make_it_read_only(scene: Scene) -> Ended:
 def _interrupted(scene: Scene) -> tuple[Ended, Path]:
     """An experiment that was stopped in the midst of a training, and that run."""
     process = scene.start()
-    scene.wait(lambda: scene.training(least=120), process)
+    scene.wait(lambda: scene.amid(least=120), process)
     run = scene.training()[0]
     process.send_signal(signal.SIGTERM)
     return scene.finish(process), run
@@ -130,40 +130,63 @@ def _damage_a_checkpoint(scene: Scene) -> Ended:
     return ended
 
 
-def _damage_a_status(scene: Scene) -> Ended:
+def _damaged(scene: Scene, name: str, damage: Callable[[bytes], bytes]) -> Ended:
+    """A whole experiment, of one of whose runs a file is replaced; the others' results must stay."""
     ended = scene.run()
-    (_first_done(scene) / "status.json").write_text('{"state": "do')
+    run, *others = scene.finished()
+    (run / name).write_bytes(damage((run / name).read_bytes()))
+    scene.note_finished()
+    scene.kept = {other.name: scene.kept[other.name] for other in others}
     return ended
+
+
+def _damage_a_status(scene: Scene) -> Ended:
+    return _damaged(scene, "status.json", lambda _: b'{"state": "do')
 
 
 def _damage_results(scene: Scene) -> Ended:
-    ended = scene.run()
-    path = _first_done(scene) / "episodes.parquet"
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-    return ended
+    return _damaged(scene, "episodes.parquet", lambda content: content[: len(content) // 2])
+
+
+def _change_results(scene: Scene) -> Ended:
+    def within(content: bytes) -> bytes:
+        half = len(content) // 2
+        return content[:100] + bytes(half - 100) + content[half:]
+
+    return _damaged(scene, "episodes.parquet", within)
 
 
 def _damage_a_pool(scene: Scene) -> Ended:
     ended, _ = _interrupted(scene)
-    for path in sorted((scene.cache / "pools").glob("glyphs-test*/*")):
-        if path.stat().st_size > 4096:
-            with path.open("r+b") as handle:
-                handle.truncate(path.stat().st_size // 2)
+    with _test_pool(scene).open("r+b") as handle:
+        handle.truncate(_test_pool(scene).stat().st_size // 2)
     return ended
 
 
-def _first_done(scene: Scene) -> Path:
-    return sorted(scene.runs.glob("*/episodes.parquet"))[0].parent
+def _change_a_pool(scene: Scene) -> Ended:
+    ended, _ = _interrupted(scene)
+    size = _test_pool(scene).stat().st_size
+    with _test_pool(scene).open("r+b") as handle:
+        handle.seek(size // 3)
+        handle.write(bytes(size // 3))
+    return ended
+
+
+def _test_pool(scene: Scene) -> Path:
+    """The pixels of the test split."""
+    (path,) = (scene.cache / "pools").glob("glyphs-test*/images.npy")
+    return path
 
 
 def _run(scene: Scene) -> Ended:
-    return scene.run()
+    ended = scene.run()
+    scene.note_finished()  # in spite of the run that went wrong
+    return ended
 
 
 def _hang(scene: Scene) -> Ended:
     scene.more = ("Experiment.resources = @Resources()", "Resources.hours = 0.01")
-    return scene.run()
+    return _run(scene)
 
 
 def _two_at_once(scene: Scene) -> Ended:
@@ -194,7 +217,9 @@ FAULTS = (
     Fault(title="a checkpoint is damaged", disturb=_damage_a_checkpoint, codes=(130,)),
     Fault(title="a finished run's status.json is damaged", disturb=_damage_a_status),
     Fault(title="a finished run's episodes.parquet is damaged", disturb=_damage_results),
+    Fault(title="the same, but its end is whole (damaged within)", disturb=_change_results),
     Fault(title="a pool is damaged", disturb=_damage_a_pool, codes=(130,)),
+    Fault(title="pixels of a pool are changed (damaged within)", disturb=_change_a_pool, codes=(130,)),
     Fault(
         title="a method raises",
         disturb=_run,

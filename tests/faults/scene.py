@@ -96,12 +96,13 @@ class Scene:
         return self.finish(self.start(*more, **options))
 
     def wait(self, reached: Callable[[], object], process: "subprocess.Popen[str]") -> None:
-        """Until something is so; the command must not have ended before."""
+        """Until something is so, and remember what is finished then; the command must not have ended before."""
         end = time.monotonic() + PATIENCE
         while not reached():
             if process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"too late for this fault: {self.finish(process)}")
             time.sleep(0.05)
+        self.note_finished()
 
     def training(self, *, least: int = 60) -> list[Path]:
         """Runs in the midst of their training, after a first checkpoint."""
@@ -113,15 +114,23 @@ class Scene:
                 found.append(path.parent)
         return found
 
+    def amid(self, *, least: int = 60) -> list[Path]:
+        """As `training`, once a run is finished, so that there is something to lose."""
+        return self.training(least=least) if self.finished() else []
+
+    def finished(self) -> list[Path]:
+        """Runs that are done."""
+        tables = sorted(self.runs.glob("*/episodes.parquet"))
+        return [path.parent for path in tables if read(path.parent / "status.json").get("state") == "done"]
+
     def worker_of(self, run: Path) -> int:
         """The process that has a run."""
         return int(read(run / "progress.json").get("process", 0))
 
     def note_finished(self) -> None:
         """Remember the results that are there."""
-        for path in self.runs.glob("*/episodes.parquet"):
-            if read(path.parent / "status.json").get("state") == "done":
-                self.kept[path.parent.name] = path.read_bytes()
+        for run in self.finished():
+            self.kept[run.name] = (run / "episodes.parquet").read_bytes()
 
     def lost(self) -> list[str]:
         """Finished runs whose results are not what they were, and runs whose numbers are not the undisturbed ones."""
