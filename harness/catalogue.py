@@ -48,9 +48,6 @@ OWN_CLASSES: tuple[type, ...] = (
     ClippedSurrogate,
 )
 
-OURS = ("harness", "harness_methods", "harness_datasets")
-"""The packages that come along: a shortened name means their class first, so that a plugin changes no gin file."""
-
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -62,8 +59,8 @@ class Catalogue:
     def resolve(self, selector: str) -> str:
         """The full name that a possibly shortened `selector` stands for. Raises ConfigError."""
         matches = [full for full in self.classes if full == selector or full.endswith("." + selector)]
-        if len(matches) > 1:  # a package whose class is called as one of ours is named in full
-            matches = [full for full in matches if full.partition(".")[0] in OURS] or matches
+        if len(matches) > 1:  # ours first, so that a plugin changes no gin file; theirs are named in full
+            matches = [full for full in matches if full.partition(".")[0] in plugins.OURS] or matches
         if len(matches) == 1:
             return matches[0]
         if matches:

@@ -27,6 +27,10 @@ WORDS = {METHODS: "method", DATASETS: "source", NETWORKS: "network", PROBES: "pr
 }
 
 
+OURS = ("harness", "harness_methods", "harness_datasets")
+"""The packages that come along."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Component:
     """A plugin instance as plain data: the entry point's name and every parameter's value.
@@ -71,10 +75,16 @@ def origin(entry: EntryPoint) -> str:
 
 def origin_of(group: str, name: str) -> str:
     """Where the plugin called `name` came from."""
-    return origin(_entry(group, name))
+    return origin(entry_point(group, name))
 
 
-def _entry(group: str, name: str) -> EntryPoint:
+def comes_along(group: str, name: str) -> bool:
+    """Whether the plugin is one of this project's own; PluginError when there is none of that name."""
+    return entry_point(group, name).module.partition(".")[0] in OURS
+
+
+def entry_point(group: str, name: str) -> EntryPoint:
+    """Where the plugin called `name` is to be found. PluginError when the name is unknown or registered twice."""
     entries = _entries(group)
     if name not in entries:
         raise PluginError(
@@ -97,7 +107,7 @@ def load(group: str, name: str) -> type[Any]:
 
     Raises PluginError when the name is unknown, the import fails, or the class is not a frozen dataclass.
     """
-    entry = _entry(group, name)
+    entry = entry_point(group, name)
     try:
         plugin = entry.load()
     except Exception as error:  # a plugin may fail in any way; it must not take the others down
