@@ -13,7 +13,7 @@ from harness.control.sampling import Sampling
 from harness.control.trust_region import TrustRegion
 from harness.distance_settings import Dissimilarity
 from harness.episode import EpisodeShape, VariableShape
-from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
+from harness.errors import ConfigError, PluginError, close_names, did_you_mean, named_choices
 from harness.experiment import Evaluation, Experiment, Images, Regime
 from harness.resources import Resources
 from harness.search.settings import GridSearch, RandomSearch
@@ -69,7 +69,7 @@ class Catalogue:
             raise ConfigError(self.broken[selector])
         known = {full.rpartition(".")[2] for full in self.classes}
         raise ConfigError(
-            f"Unknown name {selector!r}.{did_you_mean(selector, known)} Known: {named_choices(known)}. "
+            f"Unknown name {selector!r}.{close_names(selector, known, 'harness list classes')} "
             "A plugin added to a package is seen only after `pip install -e .` of that package again."
         )
 

@@ -196,12 +196,16 @@ def show(run: str, cache: Path | None, **options: Any) -> None:
 
 
 @cli.command("list")
-@click.argument("what", metavar="methods|sources|networks|probes")
+@click.argument("what")
 def list_plugins(what: str) -> None:
-    """List the methods, sources, networks or probes that are installed, and where each comes from."""
-    from harness import listing
+    """List what is installed, and which package each comes from.
 
-    listing.show_plugins(what, console_of())
+    WHAT is methods, sources, networks or probes; control_sources, policy_methods, policy_networks or policy_probes for
+    control tasks; or classes, for every name that a gin file may use after @.
+    """
+    from harness import plugin_listing
+
+    plugin_listing.show_plugins(what, console_of())
 
 
 @cli.command()
