@@ -8,14 +8,12 @@ from rich.text import Text
 
 from harness import plugins
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
+from harness.narrow_terminal import WIDE
 
 CLASSES = "classes"
 """The list of all that a gin file may name, own classes of the experiment included."""
 
 LISTS = (*plugins.LISTS, CLASSES)
-
-WIDE = 120
-"""Columns of a terminal from which on the origin has a column of its own; below, it has a line."""
 
 Row = tuple[str, str, str]
 

@@ -7,7 +7,8 @@ from rich.console import Console
 
 from harness import plugins
 from harness.catalogue import catalogue
-from harness.plugin_listing import CLASSES, LISTS, WIDE, show_plugins
+from harness.narrow_terminal import WIDE
+from harness.plugin_listing import CLASSES, LISTS, show_plugins
 
 
 def shown(what: str, width: int) -> list[str]:
