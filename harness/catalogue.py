@@ -13,7 +13,7 @@ from harness.control.sampling import Sampling
 from harness.control.trust_region import TrustRegion
 from harness.distance_settings import Dissimilarity
 from harness.episode import EpisodeShape, VariableShape
-from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
+from harness.errors import ConfigError, PluginError, close_names, did_you_mean, named_choices
 from harness.experiment import Evaluation, Experiment, Images, Regime
 from harness.resources import Resources
 from harness.search.settings import GridSearch, RandomSearch
@@ -48,9 +48,6 @@ OWN_CLASSES: tuple[type, ...] = (
     ClippedSurrogate,
 )
 
-OURS = ("harness", "harness_methods", "harness_datasets")
-"""The packages that come along: a shortened name means their class first, so that a plugin changes no gin file."""
-
 
 @dataclass(frozen=True)
 class Catalogue:
@@ -62,8 +59,8 @@ class Catalogue:
     def resolve(self, selector: str) -> str:
         """The full name that a possibly shortened `selector` stands for. Raises ConfigError."""
         matches = [full for full in self.classes if full == selector or full.endswith("." + selector)]
-        if len(matches) > 1:  # a package whose class is called as one of ours is named in full
-            matches = [full for full in matches if full.partition(".")[0] in OURS] or matches
+        if len(matches) > 1:  # ours first, so that a plugin changes no gin file; theirs are named in full
+            matches = [full for full in matches if full.partition(".")[0] in plugins.OURS] or matches
         if len(matches) == 1:
             return matches[0]
         if matches:
@@ -72,7 +69,7 @@ class Catalogue:
             raise ConfigError(self.broken[selector])
         known = {full.rpartition(".")[2] for full in self.classes}
         raise ConfigError(
-            f"Unknown name {selector!r}.{did_you_mean(selector, known)} Known: {named_choices(known)}. "
+            f"Unknown name {selector!r}.{close_names(selector, known, 'harness list classes')} "
             "A plugin added to a package is seen only after `pip install -e .` of that package again."
         )
 

@@ -110,9 +110,10 @@ def restore(content: dict[str, Any], learner: Learner, optimiser: torch.optim.Op
     return TrainingState(**content["state"])
 
 
-def adopt(spec: Launchable, workspace: Workspace) -> None:
+def adopt(spec: Launchable, workspace: Workspace) -> RunFolder | None:
     """Take over the furthest checkpoint, with its curve and snapshots, of any run that shares this training.
 
+    Returns that run; None where the run has gone as far itself, or no other shares its training.
     Runs of one training differ only in how they predict, so a learner trained once serves them all.
     """
     folder = workspace.folder(spec.run_id)
@@ -123,19 +124,21 @@ def adopt(spec: Launchable, workspace: Workspace) -> None:
         if (found := latest(sibling, spec.training_id)) is not None
     ]
     if not reached:
-        return
+        return None
     best, path, source = max(reached, key=lambda one: one[0])
-    if best > own:
-        write_aside(folder.checkpoint, lambda aside: shutil.copyfile(path, aside))
-        for iteration in getattr(getattr(spec, "train", None), "snapshots", ()):
-            if (kept := source.snapshot(iteration)).exists():
-                write_aside(
-                    folder.snapshot(iteration),
-                    lambda aside, kept=kept: shutil.copyfile(kept, aside),  # type: ignore[misc]
-                )
-        curve = source.path / "curve.jsonl"
-        if curve.exists():
-            write_aside(folder.path / "curve.jsonl", lambda aside: shutil.copyfile(curve, aside))
+    if best <= own:
+        return None
+    write_aside(folder.checkpoint, lambda aside: shutil.copyfile(path, aside))
+    for iteration in getattr(getattr(spec, "train", None), "snapshots", ()):
+        if (kept := source.snapshot(iteration)).exists():
+            write_aside(
+                folder.snapshot(iteration),
+                lambda aside, kept=kept: shutil.copyfile(kept, aside),  # type: ignore[misc]
+            )
+    curve = source.path / "curve.jsonl"
+    if curve.exists():
+        write_aside(folder.path / "curve.jsonl", lambda aside: shutil.copyfile(curve, aside))
+    return source
 
 
 def _iteration(found: tuple[Path, dict[str, Any]] | None) -> int:

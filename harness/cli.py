@@ -13,9 +13,8 @@ from typing import Any
 import click
 
 import harness
-from harness import cli_data, cli_upkeep
+from harness import cli_data, cli_results, cli_upkeep
 from harness.cli_options import (
-    CACHE,
     DATA,
     EXPERIMENT,
     LAUNCH,
@@ -27,7 +26,7 @@ from harness.cli_options import (
     console_of,
 )
 from harness.errors import HarnessError, PlanError
-from harness.remote.places import Place, Url, is_url
+from harness.remote.places import Place, Url
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,17 +40,21 @@ def cli() -> None:
 
 @cli.command()
 @EXPERIMENT
-@click.option("--out", type=PLACE, help="Folder or URL of the report and the runs. [default: reports/<name>]")
+@click.option(
+    "--out",
+    type=PLACE,
+    help="Folder or URL of the report and the runs. [default: reports/ and the experiment's name]",
+)
 @LAUNCH
 @click.option(
     "--fresh",
     is_flag=True,
-    help="Delete this experiment's runs, and those that share a training with them, first.",
+    help="First delete this experiment's runs, and others in the folder that share a training with them.",
 )
 @click.option(
     "--demo",
     is_flag=True,
-    help="Draw stand-ins for the sources and cut the training short: minutes, no data.",
+    help="Try the experiment in minutes without its data: on drawn stand-ins of the sources, cut short.",
 )
 def run(
     config: Path, bindings: tuple[str, ...], data: Path | None, cache: Path | None, **options: Any
@@ -70,11 +73,18 @@ def run(
 
 @cli.command()
 @EXPERIMENT
-@click.option("--out", type=PLACE, help="Folder or URL where the runs would be. [default: reports/<name>]")
+@click.option(
+    "--out",
+    type=PLACE,
+    help="Folder or URL where the runs would be. [default: reports/ and the experiment's name]",
+)
 def plan(
     config: Path, bindings: tuple[str, ...], data: Path | None, cache: Path | None, out: Place | None
 ) -> None:
-    """Show the runs that CONFIG asks for, what they need and their rough cost; do nothing."""
+    """Show the runs that CONFIG asks for and their rough cost.
+
+    Also the pools that they need, and what is done already. Nothing is started or written.
+    """
     from harness import listing
 
     if isinstance(out, Url):
@@ -85,9 +95,13 @@ def plan(
 
 
 @cli.command()
-@click.argument("folder", type=PLACE, metavar="DIR")
+@cli_upkeep.FOLDER
 def report(folder: Place) -> None:
-    """Write the report in DIR, a folder or URL, again, from the runs that are there."""
+    """Write the report of an experiment again.
+
+    DIR is its folder or URL, such as reports/quickstart; the report is of the runs of its last `harness run`.
+    Nothing is trained.
+    """
     from harness import workflow
 
     if isinstance(folder, Url):
@@ -100,116 +114,30 @@ def report(folder: Place) -> None:
         workflow.report(folder, console_of())
 
 
-def _looked_at(places: Sequence[Place]) -> tuple[Path, ...]:
-    """The folders, and copies of what is at URLs."""
-    if all(isinstance(place, Path) for place in places):
-        return tuple(place for place in places if isinstance(place, Path))
-    from harness.remote.looking import looked_at
-
-    return tuple(looked_at(place, cache_folder(None)) for place in places)
-
-
-@cli.command()
-@click.argument("folders", type=PLACE, nargs=-1, required=True, metavar="DIR...")
-@click.option("--baseline", metavar="METHOD", help="Show how far each method is from this one, in pairs.")
-@click.option("--published", is_flag=True, help="Show published numbers beside, marked as not measured here.")
-@click.option(
-    "--group-by", multiple=True, metavar="CONDITION", help="Rank rows of each value by itself; repeatable."
-)
-@click.option("--out", type=PATH, default=Path("leaderboard"), show_default=True, help="Folder of the pages.")
-def leaderboard(folders: tuple[Place, ...], **options: Any) -> None:
-    """Rank the methods of one or more experiments, by Meta-Dataset's rule and in pairs.
-
-    Each DIR is a folder, or URL, that `harness run` made. Rows that were not measured alike are refused, or ranked
-    apart with --group-by.
-    """
-    from harness.leaderboard import command
-
-    request = command.LeaderboardRequest(folders=_looked_at(folders), **options)
-    command.make_leaderboard(request, console_of())
-
-
-@cli.command()
-@click.argument("folders", type=PLACE, nargs=-1, required=True, metavar="DIR...")
-@click.option(
-    "--tolerance",
-    type=float,
-    default=2.0,
-    show_default=True,
-    help="Points of difference, or units of return, that do not matter.",
-)
-@click.option("--out", type=PATH, default=Path("paper"), show_default=True, help="Folder of the page.")
-def paper(folders: tuple[Place, ...], out: Path, tolerance: float) -> None:
-    """Fill the papers' tables with what one or more experiments measured.
-
-    Each published number stands beside the one measured here, with their difference and whether it is within the
-    tolerance; an empty cell says which command fills it, at which cost.
-    """
-    from harness.papers import command
-
-    command.make_paper_tables(
-        command.PaperRequest(folders=_looked_at(folders), out=out, tolerance=tolerance), console_of()
-    )
-
-
-@cli.command()
-@click.argument("a", type=PLACE)
-@click.argument("b", type=PLACE)
-@click.option(
-    "--margin", type=float, default=1.0, show_default=True, help="Points that do not matter, for equality."
-)
-@click.option("--out", type=PATH, default=Path("comparison"), show_default=True, help="Folder of the page.")
-def compare(a: Place, b: Place, out: Path, margin: float) -> None:
-    """Compare two runs, checkpoints or experiments on the test episodes that they share.
-
-    A run is a folder below runs/; of experiments, each method and training that both have is compared.
-    """
-    from harness.comparison import command
-
-    sides = _looked_at([a, b])
-    command.compare(command.CompareRequest(a=sides[0], b=sides[1], out=out, margin=margin), console_of())
-
-
-@cli.command()
-@click.argument("run", metavar="RUN")
-@click.option("--source", help="Whose episodes are shown. [default: the first it was tested on]")
-@click.option(
-    "--episodes", type=click.IntRange(min=1), default=100, show_default=True, help="For the confusions."
-)
-@click.option(
-    "--below", type=PATH, default=Path("reports"), show_default=True, help="Where experiments lie, for an id."
-)
-@click.option("--out", type=PATH, help="Folder of the pictures. [default: show/<run id>]")
-@CACHE
-def show(run: str, cache: Path | None, **options: Any) -> None:
-    """Show a run: what it was, how it learned, what it confuses, its best and worst episodes.
-
-    RUN is a folder or URL below runs/, or a run's id or its beginning.
-    """
-    from harness.showing import command
-
-    if is_url(run):
-        from harness.remote.looking import looked_at
-
-        run = str(looked_at(Url(run), cache_folder(cache)))
-    command.show(command.ShowRequest(run=run, cache=cache_folder(cache), **options), console_of())
-
-
 @cli.command("list")
-@click.argument("what", metavar="methods|sources|networks|probes")
+@click.argument("what")
 def list_plugins(what: str) -> None:
-    """List the methods, sources, networks or probes that are installed, and where each comes from."""
-    from harness import listing
+    """List the plugins that are installed.
 
-    listing.show_plugins(what, console_of())
+    Each with what it is, and the package it comes from.
+
+    WHAT is methods, sources, networks or probes; control_sources, policy_methods, policy_networks or policy_probes for
+    control tasks; or classes, for every name that a gin file may use after @.
+    """
+    from harness import plugin_listing
+
+    plugin_listing.show_plugins(what, console_of())
 
 
 @cli.command()
 @click.argument("kind", type=click.Choice(["method", "dataset"]))
 @click.argument("name")
-@click.option("--into", type=PATH, default=Path(), help="Folder in which it is made. [default: here]")
+@click.option("--into", type=PATH, default=Path(), help="Folder to make it in. [default: the current one]")
 def new(kind: str, name: str, into: Path) -> None:
-    """Write a package with a working method or dataset called NAME, to be changed into your own."""
+    """Write a package with a plugin, to be made your own.
+
+    It has a working method or dataset called NAME, a test and a gin file.
+    """
     from harness import listing
 
     listing.show_new(kind, name, into, console_of())
@@ -217,13 +145,16 @@ def new(kind: str, name: str, into: Path) -> None:
 
 @cli.group(cls=Group)
 def check() -> None:
-    """Check that a plugin keeps its contract."""
+    """Check that a plugin keeps its contract.
+
+    Tries what harness relies on and says what is not kept: worth doing before a long run.
+    """
 
 
 @check.command()
 @click.argument("name")
 def method(name: str) -> int:
-    """Check the method called NAME."""
+    """Check the method called NAME, as `harness list methods` has it."""
     from harness import listing
 
     return listing.check_method(name, console_of())
@@ -232,7 +163,7 @@ def method(name: str) -> int:
 @check.command()
 @click.argument("name")
 def probe(name: str) -> int:
-    """Check the probe called NAME."""
+    """Check the probe called NAME, as `harness list probes` has it."""
     from harness import listing
 
     return listing.check_probe(name, console_of())
@@ -243,7 +174,10 @@ def probe(name: str) -> int:
 @SET
 @DATA
 def dataset(name: str, bindings: tuple[str, ...], data: Path | None) -> int:
-    """Check a source, or every source that an experiment file names."""
+    """Check a source, or every source of a gin file.
+
+    `check source` and `check dataset` are the same.
+    """
     from harness import listing
 
     return listing.check_dataset(name, bindings, data, console_of())
@@ -251,7 +185,10 @@ def dataset(name: str, bindings: tuple[str, ...], data: Path | None) -> int:
 
 check.add_command(dataset, "source")
 cli.add_command(cli_data.data)
-for command in (cli_upkeep.status, cli_upkeep.retry, cli_upkeep.clean):
+for command in (
+    *(cli_results.leaderboard, cli_results.paper, cli_results.compare, cli_results.show),
+    *(cli_upkeep.status, cli_upkeep.retry, cli_upkeep.clean),
+):
     cli.add_command(command)
 
 

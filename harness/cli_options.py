@@ -92,7 +92,10 @@ def options(*added: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 DATA = click.option(
-    "--data", type=PATH, envvar="HARNESS_DATA", help="Folder of raw data. [env: HARNESS_DATA]"
+    "--data",
+    type=PATH,
+    envvar="HARNESS_DATA",
+    help="Folder that holds the raw data, as downloaded. [env: HARNESS_DATA]",
 )
 CACHE = click.option(
     "--cache",
@@ -101,18 +104,31 @@ CACHE = click.option(
     help="Folder of prepared pools. [env: HARNESS_CACHE; default: the user's cache folder]",
 )
 SET = click.option(
-    "--set", "bindings", multiple=True, metavar="NAME.PARAM=VALUE", help="Override a setting; repeatable."
+    "--set",
+    "bindings",
+    multiple=True,
+    metavar="NAME.PARAM=VALUE",
+    help="Override a setting of the gin file, as in --set 'MAML.inner_lr = 0.1'; repeatable.",
 )
 LAUNCH = options(
     click.option(
         "--workers",
         type=click.IntRange(min=1),
+        metavar="N",
         help="Runs at the same time, on this machine. [default: one per core]",
     ),
     click.option(
-        "--backend", default="ray", show_default=True, metavar="ray|serial", help="How runs are launched."
+        "--backend",
+        default="ray",
+        show_default=True,
+        metavar="ray|serial",
+        help="Launch runs side by side with Ray, or one after another in this process.",
     ),
-    click.option("--address", help="Address of a running Ray cluster that sees the same --out, or URL."),
+    click.option(
+        "--address",
+        metavar="HOST:PORT",
+        help="A running Ray cluster to run on, whose nodes see --out by the same path, or a URL.",
+    ),
 )
 EXPERIMENT = options(click.argument("config", type=PATH), SET, DATA, CACHE)
 

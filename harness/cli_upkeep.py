@@ -19,12 +19,14 @@ FOLDER = click.argument("folder", type=PLACE, metavar="DIR")
     "--every",
     type=click.FloatRange(min=0.1),
     metavar="SECONDS",
-    help="Look again and again while runs are going on.",
+    help="Look again every so many seconds while runs are going on.",
 )
 def status(folder: Place, every: float | None) -> int:
-    """Show where the runs in DIR stand: done, running and where, failed and why, waiting; time left.
+    """Show where the runs of an experiment stand.
 
-    Reads the folder or URL alone, so it works from any machine that sees it. Exit code 1 where a run has failed.
+    Which are done, running (where, how long still), failed (why) or waiting. DIR is the experiment's folder or URL,
+    such as reports/quickstart; nothing else is read, so any machine that sees it will do. Exit code 1 where a run has
+    failed.
     """
     from harness import standing
 
@@ -43,9 +45,10 @@ def status(folder: Place, every: float | None) -> int:
 @CACHE
 @LAUNCH
 def retry(folder: Place, data: Path | None, cache: Path | None, **options: Any) -> int:
-    """Carry on with the last `harness run` in DIR, with the settings that lie there.
+    """Carry on with the last `harness run` of an experiment.
 
-    As the same `harness run` again does, where its gin file has changed or is elsewhere: what failed or never ran is
+    DIR is the experiment's folder or URL, such as reports/quickstart, and the settings are those that lie there. As
+    the same `harness run` again does, where its gin file has changed or is elsewhere: what failed or never ran is
     tried, what is done is kept, the report is written anew.
     """
     from harness import upkeep, workflow
@@ -81,9 +84,10 @@ def retry(folder: Place, data: Path | None, cache: Path | None, **options: Any) 
 )
 @click.option("--checkpoints", is_flag=True, help="Delete the networks of finished runs.")
 def clean(folder: Place, **kinds: bool) -> None:
-    """Say what in DIR takes room and may go, or delete it.
+    """Say what takes room and may go, or delete it.
 
-    Without an option nothing is deleted but what interrupted writes have left. Results of the last `harness run` stay.
+    DIR is an experiment's folder or URL, such as reports/quickstart. Without an option nothing is deleted but what
+    interrupted writes have left. Results of the last `harness run` stay.
     """
     from harness import upkeep
 

@@ -4,7 +4,7 @@ import re
 import tokenize
 from pathlib import Path
 
-from harness.errors import did_you_mean, named_choices
+from harness.errors import close_names, did_you_mean
 
 GIN_LOCATION = re.compile(r"\n  In (?:file \".*\",|bindings string) line (\d+)\n.*", re.DOTALL)
 """The place that gin puts behind a message; group 1 is the line."""
@@ -36,9 +36,12 @@ def no_such_file(path: Path) -> str:
     if path.is_dir():
         return f"{path} is a folder: name a gin file in it."
     near = {str(p): p for parent in (path.parent, Path("gin")) for p in sorted(parent.glob("*.gin"))}
-    hint = did_you_mean(str(path), near) or did_you_mean(str(Path("gin") / path.name), near)
-    there = f" There are: {named_choices(near)}." if near else ""
-    return f"There is no config file {str(path)!r}.{hint}{there}"
+    if not near:
+        return f"There is no config file {str(path)!r}: name a gin file."
+    folders = sorted({str(p.parent) for p in near.values()})
+    asked = str(path) if did_you_mean(str(path), near) else str(Path("gin") / path.name)
+    listing = "ls " + " ".join(f"{folder}/*.gin" for folder in folders)
+    return f"There is no config file {str(path)!r}.{close_names(asked, near, listing)}"
 
 
 def refusal(root: Path, error: Exception) -> str:

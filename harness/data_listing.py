@@ -1,7 +1,7 @@
 """`harness data list` and `harness data status`: what there is, and what of it is prepared."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from harness.data_needs import check_data_dir, with_defaults
 from harness.dataset import Dataset, native_size
 from harness.errors import DataError, HarnessError, PluginError
 from harness.experiment import Images
+from harness.narrow_terminal import WIDE, stacked
 from harness.pool_status import interrupted, status
 
 SMALL_RATE, PHOTO_RATE = 3000, 250
@@ -31,26 +32,47 @@ def show_sources(names: Sequence[str], size: int | None, data_dir: Path | None, 
         for name in names:
             _show_one(with_defaults(plugins.DATASETS, name), side, data_dir, console)
         return
+    rows = [_listed(name, side, data_dir) for name in plugins.names(plugins.DATASETS)]
+    wide = console.width >= WIDE
+    console.print(_table_of_sources(rows, side) if wide else stacked(_stacked(row, side) for row in rows))
+    console.print(
+        "Classes are train/valid/test. `at` is the size of the pools, `about` the time to prepare them on one "
+        "core, good to a factor of three. `found` is below --data. More: harness data list SOURCE",
+        highlight=False,
+    )
+
+
+def _listed(name: str, side: int, data_dir: Path | None) -> list[str]:
+    """The row of a source, its licence cut to its first words."""
+    try:
+        dataset = with_defaults(plugins.DATASETS, name)
+    except PluginError:
+        return [name, *[DASH] * 4, "what its parameters say", DASH, DASH]
+    *facts, licence = _row(dataset, side, data_dir)
+    return [*facts, re.split(r"[;:,(]", licence)[0].strip()]
+
+
+def _table_of_sources(rows: Sequence[Sequence[str]], side: int) -> Table:
     table = Table(box=None, header_style="bold")
     for column, align in (
         ("source", "left"), ("classes", "right"), ("images", "right"), (f"at {side} px", "right"),
         ("about", "right"), ("reads", "left"), ("found", "left"), ("licence", "left"),
     ):  # fmt: skip
         table.add_column(column, justify=align, overflow="fold")  # type: ignore[arg-type]
-    for name in plugins.names(plugins.DATASETS):
-        try:
-            dataset = with_defaults(plugins.DATASETS, name)
-        except PluginError:
-            table.add_row(name, *[DASH] * 4, "what its parameters say", DASH, DASH)
-            continue
-        *facts, licence = _row(dataset, side, data_dir)
-        table.add_row(*map(escape, facts), escape(re.split(r"[;:,(]", licence)[0].strip()))
-    console.print(table)
-    console.print(
-        "Classes are train/valid/test. `at` is the size of the pools, `about` the time to prepare them on one "
-        "core, good to a factor of three. `found` is below --data. More: harness data list SOURCE",
-        highlight=False,
+    for row in rows:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _stacked(row: Sequence[str], side: int) -> tuple[str, str]:
+    name, classes, images, size, seconds, reads, found, licence = row
+    known = (
+        f"{classes} classes, {images} images, {size} at {side} px, about {seconds}; "
+        if images != DASH
+        else ""
     )
+    there = f"; found: {found}" if found not in ("", DASH) else ""
+    return name, f"{known}reads: {reads}{there}; licence: {licence}"
 
 
 def _row(dataset: Dataset, side: int, data_dir: Path | None) -> list[str]:
@@ -148,24 +170,34 @@ def _bytes(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
-def show_pools(cache: Path, console: Console) -> None:
-    """Print the pools below `cache`: what they hold, who uses them, and what is half done or damaged."""
-    rows, half = status(cache), interrupted(cache)
+def _pool(row: Mapping[str, Any]) -> tuple[str, ...]:
+    used = f"DAMAGED: {row['problem']}" if row["problem"] else ", ".join(row["used_by"]) or DASH
+    return row["key"], str(row["classes"] or ""), str(row["images"] or ""), _bytes(row["bytes"]), used
+
+
+def _table_of_pools(shown: Sequence[Sequence[str]]) -> Table:
     table = Table(box=None, header_style="bold")
     for column in ("pool", "classes", "images", "size", "used by"):
         table.add_column(
             column, overflow="fold", justify="left" if column in ("pool", "used by") else "right"
         )
-    for row in rows:
-        table.add_row(
-            row["key"],
-            str(row["classes"] or ""),
-            str(row["images"] or ""),
-            _bytes(row["bytes"]),
-            escape(f"DAMAGED: {row['problem']}" if row["problem"] else ", ".join(row["used_by"]) or DASH),
+    for row in shown:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def show_pools(cache: Path, console: Console) -> None:
+    """Print the pools below `cache`: what they hold, who uses them, and what is half done or damaged."""
+    rows, half = status(cache), interrupted(cache)
+    shown = [_pool(row) for row in rows]
+    if shown and console.width >= WIDE:
+        console.print(_table_of_pools(shown))
+    elif shown:
+        console.print(
+            stacked(
+                (key, f"{n} classes, {m} images, {size}; used by: {used}") for key, n, m, size, used in shown
+            )
         )
-    if rows:
-        console.print(table)
     for key, done in half:
         console.print(
             f"interrupted: {key}, {done} classes done; the command that began it carries on.",

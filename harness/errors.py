@@ -14,6 +14,9 @@ Each message has the form: subject, value got, values allowed, next step.
 import difflib
 from collections.abc import Iterable, Sequence
 
+FEW_NAMES = 8
+"""So many names a message lists, however far from the wrong one; more would bury it."""
+
 
 class HarnessError(Exception):
     """A mistake the user can mend: shown as one sentence, never as a traceback."""
@@ -57,6 +60,23 @@ def did_you_mean(wrong: str, allowed: Iterable[str]) -> str:
     names = {name.lower(): name for name in allowed}
     near = difflib.get_close_matches(wrong.lower(), names, n=1, cutoff=0.55)
     return f" Did you mean {names[near[0]]!r}?" if near else ""
+
+
+def close_names(wrong: str, allowed: Iterable[str], listed_by: str) -> str:
+    """What a message says of many allowed names: the nearest few, and how many others the command `listed_by` lists.
+
+    Begins with a space. Where there are few (`FEW_NAMES`), all of them are named.
+    """
+    names = sorted(set(allowed))
+    meant = did_you_mean(wrong, names)
+    if len(names) <= FEW_NAMES:
+        return f"{meant} Known: {named_choices(names)}."
+    by_lower = {name.lower(): name for name in names}
+    first, *further = difflib.get_close_matches(wrong.lower(), by_lower, n=4, cutoff=0.55) or [""]
+    if not first:
+        return f" None of the {len(names)} known is near it: `{listed_by}` lists them."
+    also = f" Also near: {', '.join(repr(by_lower[name]) for name in further)}." if further else ""
+    return f"{meant}{also} `{listed_by}` lists {len(names) - 1 - len(further)} others."
 
 
 def named_choices(allowed: Iterable[str]) -> str:

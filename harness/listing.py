@@ -1,4 +1,4 @@
-"""The commands that look and do not train: plan, list, check."""
+"""The commands that look and do not train: plan, new, check."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,24 +14,12 @@ from harness.control.experiment import ControlExperiment
 from harness.cost import Estimate, duration, estimate
 from harness.data_needs import check_data_dir, sources_of, with_defaults
 from harness.display import say_what_is_unlike
-from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
 from harness.plan import Plan, plan
 from harness.spec import RunSpec
 from harness.store import RunFolder, Workspace
 
 if TYPE_CHECKING:
     from harness.search.planned import PlannedSearch
-
-GROUPS = {
-    "methods": plugins.METHODS,
-    "sources": plugins.DATASETS,
-    "networks": plugins.NETWORKS,
-    "probes": plugins.PROBES,
-    "control_sources": plugins.CONTROL_SOURCES,
-    "policy_methods": plugins.POLICY_METHODS,
-    "policy_networks": plugins.POLICY_NETWORKS,
-    "policy_probes": plugins.POLICY_PROBES,
-}
 
 
 def show_new(kind: str, name: str, into: Path, console: Console) -> None:
@@ -152,23 +140,6 @@ def _left(guesses: Sequence[Estimate]) -> str:
     total = duration(sum(guess.seconds for guess in waiting))
     finished = f"{done} done, the rest takes " if done else ""
     return f"{finished}very roughly {total} of one core ({basis})"
-
-
-def show_plugins(what: str, console: Console) -> None:
-    """Print name, purpose and origin of each plugin. Raises ConfigError for an unknown kind."""
-    if what not in GROUPS:
-        raise ConfigError(
-            f"There is no list of {what!r}.{did_you_mean(what, GROUPS)} Lists: {named_choices(GROUPS)}."
-        )
-    group = GROUPS[what]
-    table = _table("name", "what it is", "from")
-    for name in plugins.names(group):
-        try:
-            summary = ((plugins.load(group, name).__doc__ or "").strip().splitlines() or [""])[0]
-        except PluginError as error:
-            summary = f"BROKEN: {error}"
-        table.add_row(name, escape(summary), escape(plugins.origin_of(group, name)))
-    console.print(table)
 
 
 def check_method(name: str, console: Console) -> int:

@@ -12,7 +12,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
+from harness.errors import ConfigError, PluginError, close_names, did_you_mean, named_choices
 from harness.parameters import fit
 
 METHODS, DATASETS, NETWORKS = "harness.methods", "harness.datasets", "harness.networks"
@@ -25,6 +25,17 @@ WORDS = {METHODS: "method", DATASETS: "source", NETWORKS: "network", PROBES: "pr
     POLICY_NETWORKS: "policy network",
     POLICY_PROBES: "probe of policies",
 }
+LISTS = {"methods": METHODS, "sources": DATASETS, "networks": NETWORKS, "probes": PROBES} | {
+    "control_sources": CONTROL_SOURCES,
+    "policy_methods": POLICY_METHODS,
+    "policy_networks": POLICY_NETWORKS,
+    "policy_probes": POLICY_PROBES,
+}
+"""What `harness list` calls a group."""
+
+
+OURS = ("harness", "harness_methods", "harness_datasets")
+"""The packages that come along."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +74,11 @@ def names(group: str) -> list[str]:
     return sorted(_entries(group))
 
 
+def listed_by(group: str) -> str:
+    """The command that lists the group."""
+    return f"harness list {next(word for word, its in LISTS.items() if its == group)}"
+
+
 def origin(entry: EntryPoint) -> str:
     """`package version (module:Class)`: where a plugin came from."""
     package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
@@ -71,15 +87,20 @@ def origin(entry: EntryPoint) -> str:
 
 def origin_of(group: str, name: str) -> str:
     """Where the plugin called `name` came from."""
-    return origin(_entry(group, name))
+    return origin(entry_point(group, name))
 
 
-def _entry(group: str, name: str) -> EntryPoint:
+def comes_along(group: str, name: str) -> bool:
+    """Whether the plugin is one of this project's own; PluginError when there is none of that name."""
+    return entry_point(group, name).module.partition(".")[0] in OURS
+
+
+def entry_point(group: str, name: str) -> EntryPoint:
+    """Where the plugin called `name` is to be found. PluginError when the name is unknown or registered twice."""
     entries = _entries(group)
     if name not in entries:
         raise PluginError(
-            f"Unknown {WORDS[group]} {name!r}.{did_you_mean(name, entries)} "
-            f"Registered: {named_choices(entries)}. "
+            f"Unknown {WORDS[group]} {name!r}.{close_names(name, entries, listed_by(group))} "
             "A plugin added to a package is seen only after `pip install -e .` of that package again."
         )
     if name in _rivals(group):
@@ -97,7 +118,7 @@ def load(group: str, name: str) -> type[Any]:
 
     Raises PluginError when the name is unknown, the import fails, or the class is not a frozen dataclass.
     """
-    entry = _entry(group, name)
+    entry = entry_point(group, name)
     try:
         plugin = entry.load()
     except Exception as error:  # a plugin may fail in any way; it must not take the others down
@@ -122,8 +143,7 @@ def describe(group: str, instance: Any) -> Component:
     name = plugin_name(group, type(instance))
     if name is None:
         raise PluginError(
-            f"{type(instance).__name__} is not a registered {WORDS[group]}. "
-            f"Registered: {named_choices(names(group))}. "
+            f"{type(instance).__name__} is not a registered {WORDS[group]}; `{listed_by(group)}` lists those that are. "
             f"Add it to the entry points {group!r} of its package and `pip install -e .` that package again."
         )
     params = {f.name: _plain(group, _value(instance, f)) for f in dataclasses.fields(instance) if f.init}

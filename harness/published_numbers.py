@@ -23,12 +23,14 @@ COLUMNS = {
     "source": "string",
     "n_way": "Int64",  # empty where it varies, or means nothing
     "shots": "Int64",
-    "value": "float64",  # accuracy in percent, or return
+    "value": "float64",  # accuracy in percent, return, or what `unit` says; empty where only a figure was published
     "plus_minus": "float64",
     "spread": "string",  # what plus_minus is, see SPREADS
     "n_trainings": "Int64",  # over which plus_minus deviates; empty for none
-    "unit": "string",  # `percent` or `return`
+    "unit": "string",  # `percent`, `return`, `hundredths` of a similarity, or `times` as fast
     "note": "string",  # in what it is unlike what its column says; empty for nothing known
+    "quantity": "string",  # empty for accuracy and return, else see `papers.analysis_tables`
+    "bound": "string",  # `above` or `below` where the text says that and no number; else empty
 }
 
 PAPERS = {
@@ -69,13 +71,19 @@ TRAINED = {
 
 def published_numbers(paper: str | None = None) -> pd.DataFrame:
     """Of one of PAPERS, or of all; columns COLUMNS."""
-    frame = pd.read_csv(Path(__file__).with_suffix(".csv"), dtype=dict(COLUMNS)).fillna({"note": ""})
+    frame = pd.read_csv(Path(__file__).with_suffix(".csv"), dtype=dict(COLUMNS)).fillna(
+        {"note": "", "quantity": "", "bound": ""}
+    )
     return frame if paper is None else frame[frame["paper"] == paper].reset_index(drop=True)
 
 
 def published_text(row: Mapping[str, Any]) -> str:
     """A row's `48.70 ± 1.84`: as many decimals as were printed, one at least; without ± where none was printed."""
     value, spread = float(row["value"]), row["plus_minus"]
+    if pd.isna(value):
+        return "a figure only"
+    if row["bound"]:
+        return f"{row['bound']} {value:g} (text)"
     printed = [f"{value:g}"] if pd.isna(spread) else [f"{value:g}", f"{spread:g}"]
     places = max(1, *(len(text.partition(".")[2]) for text in printed))
     return f"{value:.{places}f}" if pd.isna(spread) else f"{value:.{places}f} ± {spread:.{places}f}"

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from harness.distance_stage import distance_file, probe_runs
 from harness.errors import WorkspaceError
 from harness.files import write_json, write_text
 from harness.plan import Plan
+from harness.plugin_code import plugin_digests
 from harness.search.recorded import RecordedSearch, read_search
 from harness.store import RunFolder, Workspace, run_folders
 
@@ -69,6 +71,7 @@ def write_record(
         },
         "distances": distances,
         "across": [name for name, _ in across_files(planned)],
+        "plugins": plugin_digests(run.to_json() for run in planned.runs),
         "runs": runs,
     }
     if search is not None:
@@ -79,14 +82,16 @@ def write_record(
 def keep_record(
     value: dict[str, Any], same: dict[str, Any], config: str, workspace: Workspace, made: Sequence[str]
 ) -> None:
-    """Write the record `value` and the config, with the time of `same`: the record before of the same runs, or {}.
+    """Write the record `value` and the config, with the times of `same`: the record before of the same runs, or {}.
 
     made: all runs that the record is about.
     """
     if same:
-        value |= {key: same[key] for key in ("seconds", "time_missing") if key in same}
-    elif any(workspace.folder(run).is_done for run in made):
-        value["time_missing"] = True  # that of runs which other commands made
+        value |= {key: same[key] for key in ("seconds", "time_missing", "started") if key in same}
+    else:
+        value["started"] = datetime.now(UTC).isoformat(timespec="seconds")
+        if any(workspace.folder(run).is_done for run in made):
+            value["time_missing"] = True  # that of runs which other commands made
     write_text(workspace.runs / CONFIG, config)
     write_json(workspace.runs / RECORD, value)
 

@@ -12,6 +12,8 @@ from harness.cost import duration, estimate
 from harness.display import showing
 from harness.launch import launch
 from harness.plan import Plan
+from harness.plugin_code import plugin_digests
+from harness.provenance import changed_before
 from harness.record import read_record, timed, write_record
 from harness.remote.experiment_mirror import ExperimentMirror
 from harness.resources import Resources
@@ -124,6 +126,9 @@ class Stage:
         """
         if self.mirror:
             self.mirror.push_record()
+        installed = plugin_digests(run.to_json() for run in runs)
+        for sentence in changed_before(runs, self.workspace, installed):
+            self.say(f"Note: {sentence}")
         waiting = sum(not self.workspace.folder(run.run_id).is_done for run in runs)
         with (
             showing(self.console, waiting) as display,

@@ -14,6 +14,7 @@ from harness.cost import duration
 from harness.display import shortened
 from harness.errors import WorkspaceError
 from harness.heartbeat import Beat, read_beat
+from harness.narrow_terminal import WIDE, stacked
 from harness.record import read_record, recorded_runs, recorded_search, recorded_trials
 from harness.store import RunFolder
 
@@ -77,7 +78,9 @@ def show_status(look: Callable[[], Path], console: Console, *, name: str, every:
         found = [standing(run) for run in runs_of_record(folder)]
         console.print(_counts(found, name, folder), highlight=False, soft_wrap=True)
         if shown := _shown(found):
-            console.print(_table(shown, console.width))
+            console.print(
+                _table(shown, console.width) if console.width >= WIDE else stacked(map(_block, shown))
+            )
         if every is None or not any(one.state == RUNNING for one in found):
             return int(any(one.state == FAILED for one in found))
         time.sleep(every)
@@ -112,11 +115,19 @@ def _shown(found: Sequence[Standing]) -> list[Standing]:
 def _table(shown: Sequence[Standing], width: int) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("run", "standing", "doing", "left", "where"):
-        table.add_column(name, justify="right" if name == "left" else "left", overflow="fold")
+        whole = name in ("run", "standing")
+        table.add_column(name, justify="right" if name == "left" else "left", overflow="fold", no_wrap=whole)
     for one in shown:
         name = shortened(one.run_id, width - 60)
         table.add_row(Text(name), _coloured(one.state), *map(Text, _doing(one)))
     return table
+
+
+def _block(one: Standing) -> tuple[Text, str]:
+    """As a row of `_table`: its name and standing, and the rest."""
+    doing, left, where = _doing(one)
+    said = ", ".join(filter(None, (doing, f"{left} left" if left else "", where)))
+    return Text.assemble(one.run_id, "  ", _coloured(one.state)), said
 
 
 def _coloured(state: str) -> Text:

@@ -5,6 +5,7 @@
                   curve.jsonl      one line a validation
                   checkpoint.pt    the learner (current and best), the optimiser, the counters
                   checkpoint.previous.pt  the one before it, until the run is done
+                  provenance.json  which code it was made with (see harness.provenance)
                   progress.json    how far it is and where, while it is in flight (see harness.heartbeat)
                   episodes.parquet one row an episode; there only when the run has been evaluated
                   probes.parquet   one row a number of a probe; there only when the run has probes and is done
@@ -91,6 +92,11 @@ class RunFolder:
     def probes(self) -> Path:
         """probes.parquet, there or not."""
         return self.path / "probes.parquet"
+
+    @property
+    def provenance(self) -> Path:
+        """provenance.json, there or not."""
+        return self.path / "provenance.json"
 
     def probe_part(self, place: int) -> Path:
         """The file of the probes' rows of evaluation number `place`, there or not."""

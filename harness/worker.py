@@ -17,6 +17,7 @@ from harness.networks import Network
 from harness.pools import Pool, open_pool
 from harness.probing import probe_all
 from harness.progress import Progress, Report
+from harness.provenance import note_code
 from harness.run_evaluation import RunEvaluation, Share, Tell
 from harness.seeds import seed_torch
 from harness.selection import select
@@ -85,7 +86,7 @@ def _execute(
     network: Network = plugins.build(plugins.NETWORKS, spec.network)
     trainer: Trainable = plugins.build(plugins.METHODS, spec.trainer)
     learner = fresh_learner(spec, trainer, network)
-    checkpoint.adopt(spec, workspace)
+    note_code(spec, folder, checkpoint.adopt(spec, workspace))
     folder.write_status("training")
     if folder.mirror is not None:
         folder.mirror.push_status()

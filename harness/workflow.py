@@ -28,6 +28,7 @@ from harness.plan import Plan, plan
 from harness.planned_sources import datasets_of
 from harness.pool_status import note_use
 from harness.pools import ensure_pool
+from harness.provenance import launch_of
 from harness.record import CONFIG, RECORD, read_record, recorded_search, recorded_trials, took
 from harness.remote.experiment_mirror import ExperimentMirror
 from harness.renewal import delete_runs
@@ -160,6 +161,7 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
         search=search,
         distances=record.get("distances", ()),
         across=record.get("across", ()),
+        launch=launch_of(record),
         even_empty=even_empty,
     )
     if record:

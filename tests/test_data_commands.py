@@ -1,18 +1,20 @@
 """`harness data`: what there is, prepared, checked, and every mistake in one sentence."""
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from command_line import refused
 from experiments import write_tiny
-from harness import cli
+from harness import cli, plugins
 from harness.contact_sheet import IMAGES, TILE, evenly, shortened
 from harness.data_checking import unlike_published
-from harness.data_listing import DASH
+from harness.data_listing import DASH, show_pools, show_sources
 from harness.data_needs import DataRequest, pool_needs
 from harness.pool_status import interrupted, note_use, used_by
 
@@ -53,6 +55,22 @@ def test_list_shows_every_source_and_one_in_full(home: Path, capsys: pytest.Capt
     for word in ("33/7/7", "5,640", "licence", "robots.ox.ac.uk/~vgg/data/dtd", "nothing", "dtd --download"):
         assert word in shown
     assert "Did you mean 'dtd'" in refused(capsys, "data", "list", "dtdd")
+
+
+def test_in_a_narrow_terminal_no_name_of_a_source_or_pool_is_broken(home: Path) -> None:
+    assert cli.main(["data", "prepare", "digits"]) == 0
+    console = Console(file=io.StringIO(), width=80)
+    show_sources([], None, None, console)
+    show_pools(home / "cache", console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert all(len(line) <= 80 for line in lines[:-1])
+    assert lines[-1].endswith(str(home / "cache")), "a path is never broken, either"
+    assert set(plugins.names(plugins.DATASETS)) <= set(lines)
+    (pool,) = [line for line in lines if line.startswith("digits-")]
+    assert pool == next((home / "cache").rglob("digits-*")).name
+    assert lines[lines.index(pool) + 1].startswith("    10 classes, 1797 images, ")
+    said = " ".join(" ".join(lines).split())
+    assert "712/158/130 classes, 1,280,764 images" in said
 
 
 def test_list_says_what_is_found(own: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:

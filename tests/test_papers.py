@@ -21,6 +21,7 @@ from harness.control.experiment import ControlExperiment
 from harness.episode import EpisodeShape
 from harness.experiment import Experiment
 from harness.papers.agreement import ABOVE, BELOW, OPEN, WITHIN, agreement, published_half
+from harness.papers.analysis_tables import ANALYSIS_TABLES
 from harness.papers.measured import ALL_SOURCES, Measured, measured
 from harness.papers.tables import PAPER_TABLES, RETURNS, Setting
 from harness.plugins import Component
@@ -63,15 +64,15 @@ def test_every_published_number_of_a_table_s_papers_has_its_place_in_one() -> No
     published = published_numbers()
     wanted = published[published["paper"] != "meta_dataset"]
     placed = {
-        (paper, setting.trained_on, setting.source, setting.n_way, setting.shots, name)
-        for table in PAPER_TABLES
+        (paper, setting.trained_on, setting.source, setting.n_way, setting.shots, name, setting.quantity)
+        for table in (*PAPER_TABLES, *ANALYSIS_TABLES)
         for setting in table.settings
         for paper in table.papers
         for name, _ in table.methods
     }
     for row in wanted.itertuples(index=False):
         shape = tuple(None if pd.isna(value) else int(value) for value in (row.n_way, row.shots))
-        assert (row.paper, row.trained_on, row.source, *shape, row.method) in placed, row
+        assert (row.paper, row.trained_on, row.source, *shape, row.method, row.quantity) in placed, row
     meta = [table for table in PAPER_TABLES if table.papers == ("meta_dataset",)]
     names = set(published.loc[published["paper"] == "meta_dataset", "method"])
     assert all({label for _, label in table.methods} <= names for table in meta)

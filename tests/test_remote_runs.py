@@ -169,6 +169,9 @@ def test_a_training_that_is_done_elsewhere_serves_its_other_runs(
     place = machine(tmp_path, "b")
     assert at(place, runs["nil"], lambda progress: states.append(progress.state)).state == "done"
     assert set(states) == {"evaluating"}
+    taken_along = place.folder(runs["anil"].run_id).provenance.read_bytes()
+    assert taken_along == there(runs["anil"], "provenance.json")
+    assert place.folder(runs["nil"].run_id).provenance.read_bytes() == there(runs["nil"], "provenance.json")
     assert_same(place.folder(runs["nil"].run_id), alone(tmp_path, runs["nil"]))
 
 

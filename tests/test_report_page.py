@@ -142,6 +142,26 @@ def test_a_sentence_in_a_table_stays_readable_on_a_phone(page: Path) -> None:
         assert min(cell.rect["width"] for cell in cells) > 300
 
 
+@pytest.mark.parametrize("width", [400, 1400])
+def test_verdicts_are_on_the_screen_without_scrolling(page: Path, width: int) -> None:
+    with browser(page, width=width) as driver:
+        cells = driver.execute_script(  # type: ignore[no-untyped-call]
+            "return [...document.querySelectorAll('table.stacked td[data-column=Verdict]')].map(cell => "
+            "[cell.querySelector('strong').textContent, cell.getBoundingClientRect().right, "
+            "getComputedStyle(cell, '::before').content])"
+        )
+        assert cells
+        for verdict, right, before in cells:
+            assert verdict in ("reuse holds", "reuse fails", "inconclusive")
+            assert right <= width
+            assert ("Verdict" in before) == (width == 400), "stacked cells say their column"
+        scrolls = driver.execute_script(  # type: ignore[no-untyped-call]
+            "return [...document.querySelectorAll('table.stacked')].some(table => "
+            "table.parentNode.scrollWidth > table.parentNode.clientWidth)"
+        )
+        assert not (scrolls and width == 400)
+
+
 def test_every_picture_and_table_has_a_name(page: Path) -> None:
     with browser(page) as driver:
         for picture in driver.find_elements(By.TAG_NAME, "img"):

@@ -103,6 +103,7 @@ def test_a_run_is_found_by_its_folder_its_id_or_the_beginning(
     run_id, below = specs["anil"].run_id, tmp_path / "reports"
     for name in (str(runs / run_id), run_id, "anil"):
         assert find_run(name, below).path.name == run_id
+    assert find_run("anil", below / "tiny").path.name == run_id  # the experiment's own folder
     again = Workspace(runs=tmp_path / "reports" / "other" / "runs", cache=tmp_path)
     again.folder(run_id).begin(specs["anil"])
     assert find_run(run_id, below).path.name == run_id  # the same run twice is one run
@@ -111,7 +112,7 @@ def test_a_run_is_found_by_its_folder_its_id_or_the_beginning(
     )
     with pytest.raises(WorkspaceError, match="'anil' is the beginning of 2 runs"):
         find_run("anil", below)
-    with pytest.raises(WorkspaceError, match=r"There is no run 'bnil' in that folder or below .*--below DIR"):
+    with pytest.raises(WorkspaceError, match=r"There is no run 'bnil': .*--below DIR"):
         find_run("bnil", below)
 
 

@@ -1,11 +1,13 @@
 """`harness status`: where runs stand, read from the folder alone."""
 
+import io
 import json
 import os
 import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from command_line import refused
 from experiments import write_tiny
@@ -14,8 +16,9 @@ from harness import cli, heartbeat
 from harness.attempt import attempt
 from harness.files import write_json
 from harness.heartbeat import STALE_SECONDS, beating, read_beat
+from harness.narrow_terminal import WIDE
 from harness.progress import Progress
-from harness.standing import DAMAGED, DONE, FAILED, RUNNING, STOPPED, WAITING, standing
+from harness.standing import DAMAGED, DONE, FAILED, RUNNING, STOPPED, WAITING, show_status, standing
 from harness.store import RunFolder, Workspace
 
 SPEC = run_spec("maml")
@@ -96,6 +99,36 @@ def test_the_command_counts_them_and_says_why_one_failed(
     assert "ValueError: the [loss] is nan" in said
     assert str(os.getpid()) in said
     assert "anil" not in said.split("runs:")[1]
+
+
+@pytest.mark.parametrize("width", [80, WIDE])
+def test_in_any_terminal_names_are_whole_and_nothing_is_hidden(
+    tmp_path: Path, folder: RunFolder, width: int
+) -> None:
+    """A name as long as those of experiments on several sources, and an error of several lines."""
+    long = run_spec("proto_maml_without_second_derivatives", trained_on=("ilsvrc_2012",))
+    error = (
+        "RuntimeError: the pool of ilsvrc_2012 is on no node that this run may use, and it cannot be fetched"
+    )
+    broken = RunFolder(tmp_path / "runs" / long.run_id)
+    broken.begin(long)
+    broken.write_status("failed", error=error)
+    beating(folder, lambda _: None)(HALF)
+    console = Console(file=io.StringIO(), width=width)
+    write_json(tmp_path / "runs" / "experiment.json", {"runs": [SPEC.run_id, long.run_id]})
+    show_status(lambda: tmp_path, console, name="e")
+    lines = console.file.getvalue().splitlines()[1:]  # type: ignore[attr-defined]
+    assert all(len(line) <= width for line in lines)
+    shown = " ".join(" ".join(lines).split())
+    assert SPEC.run_id in shown
+    assert "training 500/1,000" in shown
+    assert str(os.getpid()) in shown
+    if width < WIDE:
+        assert {f"{SPEC.run_id}  running", f"{long.run_id}  failed"} <= set(lines)
+        assert error in shown, "broken between words alone"
+        assert "50 s left" in shown
+    else:
+        assert any(long.run_id.rpartition("-")[0] in line for line in lines)
 
 
 def test_looking_again_ends_when_nothing_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,6 +24,7 @@ from harness.environment import describe_environment, keep_freed_memory, peak_me
 from harness.inner_loop_method import InnerLoopMethod
 from harness.interruption import DeferredInterrupt
 from harness.progress import Progress, Report
+from harness.provenance import note_code
 from harness.store import RunFolder, Workspace
 
 CHECKPOINT_SECONDS = 60.0
@@ -71,7 +72,7 @@ def execute_control(spec: ControlRunSpec, workspace: Workspace, report: Report, 
 
 
 def _execute(spec: ControlRunSpec, workspace: Workspace, folder: RunFolder, report: Report) -> None:
-    checkpoint.adopt(spec, workspace)
+    note_code(spec, folder, checkpoint.adopt(spec, workspace))
     folder.write_status("training")
     if folder.mirror is not None:
         folder.mirror.push_status()

@@ -21,6 +21,7 @@ from harness.failed_runs import exit_code
 from harness.files import write_json, write_text
 from harness.interruption import terminable
 from harness.lease import held
+from harness.plugin_code import plugin_digests
 from harness.record import CONFIG, RECORD, keep_record, read_record, took
 from harness.remote.experiment_mirror import ExperimentMirror
 from harness.renewal import delete_runs
@@ -68,7 +69,7 @@ def _launch(
     stage.say_ahead(experiment.name, planned, f"{len(planned)} runs", _seconds_left(planned, workspace))
     stage.say_what_is_replaced(before, planned)
     same = before.get("runs") == run_ids and any(workspace.folder(run_id).path.is_dir() for run_id in run_ids)
-    record = _record(experiment, run_ids, stage.command)
+    record = _record(experiment, planned, stage.command)
     keep_record(record, before if same else {}, stage.config, workspace, run_ids)
 
     def ended() -> None:
@@ -121,7 +122,7 @@ def _seconds_left(planned: Sequence[ControlRunSpec], workspace: Workspace) -> fl
     return sum(run.work for run in planned if not workspace.folder(run.run_id).is_done) / UPDATE_STEPS
 
 
-def _record(experiment: ControlExperiment, run_ids: Sequence[str], command: str) -> dict[str, Any]:
+def _record(experiment: ControlExperiment, planned: Sequence[ControlRunSpec], command: str) -> dict[str, Any]:
     """What a report must know and the runs do not."""
     return {
         "kind": CONTROL,
@@ -131,5 +132,6 @@ def _record(experiment: ControlExperiment, run_ids: Sequence[str], command: str)
         "command": command,
         "harness": harness.__version__,
         "margin_return": experiment.margin_return,
-        "runs": list(run_ids),
+        "plugins": plugin_digests(run.to_json() for run in planned),
+        "runs": [run.run_id for run in planned],
     }

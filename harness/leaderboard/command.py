@@ -86,6 +86,7 @@ def _draw(groups: Sequence[RankedGroup], out: Path) -> list[str | None]:
 def _published(merged: Merged) -> pd.DataFrame:
     """The published rows on the sources that are here."""
     rows = published_numbers()
+    rows = rows[rows["quantity"] == ""]
     return rows[rows["source"].isin(set(merged.episodes["source"]))]
 
 

@@ -16,11 +16,13 @@ TOLERANCE_POINTS = 2.0
 """The default: the paper on ANIL calls differences of up to about two points none (its table on freezing layers)."""
 
 WITHIN, ABOVE, BELOW, OPEN = "within", "above", "below", "cannot be told"
+KEPT, BROKEN = "as published", "not as published"
+"""Verdicts beside a published bound."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Here less there, in the unit of the number; half the 95 % interval of that; and the verdict.
+    """Here less there, in the unit of the number; half the 95 % interval of that, NaN where unknown; and the verdict.
 
     known: whether the published error is an interval, or can be made one.
     """
@@ -44,8 +46,15 @@ def published_half(value: dict[str, Any]) -> float:
 
 def agreement(here: float, half: float, published: dict[str, Any], tolerance: float) -> Agreement:
     """`within` where the whole interval of the difference lies within ± tolerance, `above` or `below` where all of it
-    lies beyond, `cannot be told` otherwise."""
+    lies beyond, `cannot be told` otherwise.
+
+    Where a bound was published, `as published` where the whole interval keeps it, `not as published` where all of it
+    breaks it; no tolerance counts."""
     difference = here - float(published["value"])
+    if published.get("bound"):
+        beyond = difference if published["bound"] == "above" else -difference
+        kept = KEPT if beyond - half > 0 else BROKEN if beyond + half < 0 else OPEN
+        return Agreement(difference=difference, half=half, verdict=kept, known=True)
     width = math.hypot(half, published_half(published))
     if abs(difference) + width <= tolerance:
         verdict = WITHIN

@@ -1,5 +1,6 @@
 """`harness paper DIR...`: the papers' tables beside what these experiments measured."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from harness.control.recognising import holds_control_runs
 from harness.errors import ConfigError, WorkspaceError
 from harness.files import make_folder, write_text
 from harness.leaderboard.merging import runs_of
+from harness.papers.analyses import measured_analyses
 from harness.papers.filling import FilledTable, long_frame
 from harness.papers.returns import measured_returns
 from harness.papers.sections import whole_section
@@ -39,10 +41,11 @@ def make_paper_tables(request: PaperRequest, console: Console) -> Path:
         raise ConfigError(f"--tolerance is {request.tolerance}, and must be points between 0 and 100.")
     runs, of_control, left_out = _gathered(request.folders)
     returns, damaged = measured_returns(of_control)
-    left_out += damaged
+    analyses, unread = measured_analyses(request.folders, [run for run, _ in runs])
+    left_out += [*damaged, *unread]
     if not runs and not any(run.is_done for run in of_control):
         raise WorkspaceError(_nothing(request.folders, left_out))
-    filled, section = whole_section(runs, returns, request.tolerance)
+    filled, section = whole_section(runs, {**returns, **analyses}, request.tolerance)
     out = make_folder(request.out)
     frame = long_frame(filled)
     write_text(out / "paper.csv", frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
@@ -89,7 +92,8 @@ def _nothing(folders: Sequence[Path], left_out: Sequence[LeftOut]) -> str:
 def _show(filled: Sequence[FilledTable], console: Console) -> None:
     """A line a table: how many cells there are, how many were measured, how they agree."""
     for table in filled:
-        cells = sum(cell.published is not None for row in table.cells for cell in row)
+        published = [cell.published for row in table.cells for cell in row if cell.published]
+        cells = sum(not math.isnan(row["value"]) for row in published)
         verdicts = [cell.agreement.verdict for cell in table.measured if cell.agreement]
         counts = {verdict: verdicts.count(verdict) for verdict in dict.fromkeys(verdicts)}
         said = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())

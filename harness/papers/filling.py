@@ -1,5 +1,6 @@
 """A paper's table with what was measured here: cells, and both as rows of text and as one long frame."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,13 +43,15 @@ class FilledTable:
 def fill(table: PaperTable, found: Mapping[Place, Measured], tolerance: float) -> FilledTable:
     """`table` with what `found` has of its cells."""
     published = published_numbers()
+    tolerance = table.tolerance or tolerance
     rows = []
     for name, label in table.methods:
         row = []
         for setting in table.settings:
             there = _published(published, table, (name, label), setting)
-            here = found.get((name, setting.trained_on, setting.source, setting.n_way, setting.shots))
-            both = agreement(here.mean, here.half, there, tolerance) if here and there else None
+            here = found.get(_place(name, setting))
+            number = there is not None and not math.isnan(there["value"])
+            both = agreement(here.mean, here.half, there, tolerance) if here and there and number else None
             row.append(
                 PaperCell(
                     method=name, label=label, setting=setting, published=there, here=here, agreement=both
@@ -56,6 +59,11 @@ def fill(table: PaperTable, found: Mapping[Place, Measured], tolerance: float) -
             )
         rows.append(tuple(row))
     return FilledTable(table=table, cells=tuple(rows), tolerance=tolerance)
+
+
+def _place(name: str, setting: Setting) -> Place:
+    shape = (name, setting.trained_on, setting.source, setting.n_way, setting.shots)
+    return (*shape, setting.quantity) if setting.quantity else shape
 
 
 def measured_part(filled: FilledTable) -> FilledTable | None:
@@ -74,6 +82,8 @@ def measured_part(filled: FilledTable) -> FilledTable | None:
         papers=filled.table.papers,
         methods=tuple((row[0].method, row[0].label) for row in rows),
         settings=tuple(filled.table.settings[place] for place in keep),
+        tolerance=filled.table.tolerance,
+        note=filled.table.note,
     )
     return FilledTable(table=table, cells=rows, tolerance=filled.tolerance)
 
@@ -104,17 +114,18 @@ def trainings(filled: FilledTable) -> list[tuple[str, str]]:
 
 
 def caveats(filled: FilledTable) -> list[tuple[str, str]]:
-    """(method, in what its published numbers are unlike their columns), of those that are shown."""
+    """(methods, in what their published numbers are unlike their columns), of those shown, alike ones together."""
     found: dict[str, dict[str, list[str]]] = {}
     for row in filled.cells:
         for cell in row:
             if cell.published and cell.published["note"]:
                 own = found.setdefault(cell.label, {})
                 own.setdefault(str(cell.published["note"]), []).append(cell.setting.label)
-    return [
-        (label, "; ".join(f"{note} ({', '.join(settings)})" for note, settings in notes.items()))
-        for label, notes in found.items()
-    ]
+    alike: dict[str, list[str]] = {}
+    for label, notes in found.items():
+        said = "; ".join(f"{note} ({', '.join(settings)})" for note, settings in notes.items())
+        alike.setdefault(said, []).append(label)
+    return [(", ".join(labels), said) for said, labels in alike.items()]
 
 
 def not_run(filled: FilledTable) -> list[tuple[str, str]]:
@@ -149,6 +160,8 @@ def _record(filled: FilledTable, cell: PaperCell) -> dict[str, Any]:
         "method": cell.method,
         "setting": cell.setting.label,
         "unit": there.get("unit", ""),
+        "quantity": cell.setting.quantity,
+        "bound": there.get("bound", ""),
         "published": there.get("value", nothing),
         "published_plus_minus": there.get("plus_minus", nothing),
         "spread": there.get("spread", ""),
@@ -179,6 +192,7 @@ def _published(
         & published["method"].isin(names)
         & (published["trained_on"] == setting.trained_on)
         & (published["source"] == setting.source)
+        & (published["quantity"] == setting.quantity)
     ]
     for column, wanted in (("n_way", setting.n_way), ("shots", setting.shots)):
         rows = rows[rows[column].isna() if wanted is None else rows[column] == wanted]
@@ -202,4 +216,5 @@ def _difference(cell: PaperCell) -> str:
         return DASH
     found = cell.agreement
     unknown = "" if found.known else " *"
-    return f"{found.difference:+.1f} ± {found.half:.1f}{unknown}: {found.verdict}"
+    error = "" if math.isnan(found.half) else f" ± {found.half:.1f}"
+    return f"{found.difference:+.1f}{error}{unknown}: {found.verdict}"

@@ -18,17 +18,18 @@ ALL_SOURCES = frozenset(
 )
 """What Meta-Dataset calls training on all sources: the eight that have training classes."""
 
-Place = tuple[str, str, str, int | None, int | None]
-"""Method, what it was trained on, source, ways, shots."""
+Place = tuple[str, str, str, int | None, int | None] | tuple[str, str, str, int | None, int | None, str]
+"""Method, what it was trained on, source, ways, shots; and the quantity, where it is neither accuracy nor return."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """One method after one training, on one source.
 
-    mean, half: in percent, or in units of return; half the 95 % interval of the mean, of which episodes count and,
-    where there are several, seeds. sd: of the seeds' means (ddof = 1), NaN for one seed. budget: outer updates times
-    tasks or batches. trained: the training in words.
+    mean, half: in percent, or in the unit of the quantity; half the 95 % interval of the mean, of which episodes count
+    and, where there are several, seeds; NaN where it is not known. n_episodes: of what the mean is over, be it pairs
+    of networks. sd: of the seeds' means (ddof = 1), NaN for one seed. budget: outer updates times tasks or batches.
+    trained: the training in words.
     """
 
     place: Place
@@ -47,12 +48,38 @@ def measured(runs: Iterable[tuple[FinishedRun, Sequence[str]]]) -> dict[Place, M
     Never the best result. Only what was tested on the test split, on episodes of the kind it was trained on. Beside
     each run: clauses as `subsets` in its experiment's record.
     """
-    found: dict[Place, Measured] = {}
-    for group in _alike(runs):
-        for one in _of_training([run for run, _ in group], group[0][1]):
-            known = found.get(one.place)
-            if known is None or (one.budget, one.n_seeds) > (known.budget, known.n_seeds):
-                found[one.place] = one
+    return longest(
+        one for group in _alike(runs) for one in _of_training([run for run, _ in group], group[0][1])
+    )
+
+
+def longest(found: Iterable[Measured]) -> dict[Place, Measured]:
+    """Of each place the longest training; of equally long ones that of most seeds, then the first."""
+    kept: dict[Place, Measured] = {}
+    for one in found:
+        known = kept.get(one.place)
+        if known is None or (one.budget, one.n_seeds) > (known.budget, known.n_seeds):
+            kept[one.place] = one
+    return kept
+
+
+def of_one_source(run: FinishedRun) -> bool:
+    """Whether it was trained on episodes of one source and one number of ways and shots."""
+    train = run.spec.get("train", {})
+    episodic = train.get("learns_from", "episodes") == "episodes"
+    return episodic and len(run.training_sources) == 1 and "n_way" in train.get("shape", {})
+
+
+def as_trained(run: FinishedRun, rows: pd.DataFrame) -> pd.DataFrame:
+    """Those of `rows` that are of test episodes of such a run's own source, ways and shots."""
+    shape = run.spec["train"]["shape"]
+    kept = (
+        (rows["source"] == run.training_sources[0])
+        & (rows["split"] == "test")
+        & (rows["n_way"] == shape["n_way"])
+        & (rows["n_support"] == shape["n_way"] * shape["n_shot"])
+    )
+    found: pd.DataFrame = rows[kept.fillna(False).astype(bool)]
     return found
 
 
@@ -76,7 +103,7 @@ def _of_training(runs: Sequence[FinishedRun], subsets: Sequence[str]) -> list[Me
 def _of_episodes(
     method: str, runs: Sequence[FinishedRun], frames: Sequence[pd.DataFrame], subsets: Sequence[str]
 ) -> list[Measured]:
-    trained_on = _trained_on(runs[0])
+    learned_from = trained_on(runs[0])
     episodes = with_shots(pd.concat(frames, ignore_index=True))
     tested = episodes[episodes["split"] == "test"]
     keys = ["source", "protocol", "n_way", "shots"]
@@ -85,8 +112,8 @@ def _of_episodes(
     for key, rows in tested.groupby(keys, observed=True, dropna=False):
         source, protocol, n_way, shots = cast(tuple[Any, ...], key)
         kind = None if pd.isna(n_way) else int(n_way), None if pd.isna(shots) else int(shots)
-        if trained_on and _as_trained(runs[0], str(protocol), kind):
-            place = (method, trained_on, str(source), *kind)
+        if learned_from and _as_trained(runs[0], str(protocol), kind):
+            place = (method, learned_from, str(source), *kind)
             found.append(_measured(place, rows, runs[0], subsets))
     return found
 
@@ -101,7 +128,7 @@ def _as_trained(run: FinishedRun, protocol: str, kind: tuple[int | None, int | N
     return protocol == FIXED and (not episodic or (shape.get("n_way"), shape.get("n_shot")) == kind)
 
 
-def _trained_on(run: FinishedRun) -> str | None:
+def trained_on(run: FinishedRun) -> str | None:
     """In the words of published_numbers.csv; None for a mixture that no paper has."""
     sources = frozenset(run.training_sources)
     if sources == ALL_SOURCES:
@@ -114,7 +141,6 @@ def _trained_on(run: FinishedRun) -> str | None:
 def _measured(place: Place, rows: pd.DataFrame, run: FinishedRun, subsets: Sequence[str]) -> Measured:
     means = rows.groupby("seed")["accuracy"].mean().to_numpy(dtype=np.float64)
     values, seeds = rows["accuracy"].to_numpy(dtype=np.float64), rows["seed"].to_numpy(dtype=np.int64)
-    train = run.spec.get("train", {})
     return Measured(
         place=place,
         mean=100 * float(np.mean(values)),
@@ -122,12 +148,20 @@ def _measured(place: Place, rows: pd.DataFrame, run: FinishedRun, subsets: Seque
         half=100 * interval(values, seeds),
         n_seeds=len(means),
         n_episodes=len(values),
-        budget=int(train.get("iterations", 0)) * int(train.get("meta_batch", 1)),
-        trained=_said(run, len(means), [clause for clause in subsets if clause.startswith(f"{place[2]}: ")]),
+        budget=budget_of(run),
+        trained=said_of_training(
+            run, len(means), [clause for clause in subsets if clause.startswith(f"{place[2]}: ")]
+        ),
     )
 
 
-def _said(run: FinishedRun, n_seeds: int, subsets: Sequence[str]) -> str:
+def budget_of(run: FinishedRun) -> int:
+    """Outer updates times tasks or batches."""
+    train = run.spec.get("train", {})
+    return int(train.get("iterations", 0)) * int(train.get("meta_batch", 1))
+
+
+def said_of_training(run: FinishedRun, n_seeds: int, subsets: Sequence[str]) -> str:
     """`1,000 updates of 4 tasks, conv4 at 28 px, batch norm transductive, 1 seed; omniglot: 10 of 20 images`."""
     train = run.spec.get("train", {})
     kind = train.get("learns_from", "episodes")

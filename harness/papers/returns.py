@@ -7,7 +7,7 @@ import pandas as pd
 
 from harness.control.task_rows import TASK_COLUMNS, source_fingerprint
 from harness.control.task_statistics import summary
-from harness.papers.measured import Measured, Place
+from harness.papers.measured import Measured, Place, longest
 from harness.spec import digest
 from harness.store import LeftOut, RunFolder, read_tables
 
@@ -20,7 +20,7 @@ def measured_returns(runs: Iterable[RunFolder]) -> tuple[dict[Place, Measured], 
 
     Only what was tested on the test split of the very tasks that were trained on: the same source and parameters.
     """
-    found: dict[Place, Measured] = {}
+    found: list[Measured] = []
     groups: dict[str, list[RunFolder]] = {}
     left_out: list[LeftOut] = []
     for run in sorted(runs, key=lambda one: one.path.name):
@@ -33,12 +33,8 @@ def measured_returns(runs: Iterable[RunFolder]) -> tuple[dict[Place, Measured], 
         rows, damaged = read_tables([run.episodes for run in groups[key]], TASK_COLUMNS)
         left_out += damaged
         one = _measured(groups[key][0].spec(), rows)
-        if one is None:
-            continue
-        known = found.get(one.place)
-        if known is None or (one.budget, one.n_seeds) > (known.budget, known.n_seeds):
-            found[one.place] = one
-    return found, left_out
+        found += [one] if one else []
+    return longest(found), left_out
 
 
 def _measured(spec: Mapping[str, Any], rows: pd.DataFrame) -> Measured | None:

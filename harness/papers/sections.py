@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from harness.papers.analysis_tables import ANALYSIS_TABLES
 from harness.papers.filling import FilledTable, caveats, content, fill, measured_part, not_run, trainings
 from harness.papers.measured import Measured, Place, measured
 from harness.papers.tables import PAPER_TABLES
@@ -34,21 +35,24 @@ def versus_sections(
 
 
 def whole_section(
-    runs: Iterable[tuple[FinishedRun, Sequence[str]]], returns: Mapping[Place, Measured], tolerance: float
+    runs: Iterable[tuple[FinishedRun, Sequence[str]]], others: Mapping[Place, Measured], tolerance: float
 ) -> tuple[list[FilledTable], Section]:
     """All paper tables, also what nothing was measured of, and the section that shows them; runs as in `measured`.
 
-    returns: what policies got, as `measured_returns` has it.
+    others: what else was measured: what policies got, and how alike and how fast networks are.
     """
-    found = {**measured(runs), **returns}
-    filled = [fill(table, found, tolerance) for table in PAPER_TABLES]
+    found = {**measured(runs), **others}
+    filled = [fill(table, found, tolerance) for table in (*PAPER_TABLES, *ANALYSIS_TABLES)]
     blocks = tuple(block for table in filled for block in blocks_of(table, empty=True))
-    return filled, Section(title="", note=note(tolerance, "points (or units of return)"), blocks=blocks)
+    return filled, Section(
+        title="", note=note(tolerance, "points (or units of return, or what a table says)"), blocks=blocks
+    )
 
 
 def blocks_of(filled: FilledTable, *, empty: bool) -> tuple[Block, ...]:
     """The table, how its numbers were trained, and, where `empty`, what has not been run."""
-    said = [Said(f"Trained here, {place}", f"{how}.") for place, how in trainings(filled)]
+    said = [Said("Here", f"{filled.table.note}.")] if filled.table.note else []
+    said += [Said(f"Trained here, {place}", f"{how}.") for place, how in trainings(filled)]
     said += [Said(f"Trained there, {PAPERS[paper]}", f"{how}.") for paper, how in _there(filled)]
     said += [Said(f"Published, {label}", f"{note}.") for label, note in caveats(filled)]
     if empty:

@@ -27,7 +27,8 @@ CHEETAH_COST = "about 11 h of one core for all six trainings; needs pip install 
 class Setting:
     """A column: what was trained on and tested on.
 
-    n_way, shots: None where they vary, or mean nothing. command: what fills the column, empty where nothing can.
+    n_way, shots: None where they vary, or mean nothing. quantity: as in `published_numbers`; empty for accuracies and
+    returns. command: what fills the column, empty where nothing can.
     cost: of the command, or why there is none.
     """
 
@@ -36,18 +37,24 @@ class Setting:
     source: str
     n_way: int | None = None
     shots: int | None = None
+    quantity: str = ""
     command: str
     cost: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaperTable:
-    """A published table. methods: names here, and names in the paper; papers: keys of published_numbers.PAPERS."""
+    """A published table. methods: names here, and names in the paper; papers: keys of published_numbers.PAPERS.
+
+    tolerance: where it has one of its own. note: how its numbers are measured here; empty where the page says it.
+    """
 
     title: str
     papers: tuple[str, ...]
     methods: tuple[tuple[str, str], ...]
     settings: tuple[Setting, ...]
+    tolerance: float | None = None
+    note: str = ""
 
 
 def _few_shot(

@@ -34,7 +34,7 @@ BEAT_SECONDS = 30.0
 NETWORK = ".pt"
 """The end of the names of files that hold networks: large, and not needed for a report."""
 
-STATUS, SPEC, PROGRESS = "status.json", "spec.json", "progress.json"
+STATUS, SPEC, PROGRESS, PROVENANCE = "status.json", "spec.json", "progress.json", "provenance.json"
 RESULTS = ("episodes.parquet", "probes.parquet")
 PICTURES = ("paths.npz", "frames.png")
 """What a run on control tasks keeps for its report."""
@@ -149,7 +149,7 @@ class RunMirror:
 
         listing: key -> size of the files at the URL.
         """
-        wanted = [SPEC, *(name for name in (*PICTURES, *RESULTS) if (self.path / name).exists())]
+        wanted = [SPEC, *(name for name in (PROVENANCE, *PICTURES, *RESULTS) if (self.path / name).exists())]
         lost = {name for name in wanted if listing.get(self._key(name)) != (self.path / name).stat().st_size}
         if self._key(manifest.FILE) not in listing:
             lost.add(manifest.FILE)
@@ -187,7 +187,7 @@ class RunMirror:
         """In the order in which they are sent: whoever resumes from a checkpoint must find its curve."""
 
         def found() -> Iterator[Path]:
-            yield from (self.path / name for name in (SPEC, "curve.jsonl"))
+            yield from (self.path / name for name in (SPEC, PROVENANCE, "curve.jsonl"))
             yield from sorted(self.path.glob(f"snapshot-*{NETWORK}"))
             yield self.path / "checkpoint.pt"
             yield from sorted(self.path.glob("probes_*.parquet"))
@@ -236,7 +236,11 @@ class RunMirror:
             if training_of(sibling.path) != training_id or sibling.checkpoint.exists():
                 continue
             names = [key.removeprefix(own) for key in listing if key.startswith(own)]
-            for name in ("curve.jsonl", *sorted(name for name in names if name.endswith(NETWORK))):
+            for name in (
+                PROVENANCE,
+                "curve.jsonl",
+                *sorted(name for name in names if name.endswith(NETWORK)),
+            ):
                 if name in names:
                     objects.fetch(own + name, sibling.path / name)
 

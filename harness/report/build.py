@@ -15,6 +15,7 @@ from harness.errors import WorkspaceError
 from harness.files import explained, make_folder, write_aside, write_text
 from harness.papers.agreement import TOLERANCE_POINTS
 from harness.papers.sections import versus_sections
+from harness.provenance import Launch, changes
 from harness.report import settings
 from harness.report.accuracy_figure import draw_accuracy
 from harness.report.album import Album
@@ -67,6 +68,7 @@ def build_report(
     distances: Sequence[str] = (),
     across: Sequence[str] = (),
     search: RecordedSearch | None = None,
+    launch: Launch | None = None,
     even_empty: bool = True,
 ) -> BuiltReport:
     """Write the report on `runs` into `folder`.
@@ -76,9 +78,8 @@ def build_report(
     the sources whose raw data the command needs. without: one clause for each source that was left out.
     subsets: one clause for each source of which less was there than was published.
     judging: how verdicts on reuse are given; None for the defaults.
-    distances, across: the files of distances between sources, and of comparisons of trainings, relative to
-    `folder`/runs.
-    search: how the runs' settings were chosen, None where they were not.
+    distances, across: files of distances between sources, and of comparisons of trainings, below `folder`/runs.
+    search: how the runs' settings were chosen, None where they were not. launch: what is known of the last launch.
     config: the experiment's file, shown and copied to `folder`/config.gin; None for what is there. even_empty:
     whether to write a report that says that no run has finished. The same runs and words give the same bytes.
 
@@ -101,7 +102,7 @@ def build_report(
     chosen = search_section(search, folder / "runs") if search else None
     said: dict[str, Any] = {"claim": claim, "command": command, "took": took, "gin": gin, "search": chosen}
     said |= {"without": tuple(without), "subsets": tuple(subsets), "raw_data": tuple(raw_data)}
-    words = _Words(title=title or folder.name, missing_runs=missing, **said)
+    words = _Words(title=title or folder.name, missing_runs=missing, launch=launch or Launch(), **said)
     answer = _write(folder, gathered, verdicts, board, words)
     if config is not None and gin is not None:
         write_text(folder / "config.gin", gin)
@@ -147,6 +148,7 @@ class _Words:
     subsets: tuple[str, ...]
     gin: str | None
     search: Section | None
+    launch: Launch
 
 
 def _write_csv(frame: pd.DataFrame | None, path: Path) -> None:
@@ -249,7 +251,8 @@ def _view(
         data=settings.data(runs),
         costs=settings.costs(runs),
         shared=settings.shared_trainings(runs),
-        environment=settings.environment(runs),
+        environment=settings.environment(runs, words.launch),
+        code_changes=tuple(changes(settings.provenances(runs), words.launch.plugins)),
         left_out=gathered.left_out,
         cut_curves=gathered.cut_curves,
     )

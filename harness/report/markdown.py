@@ -50,7 +50,7 @@ class ReportView:
 
     answer: the verdicts on reuse in sentences, which come before everything else; None where nothing was judged.
     search: how the settings were chosen; None where they were not. missing_runs: what is said of runs that should be
-    here and are not; empty where all are.
+    here and are not; empty where all are. code_changes: a sentence for each plugin whose code did not stay the same.
     """
 
     title: str
@@ -78,6 +78,7 @@ class ReportView:
     costs: Table
     shared: Sequence[tuple[str, tuple[str, ...]]]
     environment: Table
+    code_changes: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
     cut_curves: tuple[LeftOut, ...]
 

@@ -17,17 +17,17 @@ DISTANCES = ("within", "between", "spread", "separation")
 def verdict_table(rows: pd.DataFrame) -> Table:
     """The verdicts of one pair and place, in the order of `rows` (columns REUSE_COLUMNS)."""
     columns = (
-        "Source", "In training", "Difference, points", "95 % interval", "d", "Verdict",
+        "Source", "Verdict", "Difference, points", "95 % interval", "d", "In training",
         "Why, and what would settle it",
     )  # fmt: skip
     cells = [
         (
             row["source"],
-            "yes" if row["in_training"] else "no",
+            bold(row["verdict"]),
             signed(row["difference"]),
             f"{signed(row['low'])} to {signed(row['high'])}" if pd.notna(row["low"]) else DASH,
             _plain(row["d"], "+.2f"),
-            bold(row["verdict"]),
+            "yes" if row["in_training"] else "no",
             f"{row['why']} {row['settle']}".strip(),
         )
         for row in rows.to_dict("records")

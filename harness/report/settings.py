@@ -8,6 +8,7 @@ from typing import Any
 from pandas import isna
 
 from harness.episode import VariableShape
+from harness.provenance import Launch, provenance_rows, read_provenance
 from harness.report.gather import FinishedRun
 from harness.report.panels import natural
 from harness.spec import OWN_STEPS
@@ -121,15 +122,22 @@ def shared_trainings(runs: Sequence[FinishedRun]) -> list[tuple[str, tuple[str, 
     return sorted((regime, names) for regime, names in found if len(names) > 1)
 
 
-def environment(runs: Sequence[FinishedRun]) -> Table:
-    """What the runs recorded about where they ran; several values where the runs differ."""
+def environment(runs: Sequence[FinishedRun], launch: Launch) -> Table:
+    """What the runs recorded about where they ran, and by which code; several values where the runs differ."""
     values: dict[str, set[str]] = {}
     for run in runs:
         recorded = run.status.get("environment")
         for key, value in recorded.items() if isinstance(recorded, dict) else ():
             values.setdefault(str(key), set()).add(str(value))
-    rows = tuple((key, " / ".join(sorted(values[key]))) for key in sorted(values))
-    return Table(columns=("What", "Recorded"), rows=rows)
+    rows = [(key, " / ".join(sorted(values[key]))) for key in sorted(values)]
+    if rows:
+        rows += provenance_rows(provenances(runs).values(), launch)
+    return Table(columns=("What", "Recorded"), rows=tuple(rows))
+
+
+def provenances(runs: Sequence[FinishedRun]) -> dict[str, list[dict[str, Any]]]:
+    """Run -> what it recorded of the code that it was made with, as in provenance.json."""
+    return {run.run_id: read_provenance(run.folder) if run.folder else [] for run in runs}
 
 
 def _regime(run: FinishedRun) -> tuple[str, ...]:

@@ -7,14 +7,17 @@ from harness.store import RunFolder
 
 
 def find_run(name: str, below: Path) -> RunFolder:
-    """The run in the folder `name`, or the one of that id below `below`/*/runs, which may be cut short.
+    """The run in the folder `name`, or the one of that id, which may be cut short.
 
+    below: an experiment's folder, or one that holds several.
     Raises WorkspaceError where there is none, or are several.
     """
     folder = Path(name)
     if (folder / "spec.json").is_file():
         return RunFolder(folder)
-    there = sorted(path.parent for path in below.glob("*/runs/*/spec.json"))
+    there = sorted(
+        path.parent for places in ("runs/*", "*/runs/*") for path in below.glob(f"{places}/spec.json")
+    )
     found = [path for path in there if path.name == name] or [p for p in there if p.name.startswith(name)]
     ids = {path.name for path in found}
     if len(ids) > 1:
@@ -24,7 +27,7 @@ def find_run(name: str, below: Path) -> RunFolder:
     if not found:
         hint = did_you_mean(name, [path.name for path in there])
         raise WorkspaceError(
-            f"There is no run {name!r} in that folder or below {below}/*/runs.{hint} Name a folder of a run, or say "
-            "where its experiment lies with --below DIR."
+            f"There is no run {name!r}: it is no run's folder, and no run of an experiment in {below} has an id that "
+            f"begins so.{hint} Name the run's folder, or where its experiment lies with --below DIR."
         )
     return RunFolder(found[0])
