@@ -82,11 +82,17 @@ CASES = (
     omniglot("MAML", ways=20, tasks=16, steps=5, updates=2),
     omniglot("ANIL", ways=20, tasks=16, steps=5, updates=8),
     omniglot("ProtoNet", ways=20, tasks=16, steps=1, updates=10),
+    Case(
+        label="Reptile, Omniglot 5-way 1-shot, 5 tasks, 5 inner steps",
+        gin="paper_reptile.gin",
+        bindings=(),
+        updates=15,
+    ),
     control("MAML", "navigation_paper.gin", updates=1),
     control("ANIL", "navigation_paper.gin", updates=1),
     control("MAML", "halfcheetah_velocity.gin", updates=1),
 )
-TOGETHER = (CASES[3], CASES[5])
+TOGETHER = (CASES[3], CASES[6])
 
 
 def trained_seconds(case: Case, device: str, updates: int, data: Path, cache: Path) -> float:
@@ -115,10 +121,12 @@ def trained_seconds(case: Case, device: str, updates: int, data: Path, cache: Pa
 def updates_a_second(case: Case, device: str, data: Path, cache: Path, quick: bool) -> float:
     """Of the longer training beyond the shorter one."""
     torch.set_num_threads(1)
-    scale = (1 if quick else 3) * (10 if device == "cuda" else 1)
+    scale = (1 if quick else 3) * (3 if device == "cuda" else 1)
     short, long = case.updates * scale, 3 * case.updates * scale
     took = [trained_seconds(case, device, updates, data, cache) for updates in (short, long)]
-    return (long - short) / max(took[1] - took[0], 1e-9)
+    rate = (long - short) / max(took[1] - took[0], 1e-9)
+    print(f"{device}: {case.label}: {rate:.3g}", flush=True)
+    return rate
 
 
 def _silent(_: object) -> None:
