@@ -21,11 +21,12 @@ from harness.report.album import Album
 from harness.report.blocks import Figure, Section
 from harness.report.curve_figure import draw_curves
 from harness.report.gather import Gathered, gather
-from harness.report.interactive import Spec, accuracy_spec, curve_specs, size_spec
+from harness.report.interactive import accuracy_spec, curve_specs, size_spec
 from harness.report.latex import latex_document
 from harness.report.markdown import PanelView, ReportView, board_table, gap_table, render
 from harness.report.page import Board, board_of, render_page
 from harness.report.panels import Panel, panels
+from harness.report.plot_parts import Spec
 from harness.report.reuse import ANSWER, reuse_sections
 from harness.report.reuse_trends import trend_rows
 from harness.report.reuse_verdicts import Judging, Verdicts, reuse_verdicts
