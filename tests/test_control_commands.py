@@ -61,13 +61,14 @@ def test_a_run_at_a_url_is_the_run_in_a_folder_and_its_report_is_written_from_th
     assert cli.main([*RUN, "--out", "local"]) == 0
     assert cli.main([*RUN, "--out", URL]) == 0
     listing = Objects(url=URL).listing()
-    assert {"report.md", "returns.csv", "verdicts.csv", "config.gin", "experiment.json"} <= listing.keys()
-    assert {"figures/curves.png", "figures/paths.png"} <= listing.keys()
+    written = {"report.html", "report.md", "returns.csv", "tasks.csv", "verdicts.csv"}
+    assert {*written, "config.gin", "experiment.json"} <= listing.keys()
+    assert {"figures/curves-navigation2d.png", "figures/paths-maml.png"} <= listing.keys()
     record = json.loads(Objects(url=URL).read("runs/experiment.json") or b"")
     assert {f"runs/{run_id}/paths.npz" for run_id in record["runs"]} <= listing.keys()
 
     monkeypatch.setenv("HARNESS_CACHE", str(place / "second"))
-    Objects(url=URL).delete(["report.md", "figures/paths.png"])
+    Objects(url=URL).delete(["report.md", "figures/paths-maml.png"])
     assert cli.main(["report", URL]) == 0
     capsys.readouterr()
     assert cli.main(["status", URL]) == 0
@@ -76,7 +77,7 @@ def test_a_run_at_a_url_is_the_run_in_a_folder_and_its_report_is_written_from_th
     assert "2 runs; all done." in capsys.readouterr().out
     assert cli.main(["paper", URL, "--out", "paper"]) == 0
     listing = Objects(url=URL).listing()
-    assert {"report.md", "figures/paths.png"} <= listing.keys()
+    assert {"report.md", "report.html", "figures/paths-maml.png"} <= listing.keys()
     (copy,) = (place / "second" / "mirrors").glob("*-copy")
     copies, originals = tables(copy / "runs"), tables(place / "local" / "runs")
     assert copies.keys() == originals.keys()

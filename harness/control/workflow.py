@@ -11,7 +11,7 @@ import harness
 from harness.attempt import Outcome
 from harness.control.experiment import ControlExperiment
 from harness.control.planning import plan_control
-from harness.control.report import build_control_report
+from harness.control.report.build import build_control_report
 from harness.control.run_spec import CONTROL, ControlRunSpec
 from harness.control.run_worker import execute_control
 from harness.cost import duration
@@ -20,12 +20,12 @@ from harness.failed_runs import exit_code
 from harness.files import write_json, write_text
 from harness.interruption import terminable
 from harness.lease import held
-from harness.record import CONFIG, RECORD, keep_record, read_record, took
+from harness.record import CONFIG, RECORD, keep_record, read_record, recorded_runs, took
 from harness.remote.experiment_mirror import ExperimentMirror
 from harness.renewal import delete_runs
 from harness.request import Request
 from harness.stage import Stage
-from harness.store import RunFolder, Workspace
+from harness.store import Workspace
 
 UPDATE_STEPS = 12_000
 """Steps a second of one core in a whole update of TRPO with (100, 100) units: sampled, and learned from."""
@@ -85,12 +85,15 @@ def _launch(
 def report_control(folder: Path, console: Console) -> Path:
     """Write the report of the runs in `folder` and say what it found. Raises WorkspaceError where none is done."""
     record = read_record(folder)
-    runs = [RunFolder(folder / "runs" / run_id) for run_id in record.get("runs", ())]
-    built = build_control_report(folder, record, runs, took=took(record, runs))
-    config = folder / "runs" / CONFIG
-    if config.is_file():
-        write_text(folder / CONFIG, config.read_text(encoding="utf-8"))
+    runs = recorded_runs(folder)
+    config = next((path for path in (folder / "runs" / CONFIG, folder / CONFIG) if path.is_file()), None)
+    gin = config.read_text(encoding="utf-8") if config else None
+    built = build_control_report(folder, record, runs, took=took(record, runs), gin=gin)
+    if gin is not None:
+        write_text(folder / CONFIG, gin)
     write_json(folder / RECORD, record)
+    if built.missing_runs:
+        console.print(built.missing_runs, highlight=False, soft_wrap=True, markup=False)
     for row in built.summary.to_dict("records"):
         console.print(
             f"{row['method']} on {row['source']}: return {row['before']:.1f} before adaptation, {row['after']:.1f} "

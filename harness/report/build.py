@@ -3,7 +3,6 @@
 leaderboard.csv, .parquet and .tex, reuse.csv (verdicts), trends.csv, distances.csv, across.parquet (between trainings).
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from harness.report.curve_figure import draw_curves
 from harness.report.gather import Gathered, gather
 from harness.report.interactive import accuracy_spec, curve_specs, size_spec
 from harness.report.latex import latex_document
-from harness.report.markdown import PanelView, ReportView, board_table, gap_table, render
+from harness.report.markdown import PanelView, ReportView, board_table, gap_table, paragraphs, render
 from harness.report.page import Board, board_of, render_page
 from harness.report.panels import Panel, panels
 from harness.report.plot_parts import Spec
@@ -224,10 +223,9 @@ def _view(
 ) -> ReportView:
     runs = gathered.runs
     answered = bool(reuse) and reuse[0].title == ANSWER
-    paragraphs = re.split(r"\n\s*\n", words.claim.strip()) if words.claim.strip() else []
     return ReportView(
         title=words.title,
-        claim=tuple(" ".join(paragraph.split()) for paragraph in paragraphs),
+        claim=paragraphs(words.claim),
         missing_runs=words.missing_runs,
         command=words.command,
         took=words.took,
