@@ -156,11 +156,13 @@ def paper(folders: tuple[Place, ...], out: Path, tolerance: float) -> None:
 @click.argument("a", type=PLACE)
 @click.argument("b", type=PLACE)
 @click.option(
-    "--margin", type=float, default=1.0, show_default=True, help="Points that do not matter, for equality."
+    "--margin",
+    type=float,
+    help="Points, or units of return, that do not matter, for equality. [default: 1; of control experiments theirs]",
 )
 @click.option("--out", type=PATH, default=Path("comparison"), show_default=True, help="Folder of the page.")
-def compare(a: Place, b: Place, out: Path, margin: float) -> None:
-    """Compare two runs, checkpoints or experiments on the test episodes that they share.
+def compare(a: Place, b: Place, out: Path, margin: float | None) -> None:
+    """Compare two runs, checkpoints or experiments on the test episodes, or control tasks, that they share.
 
     A run is a folder below runs/; of experiments, each method and training that both have is compared.
     """
@@ -172,7 +174,7 @@ def compare(a: Place, b: Place, out: Path, margin: float) -> None:
 
 @cli.command()
 @click.argument("run", metavar="RUN")
-@click.option("--source", help="Whose episodes are shown. [default: the first it was tested on]")
+@click.option("--source", help="Whose episodes, or tasks, are shown. [default: the first it was tested on]")
 @click.option(
     "--episodes", type=click.IntRange(min=1), default=100, show_default=True, help="For the confusions."
 )
@@ -182,7 +184,7 @@ def compare(a: Place, b: Place, out: Path, margin: float) -> None:
 @click.option("--out", type=PATH, help="Folder of the pictures. [default: show/<run id>]")
 @CACHE
 def show(run: str, cache: Path | None, **options: Any) -> None:
-    """Show a run: what it was, how it learned, what it confuses, its best and worst episodes.
+    """Show a run: what it was, how it learned, what it confuses, its best and worst episodes, or control tasks.
 
     RUN is a folder or URL below runs/, or a run's id or its beginning.
     """

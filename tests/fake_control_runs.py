@@ -69,7 +69,7 @@ def _tasks(
 ) -> pd.DataFrame:
     n, source = evaluation.n_tasks, evaluation.source
     hardness = 5 * np.random.default_rng(spec.seed).normal(size=n)
-    noise = 0.2 * np.random.default_rng([spec.seed, len(spec.method_name)]).normal(size=n)
+    noise = 0.2 * np.random.default_rng([spec.seed, *map(ord, spec.method_name)]).normal(size=n)
     before, after = LEVELS[source.name]
     row: dict[str, Any] = {
         "run_id": spec.run_id, "method": spec.method_name, "trained_on": spec.trained_on, "network": "mlp",

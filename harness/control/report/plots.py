@@ -31,19 +31,12 @@ def _returns(*names: str) -> list[Spec]:
 def return_spec(regime: str, found: Sequence[Standing], looks: Mapping[str, Style]) -> Spec:
     """A row a source, in which the methods lie below one another: before adaptation hollow, after it filled."""
     cells = [one.cell for one in found]
-    values: list[dict[str, Any]] = []
-    for one in found:
-        place = where(one.cell, cells) + (" †" if one.in_training else "")
-        for row in one.rows:
-            value: dict[str, Any] = {"method": str(row["method"]), "source": place}
-            for name in ("before", "after"):
-                value[name] = rounded(row[name])
-                value[f"{name} low"], value[f"{name} high"] = (
-                    rounded(row[name] + sign * row[f"{name}_ci95"]) for sign in (-1, 1)
-                )
-                value[f"{name}, 95 % interval"] = f"{value[f'{name} low']:.1f} to {value[f'{name} high']:.1f}"
-            values.append({**value, "tasks": int(row["n_tasks"]), "seeds": int(row["n_seeds"])})
-    methods = sorted({value["method"] for value in values}, key=natural)
+    values = [
+        _return_value(row, where(one.cell, cells) + (" †" if one.in_training else ""))
+        for one in found
+        for row in one.rows
+    ]
+    methods = sorted({str(value["method"]) for value in values}, key=natural)
     rows: Spec = {
         "y": {
             "field": "source",
@@ -57,36 +50,33 @@ def return_spec(regime: str, found: Sequence[Standing], looks: Mapping[str, Styl
         "tooltip": [
             *_texts("method", "source", "before, 95 % interval", "after, 95 % interval"),
             *_returns("before", "after"),
-            *[{"field": name, "type": "quantitative"} for name in ("tasks", "seeds")],
+            *_texts("tasks", "seeds"),
         ],
     }
     x, shape = _axis("return"), shape_channel(methods, looks)
-    rule = {"type": "rule", "strokeWidth": 2}
+    layers = []
+    for name, width, is_filled in (("before", 1, False), ("after", 2, True)):
+        ends = {"x": {**x, "field": f"{name} low"}, "x2": {"field": f"{name} high"}}
+        layers.append({"mark": {"type": "rule", "strokeWidth": width}, "encoding": {**rows, **ends}})
+        mark = {"type": "point", "filled": is_filled, "size": 60, "opacity": 1}
+        layers.append({"mark": mark, "encoding": {**rows, "x": {**x, "field": name}, "shape": shape}})
     return {
         **plot_frame(
             f"Return before adaptation (hollow) and after it (filled) with 95 % intervals, trained on {regime}"
         ),
         "height": {"step": 20},
         "data": {"values": values},
-        "layer": [
-            {
-                "mark": {"type": "rule", "strokeWidth": 1},
-                "encoding": {**rows, "x": {**x, "field": "before low"}, "x2": {"field": "before high"}},
-            },
-            {
-                "mark": rule,
-                "encoding": {**rows, "x": {**x, "field": "after low"}, "x2": {"field": "after high"}},
-            },
-            {
-                "mark": {"type": "point", "filled": False, "size": 60, "opacity": 1},
-                "encoding": {**rows, "x": {**x, "field": "before"}, "shape": shape},
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
-                "encoding": {**rows, "x": {**x, "field": "after"}, "shape": shape},
-            },
-        ],
+        "layer": layers,
     }
+
+
+def _return_value(row: Mapping[str, Any], place: str) -> dict[str, Any]:
+    value: dict[str, Any] = {"method": str(row["method"]), "source": place}
+    for name in ("before", "after"):
+        low, high = (row[name] + sign * row[f"{name}_ci95"] for sign in (-1, 1))
+        value |= {name: rounded(row[name]), f"{name} low": rounded(low), f"{name} high": rounded(high)}
+        value[f"{name}, 95 % interval"] = f"{low:.1f} to {high:.1f}"
+    return {**value, "tasks": int(row["n_tasks"]), "seeds": int(row["n_seeds"])}
 
 
 def task_spec(place: str, tasks: pd.DataFrame, looks: Mapping[str, Style]) -> Spec:

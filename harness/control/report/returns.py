@@ -47,42 +47,38 @@ def return_chapters(
         )
     ]
     if len(judged):
-        seeds = "" if (judged["n_seeds"] > 1).all() else " One seed: about these trained policies only."
-        note = f"Paired by task and seed, corrected over the sources of a pair.{seeds}"
-        columns = (
-            "Pair",
-            "Trained on",
-            "Source",
-            "Difference after adaptation",
-            "Margin",
-            "Tasks",
-            "Verdict",
-        )
-        rows = tuple(
-            (
-                f"{row['a']} against {row['b']}",
-                *_where(row),
-                _difference(row),
-                f"{row['margin']:g}",
-                str(row["n_tasks"]),
-                str(row["verdict"]),
-            )
-            for row in judged.to_dict("records")
-        )
-        chapters.append(
-            _pairs("verdicts", "Verdicts on feature reuse", note, Table(columns=columns, rows=rows))
-        )
+        chapters.append(_verdicts(judged))
     if len(others):
-        note = "Paired by task and seed; these methods are not judged on reuse."
-        heads = ("Method", "Trained on", "Source", "Difference after adaptation", "Tasks")
-        of_others = tuple(
-            (str(row["a"]), *_where(row), _difference(row), str(row["n_tasks"]))
-            for row in others.to_dict("records")
-        )
-        chapters.append(
-            _pairs("others", "Other methods against MAML", note, Table(columns=heads, rows=of_others))
-        )
+        chapters.append(_others(others))
     return chapters
+
+
+def _verdicts(judged: pd.DataFrame) -> Chapter:
+    seeds = "" if (judged["n_seeds"] > 1).all() else " One seed: about these trained policies only."
+    columns = ("Pair", "Trained on", "Source", "Difference after adaptation", "Margin", "Tasks", "Verdict")
+    rows = tuple(
+        (
+            f"{row['a']} against {row['b']}",
+            *_where(row),
+            _difference(row),
+            f"{row['margin']:g}",
+            str(row["n_tasks"]),
+            str(row["verdict"]),
+        )
+        for row in judged.to_dict("records")
+    )
+    note = f"Paired by task and seed, corrected over the sources of a pair.{seeds}"
+    return _pairs("verdicts", "Verdicts on feature reuse", note, Table(columns=columns, rows=rows))
+
+
+def _others(others: pd.DataFrame) -> Chapter:
+    columns = ("Method", "Trained on", "Source", "Difference after adaptation", "Tasks")
+    rows = tuple(
+        (str(row["a"]), *_where(row), _difference(row), str(row["n_tasks"]))
+        for row in others.to_dict("records")
+    )
+    note = "Paired by task and seed; these methods are not judged on reuse."
+    return _pairs("others", "Other methods against MAML", note, Table(columns=columns, rows=rows))
 
 
 def _pairs(anchor: str, title: str, note: str, table: Table) -> Chapter:
