@@ -61,7 +61,7 @@ def test_a_run_at_a_url_is_the_run_in_a_folder_and_its_report_is_written_from_th
     assert cli.main([*RUN, "--out", "local"]) == 0
     assert cli.main([*RUN, "--out", URL]) == 0
     listing = Objects(url=URL).listing()
-    written = {"report.html", "report.md", "returns.csv", "tasks.csv", "verdicts.csv"}
+    written = {"report.html", "report.md", "leaderboard.csv", "returns.csv", "tasks.csv", "verdicts.csv"}
     assert {*written, "config.gin", "experiment.json"} <= listing.keys()
     assert {"figures/curves-navigation2d.png", "figures/paths-maml.png"} <= listing.keys()
     record = json.loads(Objects(url=URL).read("runs/experiment.json") or b"")
@@ -177,15 +177,10 @@ def test_what_control_runs_cannot_have_is_refused(
     assert not Path("out").exists()
 
 
-def test_commands_that_read_accuracies_name_what_to_use_instead(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_about_images_alone_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "leave it out" in refused(capsys, *RUN, "--out", "out", "--demo")
     assert "have no data to prepare" in refused(capsys, "data", "prepare", "tiny.gin")
-    assert cli.main([*RUN, "--out", "out"]) == 0
-    said = refused(capsys, "leaderboard", "out")
-    assert "`harness leaderboard` reads accuracies on images only" in said
-    assert sorted(path.name for path in place.iterdir()) == ["out", "tiny.gin"]
+    assert sorted(path.name for path in place.iterdir()) == ["tiny.gin"]
 
 
 def test_the_papers_tables_have_the_mean_return_after_adaptation(

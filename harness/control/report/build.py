@@ -15,6 +15,7 @@ import pandas as pd
 from harness.control.finished_runs import GatheredRuns, gather_runs, told_apart
 from harness.control.report.answer import answer
 from harness.control.report.freezing import frozen_returns
+from harness.control.report.leaderboard import write_rankings
 from harness.control.report.page import render_control_html, render_control_markdown
 from harness.control.report.paper import paper_chapter
 from harness.control.report.pictures import curve_chapter, picture_chapters
@@ -85,6 +86,7 @@ def build_control_report(
         gin=gin,
     )
     album.remove_others()
+    write_rankings(gathered, folder)
     for name, frame in (("returns", found), ("tasks", tasks[list(TASK_COLUMNS)]), ("verdicts", judged)):
         content = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
         write_text(folder / f"{name}.csv", content)
