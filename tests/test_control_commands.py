@@ -160,7 +160,18 @@ def test_what_failed_is_tried_again_and_what_is_unused_can_go(
             ("ControlExperiment.search = @GridSearch()", "GridSearch.grid = {'MAML.inner_lr': [0.1, 0.2]}"),
             "ControlExperiment has no parameter 'search'",
         ),
-        (("ControlExperiment.trackers = [@TensorBoard()]",), "ControlExperiment has no parameter 'trackers'"),
+        (
+            ("ControlExperiment.trackers = [@TensorBoard(), @TensorBoard()]",),
+            "ControlExperiment.trackers names TensorBoard twice: remove one.",
+        ),
+        (
+            ("ControlExperiment.trackers = [@MAML()]",),
+            "must hold a Tracker, written for example @TensorBoard()",
+        ),
+        (
+            ("MLflow.experiment = 'mine'",),
+            "Add @MLflow() to ControlExperiment.trackers, or remove the line.",
+        ),
         (
             ("Compute.training_workers = 2",),
             "a ControlExperiment has no place for @Compute(). Remove the line.",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.control.policy_probe import PolicyProbe
     from harness.control.source import ControlSource
     from harness.inner_loop_method import InnerLoopMethod
+    from harness.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +71,9 @@ class ControlEvaluation:
 class ControlExperiment:
     """Every method × regime × seed, each tested on every evaluation that its policy can act in, and a report.
 
-    name, title, claim, seeds, resources: as of `Experiment`. probes: measured on every trained policy after its
-    evaluation, on the same tasks. margin_return: the largest difference in return that does
-    not matter to a verdict on reuse.
+    name, title, claim, seeds, resources, trackers: as of `Experiment`. probes: measured on every trained policy after
+    its evaluation, on the same tasks. margin_return: the largest difference in return that does not matter to a verdict
+    on reuse.
     """
 
     name: str
@@ -84,6 +85,7 @@ class ControlExperiment:
     seeds: int | Sequence[int] = (0,)
     probes: Sequence[PolicyProbe] = ()
     margin_return: float = 1.0
+    trackers: Sequence[Tracker] = ()
     title: str = ""
     claim: str = ""
 

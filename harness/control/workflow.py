@@ -41,6 +41,8 @@ def run_control(
     """Plan, launch and report; returns and raises as `workflow.run` does."""
     if request.demo:
         raise ConfigError("--demo draws stand-ins of images; a control experiment needs none: leave it out.")
+    for tracker in experiment.trackers:
+        tracker.check()
     planned = plan_control(experiment)
     stage = request.stage(experiment.name, text, mirror, console)
     workspace = stage.workspace
@@ -78,6 +80,7 @@ def _launch(
         began=began,
         after=ended,
         experiment=experiment.name,
+        trackers=experiment.trackers,
         execute=execute_control,
     )
 
