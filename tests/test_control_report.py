@@ -199,18 +199,34 @@ def test_runs_that_are_missing_are_named_and_the_others_reported(
     runs = sorted((folder / "runs").glob("*-s*"))
     (anil, maml) = (next(run for run in runs if run.name.startswith(name)) for name in ("anil", "maml"))
     RunFolder(anil).write_status("failed", error="DynamicsError: all fell <over>")
-    (maml / "episodes.parquet").write_bytes(b"torn")
+    (maml / "episodes.parquet").write_bytes(b"PAR1 torn PAR1")
+    other = next(run for run in runs if run.name.startswith("anil") and run != anil)
+    (other / "probes.parquet").write_bytes(b"PAR1 torn PAR1")
+    for run in runs:
+        for kept in ("paths.npz", FRAMES):
+            (run / kept).unlink(missing_ok=True)
     assert cli.main(["report", str(folder)]) == 0
     said = text_of((folder / "report.html").read_text(encoding="utf-8"))
     assert "2 of 6 runs are missing from this report" in said
     assert "2 of 6 runs are missing from this report" in capsys.readouterr().out
     assert f"{anil.name}: failed: DynamicsError: all fell <over>" in said
     assert f"{maml.name}: episodes.parquet cannot be read" in said
+    assert f"{other.name}: its probes are left out: probes.parquet cannot be read" in said
+    assert "The runs kept none: their sources have no picture, or bodies could not be rendered" in said
     for run in runs:
         (run / "spec.json").write_text("{}")
     before = (folder / "report.html").read_bytes()
     assert "so nothing was written: `harness run` carries on" in refused(capsys, "report", str(folder))
     assert (folder / "report.html").read_bytes() == before
+
+
+def test_runs_alone_make_a_report_where_the_record_is_lost(tmp_path: Path) -> None:
+    folder = write_tiny(tmp_path)
+    (folder / "runs" / "experiment.json").unlink()
+    assert cli.main(["report", str(folder)]) == 0
+    assert len(pd.read_csv(folder / "returns.csv")) == 6
+    assert text_of((folder / "report.html").read_text(encoding="utf-8")).startswith("out out")
+    assert not (folder / "experiment.json").exists()
 
 
 def test_a_source_of_two_samplings_is_two_sources(tmp_path: Path) -> None:

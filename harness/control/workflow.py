@@ -94,7 +94,8 @@ def report_control(folder: Path, console: Console) -> Path:
     built = build_control_report(folder, record, runs, took=took(record, runs), gin=gin)
     if gin is not None:
         write_text(folder / CONFIG, gin)
-    write_json(folder / RECORD, record)
+    if record:
+        write_json(folder / RECORD, record)
     if built.missing_runs:
         console.print(built.missing_runs, highlight=False, soft_wrap=True, markup=False)
     for row in built.summary.to_dict("records"):
@@ -104,7 +105,10 @@ def report_control(folder: Path, console: Console) -> Path:
             highlight=False,
             soft_wrap=True,
         )
-    console.print(f"Report: {built.path}", highlight=False, soft_wrap=True)
+    for line in built.verdicts:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    page = built.path.with_suffix(".html")
+    console.print(f"Report: {built.path}, and to open in a browser {page}", highlight=False, soft_wrap=True)
     return built.path
 
 

@@ -44,10 +44,11 @@ CONTROLS = ("no_adaptation", "random_body")
 
 @dataclass(frozen=True, kw_only=True)
 class BuiltControlReport:
-    """The report's path, its main table, and a sentence on runs that should be in it and are not."""
+    """The report's path, its main table, its verdicts in sentences, and one on runs that are missing in it."""
 
     path: Path
     summary: pd.DataFrame
+    verdicts: tuple[str, ...]
     missing_runs: str
 
 
@@ -92,7 +93,15 @@ def build_control_report(
         write_text(folder / f"{name}.csv", content)
     write_text(folder / "report.html", render_control_html(view, folder))
     write_text(folder / "report.md", render_control_markdown(view))
-    return BuiltControlReport(path=folder / "report.md", summary=found, missing_runs=missing)
+    return BuiltControlReport(
+        path=folder / "report.md",
+        summary=found,
+        verdicts=tuple(
+            f"{row['a']} against {row['b']} on {row['source']}: {row['verdict']}."
+            for row in judged.to_dict("records")
+        ),
+        missing_runs=missing,
+    )
 
 
 @dataclass(frozen=True)

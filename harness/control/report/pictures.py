@@ -31,6 +31,10 @@ PATHS = (
     "single trajectories; thick: their mean, with a dot every ten steps; the cross is the start, the star the goal, "
     "which the policy does not see."
 )
+NO_PICTURES = (
+    "The runs kept none: their sources have no picture, or bodies could not be rendered where the runs were made "
+    "(MuJoCo renders by the way that $MUJOCO_GL names)."
+)
 STRIPS = "The first test task of the first seed: before adaptation and, below it, after; the camera follows the body."
 
 
@@ -70,6 +74,9 @@ def picture_chapters(runs: Sequence[FinishedRun], album: Album) -> list[Chapter]
             blocks = tuple(Block(figure=figure) for figure in figures)
             section = Section(title="", note=note, blocks=blocks)
             chapters.append(Chapter(anchor=anchor, title=title, sections=(section,)))
+    if not chapters:
+        section = Section(title="", note=NO_PICTURES, blocks=())
+        chapters.append(Chapter(anchor="pictures", title="Pictures", sections=(section,)))
     return chapters
 
 
