@@ -86,12 +86,12 @@ def _gains(one: Standing) -> str:
     """What adaptation changes: `anil clearly better after adaptation (-40.7 to -18.3); ...`."""
     parts = []
     for row in one.rows:
-        clearly = "clearly " if abs(row["gain"]) > row["gain_ci95"] else ""
-        word = "better" if row["gain"] > 0 else "worse"
-        said = (
-            f"{clearly}{word} after adaptation ({row['before']:.1f} to {row['after']:.1f})"
-            if row["gain"]
-            else f"not changed by adaptation ({row['after']:.1f})"
-        )
+        change = f"{row['before']:.1f} to {row['after']:.1f}"
+        if not row["gain"]:
+            said = f"not changed by adaptation ({row['after']:.1f})"
+        elif abs(row["gain"]) > row["gain_ci95"]:
+            said = f"clearly {'better' if row['gain'] > 0 else 'worse'} after adaptation ({change})"
+        else:
+            said = f"not clearly changed by adaptation ({change})"
         parts.append(f"{row['method']} is {said}")
     return "; ".join(parts)
