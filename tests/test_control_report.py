@@ -116,6 +116,8 @@ def test_what_freezing_costs_is_paired_task_by_task(page: Path) -> None:
         .partition("(60 tasks")[0]
     )
     assert "with the body alone adapting it gets no clear difference" in short
+    assert "maml on far:" not in short.partition("Within a policy")[2]
+    assert "maml on far:" in text_of(page.read_text(encoding="utf-8")).partition("What adapts Freezing")[2]
 
 
 def test_it_says_what_the_other_report_says(page: Path) -> None:

@@ -25,7 +25,10 @@ MOST_NAMED = 4
 
 
 def answer(judged: pd.DataFrame, found: Sequence[Standing], frozen: Sequence[Frozen]) -> tuple[Section, ...]:
-    """Verdicts first, where something was judged; then returns, source by source; then what freezing costs."""
+    """Verdicts first, where something was judged; then returns, source by source; then what freezing costs.
+
+    The last on the sources of the training; the chapter on what adapts has it of all.
+    """
     cells = [one.cell for one in found]
     sections = []
     if len(judged):
@@ -41,11 +44,17 @@ def answer(judged: pd.DataFrame, found: Sequence[Standing], frozen: Sequence[Fro
     gains = tuple(_standing(one, cells) for one in found)
     title = "Return" if sections or frozen else ""
     sections.append(Section(title=title, note="", blocks=(Block(said=gains),)))
-    if frozen:
-        note = "Return when only some layers of a trained policy may adapt, on the same tasks:"
-        freezing = tuple(Said(f"{one.method} on {where(one.cell, cells)}", one.sentence) for one in frozen)
-        sections.append(Section(title="Within a policy", note=note, blocks=(Block(said=freezing),)))
+    near = {one.cell for one in found if one.in_training}
+    if shown := [one for one in frozen if one.cell in near]:
+        note = "Return when only some layers of a trained policy may adapt, on the same tasks of the training's source:"
+        sections.append(Section(title="Within a policy", note=note, blocks=(freezing_block(shown, cells),)))
     return tuple(sections)
+
+
+def freezing_block(frozen: Sequence[Frozen], cells: Sequence[Sequence[Any]]) -> Block:
+    """A sentence a method and cell on what freezing costs. cells: all of the report, by which they are named."""
+    said = tuple(Said(f"{one.method} on {where(one.cell, cells)}", one.sentence) for one in frozen)
+    return Block(said=said)
 
 
 def _verdict(row: Mapping[Any, Any], cells: Sequence[Sequence[Any]]) -> Said:

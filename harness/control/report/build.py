@@ -96,12 +96,15 @@ def build_control_report(
     return BuiltControlReport(
         path=folder / "report.md",
         summary=found,
-        verdicts=tuple(
-            f"{row['a']} against {row['b']} on {row['source']}: {row['verdict']}."
-            for row in judged.to_dict("records")
-        ),
+        verdicts=_verdicts_of(view) if len(judged) else (),
         missing_runs=missing,
     )
+
+
+def _verdicts_of(view: ControlView) -> tuple[str, ...]:
+    """The sentences that the report begins with."""
+    first = view.chapters[0].sections[0]
+    return tuple(f"{said.lead}: {said.text}" for block in first.blocks for said in block.said)
 
 
 @dataclass(frozen=True)

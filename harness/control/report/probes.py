@@ -5,6 +5,7 @@ from itertools import groupby
 
 import pandas as pd
 
+from harness.control.report.answer import freezing_block
 from harness.control.report.freezing import Frozen
 from harness.control.report.plots import freeze_spec
 from harness.control.report.standings import where
@@ -37,7 +38,7 @@ def probe_chapter(
         freeze_spec(where(cell, cells), list(own), looks)
         for cell, own in groupby(by_cell, key=lambda one: one.cell)
     ]
-    sections = [section for section in (_freezing(probes), _layers(probes)) if section]
+    sections = [section for section in (_freezing(probes, frozen), _layers(probes)) if section]
     said = [
         *_reasons(probes),
         *(Said(one.run_id, f"its probes are left out: {one.reason}") for one in without),
@@ -47,7 +48,7 @@ def probe_chapter(
     return Chapter(anchor="adapts", title="What adapts", sections=tuple(sections), plots=tuple(plots))
 
 
-def _freezing(probes: pd.DataFrame) -> Section | None:
+def _freezing(probes: pd.DataFrame, frozen: Sequence[Frozen]) -> Section | None:
     rows = probes[(probes["quantity"] == "return") & probes["value"].notna()]
     if not len(rows):
         return None
@@ -55,7 +56,9 @@ def _freezing(probes: pd.DataFrame) -> Section | None:
         "Return after adaptation with only some layers adapted, mean over tasks and seeds; whatever a method itself "
         "adapts, under everything all its layers do. A trained body whose freezing costs nothing is reused as it is."
     )
-    return Section(title="Freezing", note=note, blocks=(Block(table=_table(rows, "condition", digits=1)),))
+    said = freezing_block(frozen, [one.cell for one in frozen])
+    blocks = (Block(table=_table(rows, "condition", digits=1)), said)
+    return Section(title="Freezing", note=note, blocks=blocks)
 
 
 def _layers(probes: pd.DataFrame) -> Section | None:
