@@ -40,7 +40,7 @@ def _looked_at(places: Sequence[Place]) -> tuple[Path, ...]:
 def leaderboard(folders: tuple[Place, ...], **options: Any) -> None:
     """Rank the methods of one or more experiments.
 
-    Ranks are by Meta-Dataset's rule and by pairs of methods on the same episodes. Each DIR is an experiment's folder or
+    Ranks are by Meta-Dataset's rule and by pairs of methods on the same episodes, or control tasks. Each DIR is an experiment's folder or
     URL, such as reports/quickstart. Methods that were not measured alike are refused, or ranked apart with --group-by.
     """
     from harness.leaderboard import command
@@ -79,13 +79,12 @@ def paper(folders: tuple[Place, ...], out: Path, tolerance: float) -> None:
 @click.option(
     "--margin",
     type=float,
-    default=1.0,
-    show_default=True,
-    help="Largest difference that does not matter, in percentage points: equal is what surely lies within it.",
+    help="Largest difference that does not matter, in percentage points or units of return: equal is what surely lies "
+    "within it. [default: 1; of control experiments theirs]",
 )
 @click.option("--out", type=PATH, default=Path("comparison"), show_default=True, help="Folder to write into.")
-def compare(a: Place, b: Place, out: Path, margin: float) -> None:
-    """Compare two runs or experiments on the episodes they share.
+def compare(a: Place, b: Place, out: Path, margin: float | None) -> None:
+    """Compare two runs or experiments on the episodes, or control tasks, they share.
 
     A and B are runs (a folder DIR/runs/RUN, or a checkpoint in it) or experiments (a folder DIR), also at a URL. Of two
     experiments, each method and training that both have is compared.
@@ -98,7 +97,9 @@ def compare(a: Place, b: Place, out: Path, margin: float) -> None:
 
 @click.command()
 @click.argument("run", metavar="RUN")
-@click.option("--source", help="Show its episodes on this source. [default: the first it was tested on]")
+@click.option(
+    "--source", help="Show its episodes, or tasks, on this source. [default: the first it was tested on]"
+)
 @click.option(
     "--episodes",
     type=click.IntRange(min=1),

@@ -76,6 +76,16 @@ def checked_margin(points: object) -> float:
     return float(points) / 100  # type: ignore[arg-type]
 
 
+def checked_return_margin(units: float) -> float:
+    """The margin in units of return. Raises ConfigError unless it is a finite number above 0."""
+    if not 0 < units < float("inf"):
+        raise ConfigError(
+            f"The margin of equivalence is {units!r}; it must be a number of units of return above 0. Declare the "
+            "largest difference in return that does not matter."
+        )
+    return units
+
+
 def margin_tests(difference: NestedMean, margin: float) -> MarginTests:
     """The tests of the module's docstring for `difference`, a minus b; `margin` in the same unit (0..1)."""
     not_worse = p_above(difference, -margin)

@@ -32,13 +32,14 @@ class Comparison:
 
     condition: what a pair differs in. keys: what makes a cell, in which pairs are averaged. must_agree: what
     has one value in all rows of a cell, on both sides. steady: what may differ between the two sides, while
-    each has one value from seed to seed.
+    each has one value from seed to seed. value: what is compared.
     """
 
     condition: str
     keys: tuple[str, ...]
     must_agree: tuple[str, ...]
     steady: tuple[str, ...] = ()
+    value: str = "accuracy"
 
 
 def paired_cells(
@@ -46,7 +47,7 @@ def paired_cells(
 ) -> Iterator[tuple[dict[str, object], pd.DataFrame]]:
     """The pairs of conditions a and b, cell by cell: the cell's keys, and its rows of (seed, episode, `difference`).
 
-    Cells come in the order of their keys; `difference` is the accuracy of a minus that of b, 0..1.
+    Cells come in the order of their keys; `difference` is the value of a minus that of b.
     Raises ConfigError as `pair_episodes` does, for a pair of one condition with itself, and for a cell whose
     rows may not be averaged.
     """
@@ -64,6 +65,7 @@ def paired_cells(
         must_agree=comparison.must_agree,
         condition=comparison.condition,
         also=comparison.steady,
+        value=comparison.value,
     )
     cells = both.groupby(keys, sort=True, dropna=False)
     mixed = _is_mixed(both, [column + side for column in columns for side in ("_a", "_b")], cells.ngroup())
@@ -84,17 +86,18 @@ def pair_episodes(
     must_agree: Sequence[str],
     condition: str = "condition",
     also: Sequence[str] = (),
+    value: str = "accuracy",
 ) -> pd.DataFrame:
-    """Rows of `a` beside those of `b`: `keys`, seed, episode, `difference`, and with _a and _b accuracy, `must_agree`
+    """Rows of `a` beside those of `b`: `keys`, seed, episode, `difference`, and with _a and _b `value`, `must_agree`
     and `also`.
 
-    `frame` has the columns `condition`, `keys`, seed, episode, accuracy (0..1) and `must_agree`; `difference`
-    is the accuracy of a minus that of b. Episodes that only one of the two has are left out.
+    `frame` has the columns `condition`, `keys`, seed, episode, `value` and `must_agree`; `difference` is the value
+    of a minus that of b. Episodes that only one of the two has are left out.
 
     Raises ConfigError for a missing column, an unknown condition, an episode measured twice, and pairs that
     differ in `must_agree`, whose columns it names.
     """
-    refuse_missing(frame, [condition, *keys, "seed", "episode", "accuracy", *must_agree])
+    refuse_missing(frame, [condition, *keys, "seed", "episode", value, *must_agree])
     known = frame[condition].unique().tolist()
     for name in (a, b):
         if name not in known:
@@ -102,7 +105,7 @@ def pair_episodes(
                 f"There are no episodes of {condition} {name!r}.{did_you_mean(name, known)} "
                 f"{condition.capitalize()}s: {named_choices(known)}."
             )
-    needed = list(dict.fromkeys([*keys, "seed", "episode", "accuracy", *must_agree, *also]))
+    needed = list(dict.fromkeys([*keys, "seed", "episode", value, *must_agree, *also]))
     sides = []
     for name in (a, b):
         rows = frame[condition] == name
@@ -113,7 +116,7 @@ def pair_episodes(
     left, right = sides
     both = left.merge(right, on=[*keys, "seed", "episode"], suffixes=("_a", "_b"), validate="one_to_one")
     _refuse_unlike(both, a, b, must_agree, condition)
-    return both.assign(difference=both["accuracy_a"] - both["accuracy_b"])
+    return both.assign(difference=both[f"{value}_a"] - both[f"{value}_b"])
 
 
 def refuse_missing(frame: pd.DataFrame, columns: Sequence[str]) -> None:

@@ -70,8 +70,8 @@ class PairedRanking:
     cliques: tuple[tuple[str, ...], ...]
 
 
-def paired_ranking(episodes: pd.DataFrame) -> PairedRanking:
-    """Rank the methods of `episodes`, which has the columns method, source, seed, episode, accuracy (0..1).
+def paired_ranking(episodes: pd.DataFrame, value: str = "accuracy") -> PairedRanking:
+    """Rank the methods of `episodes`, which has the columns method, source, seed, episode and `value`.
 
     Every method must have been tested on the same (source, seed, episode). On a source two methods tie where the paired
     difference is not significant at 5 %, corrected over all pairs on that source; over all sources the difference of a
@@ -81,7 +81,7 @@ def paired_ranking(episodes: pd.DataFrame) -> PairedRanking:
     table = episodes.pivot_table(
         index=["source", "seed", "episode"],
         columns="method",
-        values="accuracy",
+        values=value,
         aggfunc="first",
         observed=True,
     )

@@ -62,6 +62,7 @@ PLACES: tuple[tuple[Role, str], ...] = (
     (Dissimilarity, "`Experiment.dissimilarity = @{name}()`"),
     (AcrossTrainings, "`Experiment.across = @{name}()`"),
     (Tracker, "@{name}() to Experiment.trackers"),
+    (Tracker, "@{name}() to ControlExperiment.trackers"),
     (Search, "`Experiment.search = @{name}()`"),
     (Regime, "`Experiment.regimes = [@{name}()]`"),
     (Evaluation, "`Experiment.evaluations = [@{name}()]`"),

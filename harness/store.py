@@ -192,7 +192,7 @@ def run_folders(runs: Path) -> list[RunFolder]:
 
 def read_episodes(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]]:
     """All episodes of the finished runs, and the runs that are not in them with the reason."""
-    return _read_all([(folder, folder.episodes) for folder in folders], EPISODE_COLUMNS)
+    return read_finished([(folder, folder.episodes) for folder in folders], EPISODE_COLUMNS)
 
 
 def read_probes(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]]:
@@ -201,7 +201,7 @@ def read_probes(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]]:
     Columns are results.PROBE_COLUMNS. Runs without probes are in neither.
     """
     probed = [folder for folder in folders if folder.probes.exists() or folder.spec().get("probes")]
-    return _read_all([(folder, folder.probes) for folder in probed], PROBE_COLUMNS)
+    return read_finished([(folder, folder.probes) for folder in probed], PROBE_COLUMNS)
 
 
 def read_tables(paths: Sequence[Path], columns: dict[str, str]) -> tuple[pd.DataFrame, list[LeftOut]]:
@@ -223,9 +223,10 @@ def empty_table(columns: dict[str, str]) -> pd.DataFrame:
     return _typed(pd.DataFrame({column: [] for column in columns}), columns)
 
 
-def _read_all(
-    files: list[tuple[RunFolder, Path]], columns: dict[str, str]
+def read_finished(
+    files: Sequence[tuple[RunFolder, Path]], columns: dict[str, str]
 ) -> tuple[pd.DataFrame, list[LeftOut]]:
+    """All rows of files of finished runs, each with its run's folder, and the runs that are not in them and why."""
     frames: list[pd.DataFrame] = []
     left_out: list[LeftOut] = []
     for folder, path in files:
@@ -251,8 +252,10 @@ def _read_all(
     return (pd.concat(frames, ignore_index=True) if frames else empty_table(columns)), left_out
 
 
-def read_curves(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]]:
-    """All learning curves: run_id, method, trained_on, seed and the keys of results.CURVE_KEYS.
+def read_curves(
+    folders: Sequence[RunFolder], keys: Sequence[str] = tuple(CURVE_KEYS)
+) -> tuple[pd.DataFrame, list[LeftOut]]:
+    """All learning curves: run_id, method, trained_on, seed and the `keys` of their lines.
 
     Runs that share one training share one curve; each is listed under its own run_id. With the runs whose
     curve.jsonl cannot be read from some line on.
@@ -273,7 +276,7 @@ def read_curves(folders: list[RunFolder]) -> tuple[pd.DataFrame, list[LeftOut]]:
                     **line,
                 }
             )
-    columns = ["run_id", "method", "trained_on", "seed", *CURVE_KEYS]
+    columns = ["run_id", "method", "trained_on", "seed", *keys]
     return pd.DataFrame(rows, columns=pd.Index(columns)), cut
 
 

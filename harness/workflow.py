@@ -13,7 +13,7 @@ from harness import across_stage, distance_stage
 from harness.attempt import Outcome
 from harness.config import load_experiment
 from harness.control.experiment import ControlExperiment
-from harness.control.run_spec import CONTROL
+from harness.control.recognising import holds_control_runs
 from harness.data_needs import check_data_dir
 from harness.demo import can_draw, demonstration, draw_stand_ins
 from harness.display import Display, say_what_is_unlike
@@ -138,7 +138,7 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
     from harness.report.terminal import answer_lines, leaderboard_table
 
     record, config = read_record(folder), folder / "runs" / CONFIG
-    if record.get("kind") == CONTROL:
+    if holds_control_runs(folder):
         from harness.control.workflow import report_control
 
         return report_control(folder, console)

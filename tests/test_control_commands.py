@@ -62,13 +62,14 @@ def test_a_run_at_a_url_is_the_run_in_a_folder_and_its_report_is_written_from_th
     assert cli.main([*RUN, "--out", "local"]) == 0
     assert cli.main([*RUN, "--out", URL]) == 0
     listing = Objects(url=URL).listing()
-    assert {"report.md", "returns.csv", "verdicts.csv", "config.gin", "experiment.json"} <= listing.keys()
-    assert {"figures/curves.png", "figures/paths.png"} <= listing.keys()
+    written = {"report.html", "report.md", "leaderboard.csv", "returns.csv", "tasks.csv", "verdicts.csv"}
+    assert {*written, "config.gin", "experiment.json"} <= listing.keys()
+    assert {"figures/curves-navigation2d.png", "figures/paths-maml.png"} <= listing.keys()
     record = json.loads(Objects(url=URL).read("runs/experiment.json") or b"")
     assert {f"runs/{run_id}/paths.npz" for run_id in record["runs"]} <= listing.keys()
 
     monkeypatch.setenv("HARNESS_CACHE", str(place / "second"))
-    Objects(url=URL).delete(["report.md", "figures/paths.png"])
+    Objects(url=URL).delete(["report.md", "figures/paths-maml.png"])
     assert cli.main(["report", URL]) == 0
     capsys.readouterr()
     assert cli.main(["status", URL]) == 0
@@ -77,7 +78,7 @@ def test_a_run_at_a_url_is_the_run_in_a_folder_and_its_report_is_written_from_th
     assert "2 runs; all done." in capsys.readouterr().out
     assert cli.main(["paper", URL, "--out", "paper"]) == 0
     listing = Objects(url=URL).listing()
-    assert {"report.md", "figures/paths.png"} <= listing.keys()
+    assert {"report.md", "report.html", "figures/paths-maml.png"} <= listing.keys()
     (copy,) = (place / "second" / "mirrors").glob("*-copy")
     copies, originals = tables(copy / "runs"), tables(place / "local" / "runs")
     assert copies.keys() == originals.keys()
@@ -163,7 +164,18 @@ COMPUTE = ("ControlExperiment.compute = @Compute()",)
             ("ControlExperiment.search = @GridSearch()", "GridSearch.grid = {'MAML.inner_lr': [0.1, 0.2]}"),
             "ControlExperiment has no parameter 'search'",
         ),
-        (("ControlExperiment.trackers = [@TensorBoard()]",), "ControlExperiment has no parameter 'trackers'"),
+        (
+            ("ControlExperiment.trackers = [@TensorBoard(), @TensorBoard()]",),
+            "ControlExperiment.trackers names TensorBoard twice: remove one.",
+        ),
+        (
+            ("ControlExperiment.trackers = [@MAML()]",),
+            "must hold a Tracker, written for example @TensorBoard()",
+        ),
+        (
+            ("MLflow.experiment = 'mine'",),
+            "Add @MLflow() to ControlExperiment.trackers, or remove the line.",
+        ),
         (("Compute.device = 'cuda'",), "Add the line `ControlExperiment.compute = @Compute()`."),
         ((*COMPUTE, "Compute.training_workers = 2"), "the training of a policy is not shared"),
         ((*COMPUTE, "Compute.precision = 'bfloat16'"), "which is for convolutions"),
@@ -184,18 +196,10 @@ def test_what_control_runs_cannot_have_is_refused(
     assert not Path("out").exists()
 
 
-def test_commands_that_read_accuracies_name_what_to_use_instead(
-    place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_about_images_alone_is_refused(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "leave it out" in refused(capsys, *RUN, "--out", "out", "--demo")
     assert "have no data to prepare" in refused(capsys, "data", "prepare", "tiny.gin")
-    assert cli.main([*RUN, "--out", "out"]) == 0
-    run = str(next(Path("out/runs").glob("maml-*")))
-    for command in (("leaderboard", "out"), ("compare", "out", "out"), ("compare", run, run), ("show", run)):
-        said = refused(capsys, *command)
-        assert f"`harness {command[0]}` reads accuracies on images only" in said
-        assert "returns.csv; `harness paper` puts its returns beside the published ones" in said
-    assert sorted(path.name for path in place.iterdir()) == ["out", "tiny.gin"]
+    assert sorted(path.name for path in place.iterdir()) == ["tiny.gin"]
 
 
 def test_the_papers_tables_have_the_mean_return_after_adaptation(

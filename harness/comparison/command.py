@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.comparison.differences import A_BETTER, B_BETTER, OPEN, Difference, differences
-from harness.comparison.sides import Sides, read_sides
+from harness.comparison.measures import ACCURACY, Measure
+from harness.comparison.sides import DEFAULT_MARGIN, Sides, read_sides
 from harness.errors import ConfigError
 from harness.files import make_folder, write_text
 from harness.report.forest_figure import BAD, GOOD, Claim, ForestPart, Interval, draw_forest
@@ -36,7 +37,7 @@ class CompareRequest:
     a: Path
     b: Path
     out: Path
-    margin: float = 1.0
+    margin: float | None = None
 
 
 def compare(request: CompareRequest, console: Console) -> Path:
@@ -45,18 +46,20 @@ def compare(request: CompareRequest, console: Console) -> Path:
     Raises WorkspaceError and ConfigError as `read_sides` and `differences` do, and where no episode is shared.
     """
     sides = read_sides(request.a, request.b)
-    found = differences(sides.episodes, request.margin)
+    measure = sides.measure
+    margin = _margin(request, sides)
+    found = differences(sides.episodes, margin, measure)
     if not found:
         raise ConfigError(_no_pairs(sides))
     out = make_folder(request.out)
     draw_forest(
-        _parts(found),
-        _sources(found),
+        _parts(found, measure),
+        _sources(found, measure),
         frozenset(),
         [CLAIMS[key] for key in CLAIMS if key in {_claim(one) for one in found}],
         out / "comparison.png",
-        label="A less B, points",
-        margin=request.margin,
+        label=f"A less B, {measure.units}",
+        margin=margin,
     )
     frame = pd.DataFrame(
         [
@@ -65,8 +68,8 @@ def compare(request: CompareRequest, console: Console) -> Path:
         ]
     )
     write_text(out / "comparison.csv", frame.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-    content = _content(found)
-    write_text(out / "comparison.md", _page(sides, content, request.margin))
+    content = _content(found, measure)
+    write_text(out / "comparison.md", _page(sides, content, margin))
     _show(sides, content, console)
     console.print(f"Comparison: {out / 'comparison.md'}", highlight=False, soft_wrap=True)
     return out / "comparison.md"
@@ -74,41 +77,48 @@ def compare(request: CompareRequest, console: Console) -> Path:
 
 def _no_pairs(sides: Sides) -> str:
     seeds = {side: sorted(map(int, own["seed"].unique())) for side, own in sides.episodes.groupby("side")}
+    rows = sides.measure.rows
+    same = "one seed, source and shape" if rows == "episode" else "one seed, source and horizon"
     return (
-        f"{sides.names[0]} and {sides.names[1]} have no test episode in common: A has the seeds {seeds['A']}, B "
-        f"{seeds['B']}, and episodes are the same for one seed, source and shape only. Compare runs of one seed."
+        f"{sides.names[0]} and {sides.names[1]} have no test {rows} in common: A has the seeds {seeds['A']}, B "
+        f"{seeds['B']}, and {rows}s are the same for {same} only. Compare runs of one seed."
     )
 
 
-def _sources(found: Sequence[Difference]) -> list[str]:
-    return sorted({_where(one) for one in found}, key=natural)
+def _margin(request: CompareRequest, sides: Sides) -> float:
+    """What the user says, else what the experiments declared, else one. Raises ConfigError where these disagree."""
+    if request.margin is not None:
+        return request.margin
+    if len(sides.margins) > 1:
+        said = " and ".join(f"{margin:g}" for margin in sides.margins)
+        raise ConfigError(
+            f"The two experiments declare margins of {said} {sides.measure.units}: say with --margin which is meant."
+        )
+    return sides.margins[0] if sides.margins else DEFAULT_MARGIN
 
 
-def _where(one: Difference) -> str:
-    """`omniglot`, with the shape of the episodes where it is fixed."""
-    names = one.names
-    known = pd.notna(pd.Series([names["n_way"], names["shots"]])).all()
-    shape = f" {names['n_way']}w{names['shots']:g}s" if known else ""
-    split = "" if names["split"] == "test" else f" ({names['split']})"
-    return f"{names['source']}{shape}{split}"
+def _sources(found: Sequence[Difference], measure: Measure) -> list[str]:
+    return sorted({measure.place(one.names) for one in found}, key=natural)
 
 
 def _claim(one: Difference) -> str:
     return one.said if one.said in CLAIMS else "equal"
 
 
-def _parts(found: Sequence[Difference]) -> list[ForestPart]:
+def _parts(found: Sequence[Difference], measure: Measure) -> list[ForestPart]:
+    scale = measure.scale
     parts: dict[str, dict[str, Interval]] = {}
     for one in found:
         title = f"{one.names['method']}, trained on {one.names['trained_on']}"
         claim = CLAIMS[_claim(one)]
-        parts.setdefault(title, {})[_where(one)] = Interval(
-            value=100 * one.mean, low=100 * one.low, high=100 * one.high, claim=claim
+        parts.setdefault(title, {})[measure.place(one.names)] = Interval(
+            value=scale * one.mean, low=scale * one.low, high=scale * one.high, claim=claim
         )
     return [ForestPart(title=title, rows=rows) for title, rows in parts.items()]
 
 
-def _content(found: Sequence[Difference]) -> Content:
+def _content(found: Sequence[Difference], measure: Measure) -> Content:
+    scale = measure.scale
     columns = (
         "Method",
         "Trained on",
@@ -125,9 +135,9 @@ def _content(found: Sequence[Difference]) -> Content:
         (
             str(one.names["method"]),
             str(one.names["trained_on"]),
-            _where(one),
-            f"{100 * one.mean:+.2f}",
-            f"{100 * one.low:+.2f} to {100 * one.high:+.2f}",
+            measure.place(one.names),
+            f"{scale * one.mean:+.2f}",
+            f"{scale * one.low:+.2f} to {scale * one.high:+.2f}",
             DASH if pd.isna(one.d) else f"{one.d:+.2f}",
             _p(one.p_equivalent),
             _p(one.p_differ),
@@ -146,15 +156,18 @@ def _p(value: float) -> str:
 
 
 def _page(sides: Sides, content: Content, margin: float) -> str:
+    measure = sides.measure
+    kind = "networks" if measure is ACCURACY else "policies"
     parts = [
         "# Comparison",
-        f"A is {escape(sides.names[0])}, B is {escape(sides.names[1])}; accuracy in percentage points on the very same "
-        "episodes.",
+        f"A is {escape(sides.names[0])}, B is {escape(sides.names[1])}; {measure.what} on the very same "
+        f"{measure.rows}s.",
         *(["They differ in " + escape("; ".join(sides.differing)) + "."] if sides.differing else []),
         table(content),
-        f"Equally good: the difference is smaller than the margin, {margin:g} point{'' if margin == 1 else 's'} (two "
+        f"Equally good: the difference is smaller than the margin, {margin:g} "
+        f"{measure.unit if margin == 1 else measure.units} (two "
         "one-sided tests, p < 0.05). Better: p < 0.05, corrected for the number of rows (Holm). d is Cohen's, of the "
-        "pairs. Seeds that disagree count; with one seed all is about these two networks.",
+        f"pairs. Seeds that disagree count; with one seed all is about these two {kind}.",
         "![A less B on each source, with 95 % intervals](comparison.png)",
     ]
     return "\n\n".join(parts) + "\n"

@@ -6,27 +6,20 @@ import numpy as np
 import pandas as pd
 
 from harness.bootstrap import bootstrap_interval
+from harness.comparison.measures import ACCURACY, Measure
 from harness.comparison.sides import A, B
 from harness.effect_size import cohens_d
-from harness.equivalence import ALPHA, UNTESTED, checked_margin, holm, margin_tests
+from harness.equivalence import ALPHA, UNTESTED, checked_margin, checked_return_margin, holm, margin_tests
 from harness.nested import nested_mean, p_differs
-from harness.pairing import Comparison, paired_cells
-from harness.statistics import DIFFERENCE_KEYS
+from harness.pairing import paired_cells
 from harness.verdicts import FEWEST_PAIRS
-
-SIDES = Comparison(
-    condition="side",
-    keys=("method", *DIFFERENCE_KEYS),
-    must_agree=("protocol", "protocol_version", "fingerprint", "max_images_per_class", "n_query"),
-)
-"""What makes two episodes the same one."""
 
 EQUAL, A_BETTER, B_BETTER, OPEN = "equally good", "A is better", "B is better", "cannot be told"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A less B on one source, accuracies as shares; `names` are the keys of SIDES.
+    """A less B on one source, in the unit of the rows (accuracies are shares); `names`: the comparison's keys.
 
     low, high: the 95 % interval of the mean. d: Cohen's, of the pairs. p_equivalent: by TOST. p_differ: two-sided, Holm
     over all rows. NaN where there are too few pairs to test.
@@ -52,13 +45,14 @@ class Difference:
         return better if self.p_differ < ALPHA else OPEN
 
 
-def differences(episodes: pd.DataFrame, margin_points: float) -> list[Difference]:
+def differences(rows: pd.DataFrame, margin: float, measure: Measure = ACCURACY) -> list[Difference]:
     """Of every method, training and source that both sides have, in that order.
 
-    Raises ConfigError for a margin that is no positive number, and where the sides' episodes are not the same.
+    margin: as it is shown, in percentage points or units of return. Raises ConfigError for one that is no positive
+    number, and where the sides' episodes or tasks are not the same.
     """
-    margin = checked_margin(margin_points)
-    cells = list(paired_cells(episodes, A, B, SIDES))
+    least = checked_margin(margin) if measure is ACCURACY else checked_return_margin(margin)
+    cells = list(paired_cells(rows, A, B, measure.comparison))
     measured = []
     for names, cell in cells:
         values = cell["difference"].to_numpy(dtype=np.float64)
@@ -66,7 +60,7 @@ def differences(episodes: pd.DataFrame, margin_points: float) -> list[Difference
         mean = nested_mean(values, seeds)
         testable = len(values) >= FEWEST_PAIRS and mean.episode_df > 0
         p = p_differs(mean) if testable else float("nan")
-        tests = margin_tests(mean, margin) if testable else UNTESTED
+        tests = margin_tests(mean, least) if testable else UNTESTED
         low, high = bootstrap_interval(values, seeds)
         measured.append((names, mean, (low, high), cohens_d(values, seeds).d, tests.equivalent, p))
     corrected = holm([p for *_, p in measured])

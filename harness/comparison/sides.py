@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.control.recognising import refuse_control_runs
+from harness.comparison.measures import ACCURACY, RETURN, Measure
+from harness.control.finished_runs import read_control_run, told_apart
+from harness.control.recognising import holds_control_runs
 from harness.errors import ConfigError, WorkspaceError, named_choices
 from harness.leaderboard.merging import runs_of
+from harness.record import read_record
 from harness.report.gather import FinishedRun, differences_of, read_run
 from harness.report.panels import natural
 from harness.statistics import with_shots
@@ -18,36 +21,41 @@ A, B = "A", "B"
 MOST_SETTINGS = 6
 """Settings of two trainings that are named where they differ."""
 
-MAY_DIFFER = ("network", "batch_norm", "image_size", "precision", "selection", "adaptation_steps")
-"""Columns that two sides may differ in, since the episodes are the same nonetheless; it is said."""
+DEFAULT_MARGIN = 1.0
+"""Of what does not matter, in points or units of return, where neither the user nor an experiment says."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sides:
     """Two sides to be paired.
 
-    episodes: columns of results.EPISODE_COLUMNS, `shots`, and `side`, A or B; of two single runs, the columns method
-    and trained_on say `a against b`. names: what each side is. differing: clauses on the conditions they differ in.
+    episodes: columns of results.EPISODE_COLUMNS and `shots`, or those of tasks of control, and `side`, A or B; of two
+    single runs, the columns method and trained_on say `a against b`. names: what each side is. differing: clauses on
+    the conditions they differ in. measure: what they are compared in. margins: that their experiments declared.
     """
 
     episodes: pd.DataFrame
     names: tuple[str, str]
     differing: tuple[str, ...]
+    measure: Measure = ACCURACY
+    margins: tuple[float, ...] = ()
 
 
 def read_sides(a: Path, b: Path) -> Sides:
     """Read both. Two single runs are compared whatever they are; of experiments, the methods that both have.
 
     Raises WorkspaceError for what is no run, checkpoint or experiment, or has not finished; ConfigError for two sides
-    that are one, or have no method in common.
+    that are one, have no method in common, or are about images and about control tasks.
     """
-    found = (_read(a), _read(b))
+    folders = (_folder(a), _folder(b))
+    measure = _measure(a, b, [holds_control_runs(folder) for folder in folders])
+    found = (_read(folders[0], a, measure), _read(folders[1], b, measure))
     if {run.run_id for run in found[0]} == {run.run_id for run in found[1]}:
         raise ConfigError(f"{a} and {b} are the same runs: name two different ones.")
     single = all(len(runs) == 1 for runs in found)
     names = (found[0][0].run_id, found[1][0].run_id) if single else (_name(a, b), _name(b, a))
     frames = [
-        pd.concat([run.episodes for run in runs], ignore_index=True).assign(side=side)
+        pd.concat([_rows(run, measure) for run in runs], ignore_index=True).assign(side=side)
         for runs, side in zip(found, (A, B), strict=True)
     ]
     if single:
@@ -57,24 +65,54 @@ def read_sides(a: Path, b: Path) -> Sides:
             frames = [frame.assign(**{column: said}) for frame in frames]
     else:
         _refuse_nothing_in_common(frames, names)
-    both = with_shots(pd.concat(frames, ignore_index=True))
+    both = pd.concat(frames, ignore_index=True)
+    both = with_shots(both) if measure is ACCURACY else both
     shared = both.groupby(["method", "trained_on"], observed=True)["side"].transform("nunique") == 2
     return Sides(
-        episodes=both, names=names, differing=(*_differing(both[shared]), *_trained_otherwise(*found, single))
+        episodes=both,
+        names=names,
+        differing=(*_differing(both[shared], measure), *_trained_otherwise(*found, single)),
+        measure=measure,
+        margins=tuple(dict.fromkeys(map(_margin, folders))) if measure is RETURN else (),
     )
 
 
-def _read(path: Path) -> list[FinishedRun]:
-    """The finished runs at a path. Raises WorkspaceError where there are none."""
+def _rows(run: FinishedRun, measure: Measure) -> pd.DataFrame:
+    return told_apart(run.episodes) if measure is RETURN else run.episodes
+
+
+def _measure(a: Path, b: Path, are_control: Sequence[bool]) -> Measure:
+    if len(set(are_control)) > 1:
+        control, images = (a, b) if are_control[0] else (b, a)
+        raise ConfigError(
+            f"{control} is about control tasks and {images} about images: returns and accuracies are not compared. "
+            "Name two runs or experiments of one kind."
+        )
+    return RETURN if are_control[0] else ACCURACY
+
+
+def _margin(folder: Path) -> float:
+    """What the experiment at a folder, or of a run's, declares not to matter."""
+    experiment = folder.parent.parent if (folder / "spec.json").is_file() else folder
+    return float(read_record(experiment).get("margin_return", DEFAULT_MARGIN))
+
+
+def _folder(path: Path) -> Path:
+    """The folder of what is at a path. Raises WorkspaceError where there is nothing."""
     folder = path.parent if path.is_file() and path.suffix == ".pt" else path
     if not folder.is_dir():
         raise WorkspaceError(
             f"There is no run, checkpoint or experiment at {path}: name a folder below runs/, a checkpoint.pt in one, "
             "or a folder that `harness run` made."
         )
-    refuse_control_runs(folder, "compare")
+    return folder
+
+
+def _read(folder: Path, path: Path, measure: Measure) -> list[FinishedRun]:
+    """The finished runs in a folder. Raises WorkspaceError where there are none."""
     is_run = (folder / "spec.json").is_file()
-    read = [read_run(one) for one in ([RunFolder(folder)] if is_run else runs_of(folder))]
+    reader = read_control_run if measure is RETURN else read_run
+    read = [reader(one) for one in ([RunFolder(folder)] if is_run else runs_of(folder))]
     runs = [run for run, _ in read if run is not None]
     if not runs:
         reasons = (
@@ -118,10 +156,10 @@ def _trained_otherwise(a: list[FinishedRun], b: list[FinishedRun], single: bool)
     return found[:MOST_SETTINGS]
 
 
-def _differing(both: pd.DataFrame) -> list[str]:
+def _differing(both: pd.DataFrame, measure: Measure) -> list[str]:
     """`network: conv4 in A, resnet12 in B` for every condition that differs."""
     clauses = []
-    for column in MAY_DIFFER:
+    for column in measure.may_differ:
         values = [
             ", ".join(sorted(map(str, both.loc[both["side"] == side, column].unique()), key=natural))
             for side in (A, B)

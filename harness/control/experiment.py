@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from harness.control.policy_probe import PolicyProbe
     from harness.control.source import ControlSource
     from harness.inner_loop_method import InnerLoopMethod
+    from harness.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +72,8 @@ class ControlEvaluation:
 class ControlExperiment:
     """Every method × regime × seed, each tested on every evaluation that its policy can act in, and a report.
 
-    name, title, claim, seeds, resources: as of `Experiment`; with Resources.cpus of several, bodies move in as many
-    threads, to the same bits. compute: of policies, which learn several times faster on a GPU where there are many
+    name, title, claim, seeds, resources, trackers: as of `Experiment`; with Resources.cpus of several, bodies move in as
+    many threads, to the same bits. compute: of policies, which learn several times faster on a GPU where there are many
     tasks and trajectories; bodies and points move on the CPU. probes: measured on every trained policy after its
     evaluation, on the same tasks. margin_return: the largest difference in return that does not matter to a verdict
     on reuse.
@@ -88,6 +89,7 @@ class ControlExperiment:
     seeds: int | Sequence[int] = (0,)
     probes: Sequence[PolicyProbe] = ()
     margin_return: float = 1.0
+    trackers: Sequence[Tracker] = ()
     title: str = ""
     claim: str = ""
 

@@ -28,6 +28,10 @@ def plan_control(experiment: ControlExperiment) -> tuple[ControlRunSpec, ...]:
     problems += _repeated("methods", [method.name for method in experiment.methods])
     problems += _repeated("regimes", [regime.label for regime in experiment.regimes])
     problems += _repeated("probes", [probe.name for probe in experiment.probes])
+    problems += [
+        f"ControlExperiment.trackers names {name} twice: remove one."
+        for name in _twice([tracker.name for tracker in experiment.trackers])
+    ]
     problems += _repeated("seeds", [str(seed) for seed in experiment.seed_list])
     for source in _sources(experiment):
         _collect(problems, lambda source=source: source.fingerprint())  # type: ignore[misc]
@@ -65,9 +69,12 @@ def _collect(problems: list[str], step: Callable[[], object]) -> None:
 def _repeated(what: str, names: list[str]) -> list[str]:
     return [
         f"ControlExperiment.{what} has {name!r} twice: give one another name, or remove it."
-        for name in dict.fromkeys(names)
-        if names.count(name) > 1
+        for name in _twice(names)
     ]
+
+
+def _twice(names: list[str]) -> list[str]:
+    return [name for name in dict.fromkeys(names) if names.count(name) > 1]
 
 
 def _sources(experiment: ControlExperiment) -> Iterator[ControlSource]:

@@ -1,25 +1,18 @@
-"""Which folders hold control runs, and what is said where a command cannot take them."""
+"""Which folders hold control runs."""
 
 from pathlib import Path
 
 from harness.control.run_spec import CONTROL
-from harness.errors import WorkspaceError
-from harness.record import read_record
+from harness.record import read_record, recorded_runs
 from harness.store import RunFolder
 
 
 def holds_control_runs(path: Path) -> bool:
-    """Whether `path` is the folder of a control experiment, or of one of its runs."""
-    spec = RunFolder(path).spec()
-    kind = spec.get("kind") if spec else read_record(path).get("kind")
-    return bool(kind == CONTROL)
+    """Whether `path` is the folder of a control experiment, or of one of its runs.
 
-
-def refuse_control_runs(path: Path, command: str) -> None:
-    """Raises WorkspaceError where `path` holds control runs, which `harness <command>` does not read."""
-    if holds_control_runs(path):
-        raise WorkspaceError(
-            f"{path} is about control tasks, and `harness {command}` reads accuracies on images only: `harness report` "
-            "on the experiment's folder writes report.md, with returns, curves, pictures and its methods in pairs, and "
-            "returns.csv; `harness paper` puts its returns beside the published ones."
-        )
+    An experiment's record says it; where that is lost, the runs do.
+    """
+    found = RunFolder(path).spec() or read_record(path)
+    if found:
+        return bool(found.get("kind") == CONTROL)
+    return any(run.spec().get("kind") == CONTROL for run in recorded_runs(path))

@@ -8,6 +8,7 @@ from harness.control.trust_region import TrustRegion
 from harness.errors import ConfigError
 from harness.resources import Resources
 from harness.roles import check_list, check_place
+from harness.tracking.tracker import Tracker
 
 
 def check_control_roles(experiment: ControlExperiment) -> None:
@@ -16,6 +17,7 @@ def check_control_roles(experiment: ControlExperiment) -> None:
     check_list("ControlExperiment.probes", experiment.probes, plugins.POLICY_PROBES)
     check_place("ControlExperiment.network", experiment.network, plugins.POLICY_NETWORKS)
     check_place("ControlExperiment.resources", experiment.resources, Resources)
+    check_list("ControlExperiment.trackers", experiment.trackers, Tracker)
     check_list("ControlExperiment.regimes", experiment.regimes, ControlRegime)
     check_list("ControlExperiment.evaluations", experiment.evaluations, ControlEvaluation)
     for regime in experiment.regimes:

@@ -48,7 +48,7 @@ def verdicts(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, margin: f
     rows = []
     for a, b in pairs:
         for trained_on, of_training in frame.groupby("trained_on", sort=True):
-            found = list(_differences(of_training, a, b))
+            found = list(differences(of_training, a, b))
             tests = []
             for _, mean in found:
                 testable = mean.n_episodes >= FEWEST_PAIRS and mean.episode_df > 0
@@ -71,7 +71,8 @@ def verdicts(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, margin: f
     return pd.DataFrame(rows)
 
 
-def _differences(frame: pd.DataFrame, a: str, b: str) -> Iterator[tuple[dict[str, object], NestedMean]]:
+def differences(frame: pd.DataFrame, a: str, b: str) -> Iterator[tuple[dict[str, object], NestedMean]]:
+    """Of one training: (source, split, horizon) -> return after adaptation of a minus b, on the tasks both met."""
     keys = ["source", "split", "horizon", "fingerprint", "protocol_version", "seed", "episode"]
     sides = [frame[frame["method"] == name].set_index(keys)["return_after"] for name in (a, b)]
     paired = pd.concat(sides, axis=1, keys=["a", "b"], join="inner").reset_index()

@@ -12,7 +12,7 @@ import harness
 from harness.attempt import Outcome
 from harness.control.experiment import ControlExperiment
 from harness.control.planning import plan_control
-from harness.control.report import build_control_report
+from harness.control.report.build import build_control_report
 from harness.control.run_spec import CONTROL, ControlRunSpec
 from harness.control.run_worker import execute_control
 from harness.cost import duration
@@ -22,12 +22,12 @@ from harness.files import write_json, write_text
 from harness.interruption import terminable
 from harness.lease import held
 from harness.plugin_code import plugin_digests
-from harness.record import CONFIG, RECORD, keep_record, read_record, took
+from harness.record import CONFIG, RECORD, keep_record, read_record, recorded_runs, took
 from harness.remote.experiment_mirror import ExperimentMirror
 from harness.renewal import delete_runs
 from harness.request import Request
 from harness.stage import Stage
-from harness.store import RunFolder, Workspace
+from harness.store import Workspace
 
 UPDATE_STEPS = 12_000
 """Steps a second of one core in a whole update of TRPO with (100, 100) units: sampled, and learned from."""
@@ -44,6 +44,8 @@ def run_control(
     if request.demo:
         raise ConfigError("--demo draws stand-ins of images; a control experiment needs none: leave it out.")
     experiment.compute.check_device()
+    for tracker in experiment.trackers:
+        tracker.check()
     planned = plan_control(experiment)
     stage = request.stage(experiment.name, text, mirror, console)
     workspace = stage.workspace
@@ -82,6 +84,7 @@ def _launch(
         began=began,
         after=ended,
         experiment=experiment.name,
+        trackers=experiment.trackers,
         execute=functools.partial(execute_control, threads=int(experiment.resources.cpus)),
     )
 
@@ -89,12 +92,16 @@ def _launch(
 def report_control(folder: Path, console: Console) -> Path:
     """Write the report of the runs in `folder` and say what it found. Raises WorkspaceError where none is done."""
     record = read_record(folder)
-    runs = [RunFolder(folder / "runs" / run_id) for run_id in record.get("runs", ())]
-    built = build_control_report(folder, record, runs, took=took(record, runs))
-    config = folder / "runs" / CONFIG
-    if config.is_file():
-        write_text(folder / CONFIG, config.read_text(encoding="utf-8"))
-    write_json(folder / RECORD, record)
+    runs = recorded_runs(folder)
+    config = next((path for path in (folder / "runs" / CONFIG, folder / CONFIG) if path.is_file()), None)
+    gin = config.read_text(encoding="utf-8") if config else None
+    built = build_control_report(folder, record, runs, took=took(record, runs), gin=gin)
+    if gin is not None:
+        write_text(folder / CONFIG, gin)
+    if record:
+        write_json(folder / RECORD, record)
+    if built.missing_runs:
+        console.print(built.missing_runs, highlight=False, soft_wrap=True, markup=False)
     for row in built.summary.to_dict("records"):
         console.print(
             f"{row['method']} on {row['source']}: return {row['before']:.1f} before adaptation, {row['after']:.1f} "
@@ -102,7 +109,10 @@ def report_control(folder: Path, console: Console) -> Path:
             highlight=False,
             soft_wrap=True,
         )
-    console.print(f"Report: {built.path}", highlight=False, soft_wrap=True)
+    for line in built.verdicts:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    page = built.path.with_suffix(".html")
+    console.print(f"Report: {built.path}, and to open in a browser {page}", highlight=False, soft_wrap=True)
     return built.path
 
 

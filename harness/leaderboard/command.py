@@ -15,6 +15,7 @@ from harness.leaderboard.critical_difference import draw_critical_difference
 from harness.leaderboard.groups import RankedGroup, ranked_groups
 from harness.leaderboard.merging import Merged, merge
 from harness.leaderboard.rendering import against_table, group_table, latex, long_frame, markdown, title_of
+from harness.leaderboard.scores import ACCURACY
 from harness.published_numbers import published_numbers
 from harness.report.album import FORMS, slug
 from harness.report.settings import Table as Content
@@ -41,7 +42,9 @@ def make_leaderboard(request: LeaderboardRequest, console: Console) -> Path:
     be ranked together and for a wrong option.
     """
     merged = merge(request.folders)
-    groups = ranked_groups(merged.episodes, group_by=request.group_by, baseline=request.baseline)
+    groups = ranked_groups(
+        merged.episodes, group_by=request.group_by, baseline=request.baseline, score=merged.score
+    )
     out = make_folder(request.out)
     figures = _draw(groups, out)
     page = markdown(
@@ -110,7 +113,7 @@ def _show(group: RankedGroup, console: Console) -> None:
         content = _ranks_alone(group)
     _print(content, title_of(group), console)
     if group.against is not None:
-        _print(against_table(group.against), "Ahead of the baseline, in points (p by Holm)", console)
+        _print(against_table(group), f"Ahead of the baseline, in {group.score.unit} (p by Holm)", console)
 
 
 def _print(content: Content, title: str, console: Console) -> None:
@@ -123,10 +126,11 @@ def _print(content: Content, title: str, console: Console) -> None:
 
 
 def _ranks_alone(group: RankedGroup) -> Content:
-    whole = group_table(group)
-    means = group.cells[group.cells["source"].isin(group.sources)].groupby("method")["accuracy"].mean()
-    rows = tuple((*row[:3], f"{100 * float(means[row[0]]):.1f}") for row in whole.rows)
-    return Content(columns=(*whole.columns[:3], f"mean of {len(group.sources)} sources, %"), rows=rows)
+    whole, score = group_table(group), group.score
+    means = group.cells[group.cells["source"].isin(group.sources)].groupby("method")[score.value].mean()
+    rows = tuple((*row[:3], f"{score.scale * float(means[row[0]]):.1f}") for row in whole.rows)
+    unit = "%" if score is ACCURACY else "return"
+    return Content(columns=(*whole.columns[:3], f"mean of {len(group.sources)} sources, {unit}"), rows=rows)
 
 
 def _plain(cell: str) -> Text:

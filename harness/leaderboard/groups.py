@@ -13,43 +13,28 @@ import pandas as pd
 
 from harness.equivalence import holm
 from harness.errors import ConfigError, did_you_mean, named_choices
+from harness.leaderboard.scores import ACCURACY, Score
 from harness.nested import half_width, nested_mean, p_differs
 from harness.pairing import refuse_repeats
 from harness.ranking import PairedRanking, paired_ranking, published_ranks
 from harness.report.panels import natural
-from harness.statistics import interval
-
-SHAPE = ("split", "n_way", "shots")
-"""What kind of episodes; each is a ranking of its own."""
-
-CONDITIONS = (
-    "protocol",
-    "protocol_version",
-    "image_size",
-    "batch_norm",
-    "precision",
-    "network",
-    "fingerprint",
-    "max_images_per_class",
-)
-"""What must agree among rows that are ranked together; the last two source by source."""
-
-BY_SOURCE = ("fingerprint", "max_images_per_class")
 
 FEWEST_PAIRS = 20
-"""Episodes of a source that all methods share; with fewer there is no paired ranking."""
+"""Episodes or tasks of a source that all methods share; with fewer there is no paired ranking."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RankedGroup:
     """Methods that were measured alike.
 
-    conditions: what all rows share, by column; apart: those of them that set the group apart. cells: a row a method and
-    source, with accuracy, ci95 (0..1), n_episodes, n_seeds. sources: that all methods have, in which they are ranked;
-    not_shared: the others. published: source by method, ranks by Meta-Dataset's rule. paired: None where it cannot be
+    conditions: what all rows share, by column; apart: those of them that set the group apart. cells: a row a method
+    and source, with the score's value and ci95, n_episodes, n_seeds. sources: that all methods have, in which they
+    are ranked; not_shared: the others. published: source by
+    method, ranks by Meta-Dataset's rule. paired: None where it cannot be
     made, and `unpaired` says why. against: rows of each method's difference from the baseline on each source.
     """
 
+    score: Score
     trained_on: str
     conditions: dict[str, object]
     apart: tuple[str, ...]
@@ -71,7 +56,11 @@ class RankedGroup:
 
 
 def ranked_groups(
-    episodes: pd.DataFrame, *, group_by: Sequence[str] = (), baseline: str | None = None
+    episodes: pd.DataFrame,
+    *,
+    group_by: Sequence[str] = (),
+    baseline: str | None = None,
+    score: Score = ACCURACY,
 ) -> list[RankedGroup]:
     """The groups of `episodes` (as `merging.merge` gives them), in the order of regime, shape and conditions.
 
@@ -79,10 +68,10 @@ def ranked_groups(
     together, a baseline that is no method, and an episode that was measured twice.
     """
     for name in group_by:
-        if name not in CONDITIONS:
+        if name not in score.conditions:
             raise ConfigError(
-                f"--group-by {name!r} is no condition.{did_you_mean(name, CONDITIONS)} Conditions: "
-                f"{named_choices(CONDITIONS)}."
+                f"--group-by {name!r} is no condition.{did_you_mean(name, score.conditions)} Conditions: "
+                f"{named_choices(score.conditions)}."
             )
     methods = episodes["method"].unique().tolist()
     if baseline is not None and baseline not in methods:
@@ -90,14 +79,14 @@ def ranked_groups(
             f"--baseline {baseline!r} is no method here.{did_you_mean(baseline, methods)} Methods: "
             f"{named_choices(methods)}."
         )
-    apart = ["trained_on", *SHAPE, *(c for c in group_by if c not in BY_SOURCE)]
-    frame = _sources_apart(episodes, [c for c in group_by if c in BY_SOURCE])
+    apart = ["trained_on", *score.shape, *(c for c in group_by if c not in score.of_source)]
+    frame = _sources_apart(episodes, [c for c in group_by if c in score.of_source])
     frame = frame.sort_values(apart, key=lambda column: column.map(lambda v: natural(str(v))), kind="stable")
     groups = []
     for values, rows in frame.groupby(apart, sort=False, dropna=False):
         conditions = dict(zip(apart, values, strict=True))
-        _refuse_unlike(rows, group_by, conditions)
-        groups.append(_ranked(rows, apart, baseline))
+        _refuse_unlike(rows, group_by, conditions, score)
+        groups.append(_ranked(rows, apart, baseline, score))
     return groups
 
 
@@ -108,22 +97,25 @@ def _sources_apart(episodes: pd.DataFrame, columns: Sequence[str]) -> pd.DataFra
         several = (
             frame.groupby("source", observed=True)[column].transform(lambda v: v.nunique(dropna=False)) > 1
         )
-        mark = frame[column].astype("string").fillna("all").str.slice(0, 8)
+        mark = frame[column].astype("string").fillna("all")
+        mark = mark.str.slice(0, 8) if column == "fingerprint" else mark
         source = frame["source"].astype("string")
         frame = frame.assign(source=source.mask(several, source + " [" + mark + "]"))
     return frame
 
 
-def _refuse_unlike(rows: pd.DataFrame, group_by: Sequence[str], conditions: dict[str, object]) -> None:
+def _refuse_unlike(
+    rows: pd.DataFrame, group_by: Sequence[str], conditions: dict[str, object], score: Score
+) -> None:
     """Raise ConfigError, naming them, where conditions differ within the group."""
     differing = []
-    for column in (c for c in CONDITIONS if c not in group_by):
-        sources = map(str, rows["source"].unique()) if column in BY_SOURCE else [""]
+    for column in (c for c in score.conditions if c not in group_by):
+        sources = map(str, rows["source"].unique()) if column in score.of_source else [""]
         for source in sources:
             own = rows[rows["source"] == source] if source else rows
             values = own[column].unique().tolist()
             if len(values) > 1:
-                shown = ", ".join(sorted(str(value)[:12] for value in values))
+                shown = ", ".join(_told(values))
                 differing.append((column, f"{column} ({shown}{f', on {source}' if source else ''})"))
                 break
     if not differing:
@@ -136,45 +128,56 @@ def _refuse_unlike(rows: pd.DataFrame, group_by: Sequence[str], conditions: dict
     )
 
 
-def _ranked(rows: pd.DataFrame, apart: Sequence[str], baseline: str | None) -> RankedGroup:
-    refuse_repeats(rows, ["method", "trained_on", "source", "split", "n_way", "shots"])
-    cells = _cells(rows)
+def _told(values: Sequence[object]) -> list[str]:
+    """Values as they are named: of lists in words, such as `discount 0.9, trajectories 20`, what they do not share."""
+    parts = [str(value).split(", ") for value in values]
+    if all(len(own) == 1 for own in parts):
+        return sorted(own[0][:12] for own in parts)
+    shared = set(parts[0]).intersection(*parts[1:])
+    return sorted(" and ".join(part for part in own if part not in shared) for own in parts)
+
+
+def _ranked(rows: pd.DataFrame, apart: Sequence[str], baseline: str | None, score: Score) -> RankedGroup:
+    refuse_repeats(rows, ["method", "trained_on", "source", *score.shape])
+    cells = _cells(rows, score)
     methods = sorted(cells["method"].unique(), key=natural)
     counts = cells.groupby("source")["method"].nunique()
     sources = tuple(sorted((str(s) for s, n in counts.items() if n == len(methods)), key=natural))
     ranked = {
-        source: published_ranks(own["accuracy"].tolist(), own["ci95"].tolist())
+        source: published_ranks(own[score.value].tolist(), own["ci95"].tolist())
         for source in sources
         if len(own := cells[cells["source"] == source].set_index("method").loc[methods])
     }
     published = pd.DataFrame.from_dict(ranked, orient="index", columns=pd.Index(methods))
-    paired, unpaired = _paired(rows[rows["source"].isin(sources)], methods)
+    paired, unpaired = _paired(rows[rows["source"].isin(sources)], methods, score)
     named = baseline if baseline in methods else None
+    kept = (key for key in (*score.shape, *score.conditions) if key not in score.of_source)
     return RankedGroup(
+        score=score,
         trained_on=str(rows["trained_on"].iloc[0]),
-        conditions={key: rows[key].iloc[0] for key in (*SHAPE, *CONDITIONS) if key not in BY_SOURCE},
-        apart=tuple(key for key in apart if key in CONDITIONS),
+        conditions={key: rows[key].iloc[0] for key in kept},
+        apart=tuple(key for key in apart if key in score.conditions),
         cells=cells,
         sources=sources,
         not_shared=tuple(sorted(set(map(str, counts.index)) - set(sources), key=natural)),
         published=published,
         paired=paired,
         unpaired=unpaired,
-        against=_against(rows, named, [m for m in methods if m != named]) if named else None,
+        against=_against(rows, named, [m for m in methods if m != named], score) if named else None,
     )
 
 
-def _cells(rows: pd.DataFrame) -> pd.DataFrame:
+def _cells(rows: pd.DataFrame, score: Score) -> pd.DataFrame:
     found = []
     for (method, source), own in rows.groupby(["method", "source"], observed=True):
-        values, seeds = own["accuracy"].to_numpy(dtype=np.float64), own["seed"].to_numpy(dtype=np.int64)
+        values, seeds = own[score.value].to_numpy(dtype=np.float64), own["seed"].to_numpy(dtype=np.int64)
         found.append(
-            (method, source, float(values.mean()), interval(values, seeds), len(values), len(set(seeds)))
+            (method, source, float(values.mean()), score.ci95(values, seeds), len(values), len(set(seeds)))
         )
-    return pd.DataFrame(found, columns=["method", "source", "accuracy", "ci95", "n_episodes", "n_seeds"])
+    return pd.DataFrame(found, columns=["method", "source", score.value, "ci95", "n_episodes", "n_seeds"])
 
 
-def _paired(rows: pd.DataFrame, methods: Sequence[str]) -> tuple[PairedRanking | None, str]:
+def _paired(rows: pd.DataFrame, methods: Sequence[str], score: Score) -> tuple[PairedRanking | None, str]:
     """The paired ranking on what all methods share, or why there is none."""
     if len(methods) < 2:
         return None, "There is one method only."
@@ -186,19 +189,19 @@ def _paired(rows: pd.DataFrame, methods: Sequence[str]) -> tuple[PairedRanking |
     if not len(shared) or lacking:
         where = f" of {named_choices(map(str, lacking))}" if lacking else ""
         return None, (
-            f"The methods do not share {FEWEST_PAIRS} test episodes{where}: test them with the same seeds and numbers "
-            "of episodes to have them ranked in pairs."
+            f"The methods do not share {FEWEST_PAIRS} test {score.row}s{where}: test them with the same seeds and "
+            f"numbers of {score.row}s to have them ranked in pairs."
         )
-    return paired_ranking(shared), ""
+    return paired_ranking(shared, score.value), ""
 
 
-def _against(rows: pd.DataFrame, baseline: str, methods: Sequence[str]) -> pd.DataFrame:
+def _against(rows: pd.DataFrame, baseline: str, methods: Sequence[str], score: Score) -> pd.DataFrame:
     """Each method less the baseline on shared episodes of each source, p corrected over all of them (Holm)."""
     keys = ["source", "seed", "episode"]
-    base = rows[rows["method"] == baseline].set_index(keys)["accuracy"]
+    base = rows[rows["method"] == baseline].set_index(keys)[score.value]
     found: list[dict[str, object]] = []
     for method in methods:
-        own = rows[rows["method"] == method].set_index(keys)["accuracy"]
+        own = rows[rows["method"] == method].set_index(keys)[score.value]
         both = (own - base).dropna()
         for source, values in both.groupby(level="source", observed=True):
             seeds = values.index.get_level_values("seed").to_numpy(dtype=np.int64)

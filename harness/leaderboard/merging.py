@@ -1,4 +1,4 @@
-"""The finished runs of several experiments as one frame of episodes, each method under a name of its own."""
+"""The finished runs of several experiments as one frame of episodes or tasks, each method under a name of its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from harness.control.recognising import refuse_control_runs
-from harness.errors import WorkspaceError
+from harness.control.finished_runs import read_control_run, told_apart
+from harness.control.recognising import holds_control_runs
+from harness.errors import ConfigError, WorkspaceError
+from harness.leaderboard.scores import ACCURACY, RETURN, Score
 from harness.record import recorded_runs
 from harness.report.gather import FinishedRun, read_run
 from harness.spec import digest, kind_of_training
@@ -21,6 +23,8 @@ METHOD = ("method", "trainer")
 @dataclass(frozen=True, kw_only=True)
 class Merged:
     """Episodes of all finished runs, columns of results.EPISODE_COLUMNS and `shots`, `experiment`; and what is missing.
+    Of control experiments, the tasks: columns of TASK_COLUMNS, `sampling` and `experiment`. score: what they are ranked
+    by.
 
     The name of a method, or of what it was trained on, is followed by the experiment's where two experiments mean
     different things by it.
@@ -29,22 +33,23 @@ class Merged:
     episodes: pd.DataFrame
     experiments: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    score: Score = ACCURACY
 
 
 def merge(folders: Sequence[Path]) -> Merged:
     """Read the experiments in `folders`, each as `harness run` leaves it: the runs of its last command.
 
-    A run that is in several of them counts once. Raises WorkspaceError for a folder that is not there or
-    holds control runs, and where none has a finished run.
+    A run that is in several of them counts once. Raises WorkspaceError for a folder that is not there and where none
+    has a finished run, ConfigError where some are about images and others about control tasks.
     """
     found: dict[str, tuple[FinishedRun, str]] = {}
     left_out: list[LeftOut] = []
-    for folder in folders:
-        refuse_control_runs(folder, "leaderboard")
+    score = _score(folders)
+    read = read_control_run if score is RETURN else read_run
     names = _names(folders)
     for folder, name in zip(folders, names, strict=True):
         for run_folder in runs_of(folder):
-            run, missing = read_run(run_folder)
+            run, missing = read(run_folder)
             left_out += [LeftOut(run_id=f"{name}/{one.run_id}", reason=one.reason) for one in missing]
             if run is not None:
                 found.setdefault(run.run_id, (run, name))
@@ -54,7 +59,20 @@ def merge(folders: Sequence[Path]) -> Merged:
             f"No run has finished in {', '.join(map(str, folders))} ({reasons}). A leaderboard is made from "
             "runs/, which `harness run CONFIG` fills; a report without its runs cannot be ranked."
         )
-    return Merged(episodes=_labelled(list(found.values())), experiments=names, left_out=tuple(left_out))
+    labelled = _labelled(list(found.values()), score)
+    return Merged(episodes=labelled, experiments=names, left_out=tuple(left_out), score=score)
+
+
+def _score(folders: Sequence[Path]) -> Score:
+    """What the experiments are ranked by."""
+    control = [folder for folder in folders if holds_control_runs(folder)]
+    images = [folder for folder in folders if folder not in control]
+    if control and images:
+        raise ConfigError(
+            f"{control[0]} is about control tasks and {images[0]} about images: returns and accuracies are never in "
+            "one ranking. Make a leaderboard of each kind by itself."
+        )
+    return RETURN if control else ACCURACY
 
 
 def _names(folders: Sequence[Path]) -> tuple[str, ...]:
@@ -76,7 +94,7 @@ def runs_of(folder: Path) -> list[RunFolder]:
     return recorded_runs(folder)
 
 
-def _labelled(runs: list[tuple[FinishedRun, str]]) -> pd.DataFrame:
+def _labelled(runs: list[tuple[FinishedRun, str]], score: Score) -> pd.DataFrame:
     """One frame; a name that stands for several things gets the experiment's beside it."""
     methods: dict[str, set[str]] = {}
     trainings: dict[tuple[str, tuple[str, bool]], set[str]] = {}
@@ -95,8 +113,10 @@ def _labelled(runs: list[tuple[FinishedRun, str]]) -> pd.DataFrame:
             column: f"{name} ({experiment})" if name in several[column] else name
             for column, name in own.items()
         }
-        frames.append(run.episodes.assign(**named, experiment=experiment))
-    return with_shots(pd.concat(frames, ignore_index=True))
+        rows = told_apart(run.episodes) if score is RETURN else run.episodes
+        frames.append(rows.assign(**named, experiment=experiment))
+    whole = pd.concat(frames, ignore_index=True)
+    return with_shots(whole) if score is ACCURACY else whole
 
 
 def _training(run: FinishedRun) -> tuple[tuple[str, bool], str]:

@@ -6,30 +6,35 @@ from typing import Any
 import pandas as pd
 
 from harness.leaderboard.groups import RankedGroup
+from harness.leaderboard.scores import Score
 from harness.published_numbers import PAPERS, SPREADS, published_text
 from harness.report.latex import latex_document
 from harness.report.markdown import bold, escape, table
-from harness.report.panels import Cell, heading
 from harness.report.settings import Table
 
 DASH = "\N{EN DASH}"
 
-RULES = (
+_RULES = (
     "Ranks by Meta-Dataset's rule: on each source the best mean that is left ties with all whose interval reaches it, "
     "|difference| <= √(ci² + ci²); tied methods share the average of their places.",
-    "Paired ranks: the same, but two methods tie where the difference on the very same episodes is not significant "
+    "Paired ranks: the same, but two methods tie where the difference on the very same {row}s is not significant "
     "(p >= 0.05, Holm over all pairs of the source; seeds that disagree count). Only these use that all methods "
-    "were tested on the same episodes.",
+    "were tested on the same {row}s.",
 )
+
+
+def rules(score: Score) -> list[str]:
+    """How ranks are made, in words."""
+    return [rule.format(row=score.row) for rule in _RULES]
 
 
 def title_of(group: RankedGroup) -> str:
     """`Trained on omniglot: 5-way 1-shot, test split`."""
-    return f"Trained on {group.trained_on}: {heading(group.conditions, group.apart)}"
+    return f"Trained on {group.trained_on}: {group.score.heading(group.conditions, group.apart)}"
 
 
 def group_table(group: RankedGroup) -> Table:
-    """Methods by rank: both average ranks, then accuracy in % ± half the 95 % interval on each source."""
+    """Methods by rank: both average ranks, then the score ± half the 95 % interval on each source."""
     sources = (*group.sources, *group.not_shared)
     best = {source: _ranked_first(group, source) for source in group.sources}
     rows = []
@@ -37,21 +42,20 @@ def group_table(group: RankedGroup) -> Table:
         row = [method, _rank(group.paired.average[method]) if group.paired else DASH]
         row.append(_rank(group.published[method].mean()) if group.sources else DASH)
         for source in sources:
-            cell = cell_of(group, method, source)
-            text = str(cell) if cell else DASH
-            row.append(bold(text) if cell and method in best.get(source, ()) else text)
+            text = _cell(group, method, source)
+            row.append(bold(text) if text != DASH and method in best.get(source, ()) else text)
         rows.append(tuple(row))
     columns = ("Method", "Paired rank", "Rank, Meta-Dataset's rule", *sources)
     return Table(columns=columns, rows=tuple(rows))
 
 
-def cell_of(group: RankedGroup, method: str, source: str) -> Cell | None:
-    """What was measured of a method on a source; None for nothing."""
+def _cell(group: RankedGroup, method: str, source: str) -> str:
+    """What was measured of a method on a source; a dash for nothing."""
     found = group.cells[(group.cells["method"] == method) & (group.cells["source"] == source)]
     if found.empty:
-        return None
-    one = found.iloc[0]
-    return Cell(**{name: one[name] for name in ("accuracy", "ci95", "n_episodes", "n_seeds")})
+        return DASH
+    mean, half = (group.score.scale * float(found[name].iloc[0]) for name in (group.score.value, "ci95"))
+    return f"{mean:.1f} ± {half:.1f}"
 
 
 def _ranked_first(group: RankedGroup, source: str) -> tuple[str, ...]:
@@ -72,7 +76,12 @@ def markdown(
     notes: Sequence[str],
 ) -> str:
     """The page. figures: of each group, its path or None. published: rows to show beside, None for none."""
-    parts = ["# Leaderboard", *map(escape, notes), *RULES, "Bold: first or tied with the first on a source."]
+    parts = [
+        "# Leaderboard",
+        *map(escape, notes),
+        *rules(groups[0].score),
+        "Bold: first or tied with the first on a source.",
+    ]
     for group, figure in zip(groups, figures, strict=True):
         parts += [f"## {escape(title_of(group))}", table(group_table(group))]
         if group.not_shared:
@@ -89,28 +98,34 @@ def markdown(
         if group.unpaired:
             parts.append(f"No paired ranking: {escape(group.unpaired)}")
         if group.against is not None:
+            unit, row = group.score.unit, group.score.row
             parts += [
-                "Points ahead of the baseline on the same episodes, ± half the 95 % interval, p by Holm:"
+                f"{unit.capitalize()} ahead of the baseline on the same {row}s, ± half the 95 % interval, p by Holm:"
             ]
-            parts.append(table(against_table(group.against)))
+            parts.append(table(against_table(group)))
     if published is not None:
         parts += [_published_section(published)]
     return "\n\n".join(parts) + "\n"
 
 
-def against_table(against: pd.DataFrame) -> Table:
-    """Each method against the baseline, source by source, in points."""
+def against_table(group: RankedGroup) -> Table:
+    """Each method against the baseline, source by source, in the score's unit; of a group that has one."""
+    scale, heads = (
+        group.score.scale,
+        ("Method", "Source", "Difference", "p", f"{group.score.row.capitalize()}s"),
+    )
+    against = pd.DataFrame() if group.against is None else group.against
     rows = tuple(
         (
             row["method"],
             row["source"],
-            f"{100 * row['difference']:+.1f} ± {100 * row['ci95']:.1f}",
+            f"{scale * row['difference']:+.1f} ± {scale * row['ci95']:.1f}",
             "< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}",
             str(row["n_episodes"]),
         )
         for row in _records(against)
     )
-    return Table(columns=("Method", "Source", "Difference", "p", "Episodes"), rows=rows)
+    return Table(columns=heads, rows=rows)
 
 
 def _published_section(published: pd.DataFrame) -> str:
@@ -144,7 +159,7 @@ def _published_cell(row: dict[str, Any]) -> str:
 def long_frame(groups: Sequence[RankedGroup]) -> pd.DataFrame:
     """A row a group, method and source, with both ranks there and on average."""
     frame = pd.concat([_long(group) for group in groups], ignore_index=True)
-    first = ["trained_on", "split", "n_way", "shots", "method", "source"]
+    first = ["trained_on", *groups[0].score.shape, "method", "source"]
     return frame[[*first, *(column for column in frame.columns if column not in first)]]
 
 
@@ -170,6 +185,6 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def latex(groups: Sequence[RankedGroup]) -> str:
     """A booktabs table a group, ready for a paper."""
     return latex_document(
-        (f"Accuracy in %, ± half the 95 % interval. {title_of(group)}.", group_table(group))
+        (f"{group.score.caption}, ± half the 95 % interval. {title_of(group)}.", group_table(group))
         for group in groups
     )

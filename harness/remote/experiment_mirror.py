@@ -23,6 +23,7 @@ REPORT = (
     "distances.csv",
     "across.parquet",
     "returns.csv",
+    "tasks.csv",
     "verdicts.csv",
     CONFIG,
     "report.md",

@@ -8,7 +8,7 @@ from pathlib import Path
 from harness.files import explained
 from harness.report.blocks import Figure
 
-KINDS = ("accuracy", "curves", "reuse")
+KINDS = ("accuracy", "curves", "reuse", "tasks", "paths", "frames")
 """Figures are called `<kind>-....png`, and `.svg` beside it."""
 
 FORMS = ("png", "svg")

@@ -7,10 +7,14 @@ from harness.report.settings import Table
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A picture in the report: its path relative to the report, and what it shows."""
+    """A picture in the report: its path relative to the report, and what it shows.
+
+    is_strip: whether it is much wider than high, and on a small screen is rather scrolled than made small.
+    """
 
     path: str
     caption: str
+    is_strip: bool = False
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 leaderboard.csv, .parquet and .tex, reuse.csv (verdicts), trends.csv, distances.csv, across.parquet (between trainings).
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,11 +21,12 @@ from harness.report.album import Album
 from harness.report.blocks import Figure, Section
 from harness.report.curve_figure import draw_curves
 from harness.report.gather import Gathered, gather
-from harness.report.interactive import Spec, accuracy_spec, curve_specs, size_spec
+from harness.report.interactive import accuracy_spec, curve_specs, size_spec
 from harness.report.latex import latex_document
-from harness.report.markdown import PanelView, ReportView, board_table, gap_table, render
+from harness.report.markdown import PanelView, ReportView, board_table, gap_table, paragraphs, render
 from harness.report.page import Board, board_of, render_page
 from harness.report.panels import Panel, panels
+from harness.report.plot_parts import Spec
 from harness.report.reuse import ANSWER, reuse_sections
 from harness.report.reuse_trends import trend_rows
 from harness.report.reuse_verdicts import Judging, Verdicts, reuse_verdicts
@@ -225,10 +225,9 @@ def _view(
 ) -> ReportView:
     runs = gathered.runs
     answered = bool(reuse) and reuse[0].title == ANSWER
-    paragraphs = re.split(r"\n\s*\n", words.claim.strip()) if words.claim.strip() else []
     return ReportView(
         title=words.title,
-        claim=tuple(" ".join(paragraph.split()) for paragraph in paragraphs),
+        claim=paragraphs(words.claim),
         missing_runs=words.missing_runs,
         command=words.command,
         took=words.took,

@@ -1,6 +1,6 @@
-"""Learning curves: validation accuracy and training loss over the updates, named at the line's end."""
+"""Learning curves: numbers of the training over its updates, a panel each, lines named at their end."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,21 @@ from matplotlib.axes import Axes
 
 from harness.report.panels import natural
 from harness.report.style import GREY, Style, figure_of, grid, save
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantity:
+    """What a line of the curve says: its key there, what it is called, by what it is multiplied to be shown."""
+
+    column: str
+    title: str
+    scale: float = 1
+
+
+OF_IMAGES = (
+    Quantity(column="valid_accuracy", title="validation accuracy, %", scale=100),
+    Quantity(column="loss", title="training loss"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +41,10 @@ class Curve:
         return ", ".join(self.methods)
 
 
-def curves_of(curves: pd.DataFrame) -> list[Curve]:
+def curves_of(curves: pd.DataFrame, quantities: Sequence[Quantity] = OF_IMAGES) -> list[Curve]:
     """The curves of one regime's runs; methods whose curves are equal line by line share one."""
     found: dict[str, Curve] = {}
-    columns = ["seed", "iteration", "loss", "valid_accuracy"]
+    columns = ["seed", "iteration", *sorted(quantity.column for quantity in quantities)]
     for method, lines in sorted(curves.groupby("method"), key=lambda pair: natural(str(pair[0]))):
         lines = lines.sort_values(["seed", "iteration"], kind="stable")
         content = lines[columns].to_csv(index=False)
@@ -45,31 +60,31 @@ def draw_curves(
     selected: Mapping[str, int],
     looks: Mapping[str, Style],
     path: Path,
+    quantities: Sequence[Quantity] = OF_IMAGES,
 ) -> None:
     """Write one regime's figure to `path`. `selected`: run_id -> the update whose checkpoint counts."""
-    parts = curves_of(curves)
-    with figure_of(10, 8.2) as figure:
-        top, bottom = figure.subplots(2, 1, sharex=True)
-        _draw(top, parts, "valid_accuracy", 100, looks)
-        _draw(bottom, parts, "loss", 1, looks)
+    parts = curves_of(curves, quantities)
+    with figure_of(10, 4.1 * len(quantities)) as figure:
+        panels = figure.subplots(len(quantities), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, quantity in zip(panels, quantities, strict=True):
+            _draw(axes, parts, quantity, looks)
+            axes.set_ylabel(quantity.title)
         for part in parts:
-            _mark_selected(top, part, selected, looks[part.methods[0]])
-        top.set_title(f"Trained on {regime}")
-        top.set_ylabel("validation accuracy, %")
-        bottom.set_ylabel("training loss")
-        bottom.set_xlabel("update" + (" (ring: the checkpoint that was tested)" if selected else ""))
-        for axes in (top, bottom):
+            _mark_selected(panels[0], part, quantities[0], selected, looks[part.methods[0]])
+        panels[0].set_title(f"Trained on {regime}")
+        panels[-1].set_xlabel("update" + (" (ring: the checkpoint that was tested)" if selected else ""))
+        for axes in panels:
             axes.margins(x=0.02)
             grid(axes, "both")
         save(figure, path)
 
 
-def _draw(axes: Axes, curves: list[Curve], column: str, scale: float, looks: Mapping[str, Style]) -> None:
+def _draw(axes: Axes, curves: list[Curve], quantity: Quantity, looks: Mapping[str, Style]) -> None:
     """Thin lines for seeds, a thick one for their mean; the name at its end."""
     ends = []
     for curve in curves:
         look = looks[curve.methods[0]]
-        table = _by_seed(curve, column) * scale
+        table = _by_seed(curve, quantity.column) * quantity.scale
         if table.empty:
             continue
         if len(table.columns) > 1:
@@ -152,13 +167,15 @@ def _isotonic(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.concatenate([np.full(int(count), mean) for mean, count in blocks])
 
 
-def _mark_selected(axes: Axes, curve: Curve, selected: Mapping[str, int], look: Style) -> None:
+def _mark_selected(
+    axes: Axes, curve: Curve, quantity: Quantity, selected: Mapping[str, int], look: Style
+) -> None:
     for _, line in curve.lines.iterrows():
-        accuracy = line["valid_accuracy"]
-        if selected.get(str(line["run_id"])) == line["iteration"] and pd.notna(accuracy):
+        value = line[quantity.column]
+        if selected.get(str(line["run_id"])) == line["iteration"] and pd.notna(value):
             axes.plot(
                 line["iteration"],
-                100 * accuracy,
+                quantity.scale * value,
                 marker="o",
                 markersize=12,
                 color=look.colour,

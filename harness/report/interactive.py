@@ -1,35 +1,23 @@
 """Interactive plots as Vega-Lite specifications: plain data, drawn by the page itself."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from harness.report.curve_figure import curves_of
+from harness.report.curve_figure import OF_IMAGES, Quantity, curves_of
 from harness.report.panels import Entry, Panel
+from harness.report.plot_parts import (
+    DASHES,
+    FEW_TICKS,
+    LINE_LEGEND,
+    Spec,
+    colour_channel,
+    plot_frame,
+    rounded,
+    shape_channel,
+)
 from harness.report.style import Style
-
-Spec = dict[str, Any]
-"""A Vega-Lite specification as JSON data."""
-
-SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-"""Names the language; nothing is fetched from there."""
-
-SHAPES = {
-    **{"o": "circle", "s": "square", "D": "diamond", "^": "triangle-up", "v": "triangle-down"},
-    **{"<": "triangle-left", ">": "triangle-right"},
-}
-"""Matplotlib's markers in Vega's words."""
-
-LEGEND: Spec = {"orient": "top", "columns": {"expr": "width < 500 ? 1 : 4"}, "title": None, "labelLimit": 400}
-LINE_LEGEND: Spec = {**LEGEND, "symbolType": "stroke", "symbolSize": 500, "symbolStrokeWidth": 2}
-"""One legend of colours and dashes together, as some methods share a colour."""
-
-FEW_TICKS: Spec = {"tickCount": 6, "labelOverlap": True}
-
-
-DASHES: dict[str, list[int]] = {"-": [1, 0], "--": [8, 4], "-.": [8, 3, 2, 3], ":": [2, 3]}
 
 BINS = 6
 """Groups of episodes by their size, of equal numbers."""
@@ -57,13 +45,13 @@ def accuracy_spec(
             ("seeds", "quantitative", {}),
         )
     ]
-    shared = {**rows_of, "color": _colours(methods, looks), "tooltip": tooltip}
-    shapes = _shapes(methods, looks)
+    shared = {**rows_of, "color": colour_channel(methods, looks), "tooltip": tooltip}
+    shapes = shape_channel(methods, looks)
     if len(panel.sources) == 1:  # the axis names the methods
         shared["color"], shapes = {**shared["color"], "legend": None}, {**shapes, "legend": None}
     x = {"type": "quantitative", "scale": {"zero": False}, "title": "accuracy, %"}
     return {
-        **_frame(f"Accuracy per source with 95 % intervals, trained on {regime}, {panel.heading}"),
+        **plot_frame(f"Accuracy per source with 95 % intervals, trained on {regime}, {panel.heading}"),
         "height": {"step": 14},
         "data": {"values": values},
         "layer": [
@@ -120,9 +108,9 @@ def _point(panel: Panel, entry: Entry, source: str, near: bool) -> Spec | None:
     return {
         "method": entry.method,
         "source": _label(source, near),
-        "accuracy": _number(100 * cell.accuracy),
-        "low": _number(low),
-        "high": _number(high),
+        "accuracy": rounded(100 * cell.accuracy),
+        "low": rounded(low),
+        "high": rounded(high),
         "interval": f"{low:.1f} to {high:.1f}",
         "episodes": int(cell.n_episodes),
         "seeds": int(cell.n_seeds),
@@ -133,37 +121,39 @@ def _label(source: str, near: bool) -> str:
     return f"{source} †" if near else source
 
 
-def curve_specs(regime: str, curves: pd.DataFrame, looks: Mapping[str, Style]) -> list[Spec]:
-    """Validation accuracy, and training loss, over the updates: the mean over seeds of each training."""
-    parts = curves_of(curves)
+def curve_specs(
+    regime: str,
+    curves: pd.DataFrame,
+    looks: Mapping[str, Style],
+    quantities: Sequence[Quantity] = OF_IMAGES,
+) -> list[Spec]:
+    """Each quantity over the updates: the mean over seeds of each training."""
+    parts = curves_of(curves, quantities)
     labels = [part.label for part in parts]
     own = {part.label: looks[part.methods[0]] for part in parts}
     found = []
-    for column, scale, title in (
-        ("valid_accuracy", 100, "validation accuracy, %"),
-        ("loss", 1, "training loss"),
-    ):
-        values = []
+    for quantity in quantities:
+        title, values = quantity.title, []
         for part in parts:
-            numbers = pd.to_numeric(part.lines[column], errors="coerce") * scale
+            numbers = pd.to_numeric(part.lines[quantity.column], errors="coerce") * quantity.scale
             lines = part.lines.assign(value=numbers).dropna(subset=["value"])
             means = lines.groupby("iteration", as_index=False)["value"].mean()
             values += [
-                {"training": part.label, "update": int(update), "value": _number(value)}
+                {"training": part.label, "update": int(update), "value": rounded(value)}
                 for update, value in zip(means["iteration"], means["value"], strict=True)
             ]
         if not values:
             continue
         found.append(
             {
-                **_frame(f"{title}, trained on {regime}"),
+                **plot_frame(f"{title}, trained on {regime}"),
                 "height": 240,
                 "data": {"values": values},
                 "mark": {"type": "line", "point": {"size": 18}, "strokeWidth": 2},
                 "encoding": {
                     "x": {"field": "update", "type": "quantitative", "axis": FEW_TICKS},
                     "y": {"field": "value", "type": "quantitative", "scale": {"zero": False}, "title": title},
-                    "color": {**_colours(labels, own), "field": "training", "legend": LINE_LEGEND},
+                    "color": {**colour_channel(labels, own), "field": "training", "legend": LINE_LEGEND},
                     "strokeDash": {
                         "field": "training",
                         "type": "nominal",
@@ -194,9 +184,9 @@ def size_spec(panel: Panel, regime: str, size: str, looks: Mapping[str, Style]) 
     title = "ways" if size == "ways" else "mean shots a class"
     x = {"field": "size", "type": "quantitative", "title": title, "scale": {"zero": False, "type": "log"}}
     y = {"type": "quantitative", "scale": {"zero": False}, "title": "accuracy, %"}
-    colour = _colours(methods, looks)
+    colour = colour_channel(methods, looks)
     return {
-        **_frame(f"Accuracy against {title}, trained on {regime}, {panel.heading}"),
+        **plot_frame(f"Accuracy against {title}, trained on {regime}, {panel.heading}"),
         "height": 260,
         "data": {"values": points},
         "layer": [
@@ -214,7 +204,7 @@ def size_spec(panel: Panel, regime: str, size: str, looks: Mapping[str, Style]) 
                     "x": x,
                     "y": {**y, "field": "accuracy"},
                     "color": colour,
-                    "shape": _shapes(methods, looks),
+                    "shape": shape_channel(methods, looks),
                     "tooltip": [
                         {"field": "method", "type": "nominal"},
                         {"field": "size", "type": "quantitative", "format": ".1f", "title": title},
@@ -250,42 +240,11 @@ def _size_points(panel: Panel, regime: str, size: str) -> list[Spec]:
         points.append(
             {
                 "method": str(method),
-                "size": _number(own["size"].mean()),
-                "accuracy": _number(100 * mean),
-                "low": _number(100 * (mean - half)),
-                "high": _number(100 * (mean + half)),
+                "size": rounded(own["size"].mean()),
+                "accuracy": rounded(100 * mean),
+                "low": rounded(100 * (mean - half)),
+                "high": rounded(100 * (mean + half)),
                 "episodes": len(own),
             }
         )
     return points
-
-
-def _frame(description: str) -> Spec:
-    return {
-        "$schema": SCHEMA,
-        "description": description,
-        "width": "container",
-        "autosize": {"type": "fit-x", "contains": "padding"},
-    }
-
-
-def _colours(names: Sequence[str], looks: Mapping[str, Style]) -> Spec:
-    return {
-        "field": "method",
-        "type": "nominal",
-        "scale": {"domain": list(names), "range": [looks[name].colour for name in names]},
-        "legend": LEGEND,
-    }
-
-
-def _shapes(names: Sequence[str], looks: Mapping[str, Style]) -> Spec:
-    return {
-        "field": "method",
-        "type": "nominal",
-        "scale": {"domain": list(names), "range": [SHAPES[looks[name].marker] for name in names]},
-    }
-
-
-def _number(value: float) -> float | None:
-    """Rounded, so that a page is no larger than need be; None for what is no number."""
-    return round(float(value), 4) if np.isfinite(value) else None

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -85,8 +86,12 @@ class ReportView:
 
 def render(view: ReportView) -> str:
     """The report as Markdown; the same view gives the same text."""
-    text = _environment().get_template("report.md.j2").render(view=view, words=WORDS)
-    return _tidy(text)
+    return render_markdown("report.md.j2", view=view, words=WORDS)
+
+
+def render_markdown(template: str, *, places: Sequence[Path] = (), **content: Any) -> str:
+    """A page from a template, here or in `places`, every value in it escaped."""
+    return _tidy(_environment(places).get_template(template).render(**content))
 
 
 def render_sections(title: str, sections: Sequence[Section]) -> str:
@@ -95,13 +100,19 @@ def render_sections(title: str, sections: Sequence[Section]) -> str:
     return _tidy(f"# {escape(title)}\n\n{text}")
 
 
+def paragraphs(text: str) -> tuple[str, ...]:
+    """What empty lines part, each on one line."""
+    parts = re.split(r"\n\s*\n", text.strip()) if text.strip() else []
+    return tuple(" ".join(part.split()) for part in parts)
+
+
 def _tidy(text: str) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
 
 
-def _environment() -> Environment:
+def _environment(places: Sequence[Path] = ()) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([Path(__file__).parent, *places]),
         undefined=StrictUndefined,
         finalize=_finalize,
         trim_blocks=True,

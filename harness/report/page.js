@@ -41,16 +41,16 @@
   };
   for (const button of document.querySelectorAll("th button")) button.addEventListener("click", () => sort(button.parentElement));
 
-  const chosen = (name) => new Set([...document.querySelectorAll(`input[name=${name}]:checked`)].map((box) => box.value));
+  // What is about a value that is not chosen is hidden: data-source="omniglot" is about the source omniglot.
+  const boxes = [...document.querySelectorAll("form input[type=checkbox]")];
+  const names = [...new Set(boxes.map((box) => box.name))];
   const filter = () => {
-    const regimes = chosen("regime"), sources = chosen("source"), shapes = chosen("shape");
-    for (const part of document.querySelectorAll("[data-shape]")) part.hidden = !shapes.has(part.dataset.shape);
-    for (const table of document.querySelectorAll("table.board")) {
-      for (const row of table.tBodies[0].rows) row.hidden = !regimes.has(row.dataset.regime);
-      for (const cell of table.querySelectorAll("[data-source]")) cell.hidden = !sources.has(cell.dataset.source);
+    const chosen = new Map(names.map((name) => [name, new Set(boxes.filter((box) => box.name === name && box.checked).map((box) => box.value))]));
+    for (const part of document.querySelectorAll(names.map((name) => `[data-${name}]`).join(", "))) {
+      part.hidden = names.some((name) => part.dataset[name] !== undefined && !chosen.get(name).has(part.dataset[name]));
     }
   };
-  for (const box of document.querySelectorAll("fieldset input")) box.addEventListener("change", filter);
+  for (const box of boxes) box.addEventListener("change", filter);
   let width = window.innerWidth;
   window.addEventListener("resize", () => { if (window.innerWidth !== width) { width = window.innerWidth; draw(); } });
   dark.addEventListener("change", draw);

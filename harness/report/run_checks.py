@@ -48,6 +48,15 @@ def unfit(
 
 
 def _unfit_episodes(name: str, spec: Mapping[str, Any], episodes: pd.DataFrame) -> str | None:
+    if reason := foreign_rows(name, spec, episodes):
+        return reason
+    if not episodes["accuracy"].between(0, 1).all():
+        return "episodes.parquet holds accuracies that are no numbers from 0 to 1"
+    return None
+
+
+def foreign_rows(name: str, spec: Mapping[str, Any], episodes: pd.DataFrame) -> str | None:
+    """Why the rows of episodes.parquet are not those of the run in the folder `name` alone; None when they are."""
     if episodes.empty:
         return "episodes.parquet holds no episodes"
     strangers = sorted(set(episodes["run_id"].unique()) - {name})
@@ -56,8 +65,6 @@ def _unfit_episodes(name: str, spec: Mapping[str, Any], episodes: pd.DataFrame) 
     for column, key in (("method", "method_name"), ("trained_on", "trained_on"), ("seed", "seed")):
         if set(episodes[column].unique()) != {spec[key]}:
             return f"episodes.parquet and spec.json disagree about {column}"
-    if not episodes["accuracy"].between(0, 1).all():
-        return "episodes.parquet holds accuracies that are no numbers from 0 to 1"
     return None
 
 
@@ -68,15 +75,15 @@ def _wrong_in_spec(spec: Mapping[str, Any]) -> Iterator[str]:
             yield key
     yield from (key for key in PARTS if not isinstance(spec[key], dict))
     for place in OBJECTS:
-        if not isinstance(_at(spec, place), dict | None):
+        if not isinstance(at(spec, place), dict | None):
             yield place
     for place in SOURCES:
-        found = _at(spec, place)
+        found = at(spec, place)
         if found is not None and not (isinstance(found, list) and all(map(_is_source, found))):
             yield place
 
 
-def _at(spec: Mapping[str, Any], place: str) -> Any:
+def at(spec: Mapping[str, Any], place: str) -> Any:
     """The value at `a.b`; None where there is none, or what should hold it is no object."""
     found: Any = spec
     for key in place.split("."):
@@ -87,7 +94,7 @@ def _at(spec: Mapping[str, Any], place: str) -> Any:
 def _is_source(value: Any) -> bool:
     if not isinstance(value, dict) or not isinstance(value.get("name"), str):
         return False
-    return all(isinstance(_at(value, place), dict | None) for place in ("component", "component.params"))
+    return all(isinstance(at(value, place), dict | None) for place in ("component", "component.params"))
 
 
 def _wrong_in_status(status: Mapping[str, Any]) -> Iterator[str]:

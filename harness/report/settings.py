@@ -1,6 +1,6 @@
 """What the runs were, from their specs and status files: tables as rows of text. Every key may be missing."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -53,17 +53,17 @@ class Table:
 def regimes(runs: Sequence[FinishedRun]) -> Table:
     """What each regime trained on, and for how long."""
     columns = ("Trained on", "Sources", "Episodes", "Updates", "Outer step", "Validation")
-    return _distinct(columns, runs, lambda run: (run.trained_on, *_regime(run)))
+    return distinct_rows(columns, runs, lambda run: (run.trained_on, *_regime(run)))
 
 
 def methods(runs: Sequence[FinishedRun]) -> Table:
     """Each method's settings, and those of the method that trained its learner where that is another."""
-    return _distinct(("Method", "Settings", "Trained by"), runs, _method)
+    return distinct_rows(("Method", "Settings", "Trained by"), runs, _method)
 
 
 def networks(runs: Sequence[FinishedRun]) -> Table:
     """The network and the images it saw."""
-    return _distinct(("Network", "Settings", "Images", "Rows of the head"), runs, _network)
+    return distinct_rows(("Network", "Settings", "Images", "Rows of the head"), runs, _network)
 
 
 def conditions(runs: Sequence[FinishedRun]) -> Table:
@@ -142,13 +142,13 @@ def provenances(runs: Sequence[FinishedRun]) -> dict[str, list[dict[str, Any]]]:
 
 def _regime(run: FinishedRun) -> tuple[str, ...]:
     train = run.spec.get("train", {})
-    sources = ", ".join(_component(source) for source in train.get("sources", [])) or DASH
+    sources = ", ".join(component_words(source) for source in train.get("sources", [])) or DASH
     schedule = train.get("schedule", DASH)
-    step = f"Adam, learning rate {_said(train.get('learning_rate'))}, {schedule}"
+    step = f"Adam, learning rate {in_words(train.get('learning_rate'))}, {schedule}"
     if schedule == OWN_STEPS:
         step = f"{OWN_STEPS}, see its settings"
     if train.get("gradient_clip") is not None:
-        step += f", gradient clipped to {_said(train['gradient_clip'])}"
+        step += f", gradient clipped to {in_words(train['gradient_clip'])}"
     shape, updates = _updates(run)
     if updates == NO_UPDATES:
         step = DASH
@@ -157,7 +157,7 @@ def _regime(run: FinishedRun) -> tuple[str, ...]:
     if not train.get("validation_sources"):
         return sources, shape, updates, step, DASH
     validation = (
-        f"every {_said(train.get('validate_every'))} updates on {_said(train.get('validation_episodes'))} "
+        f"every {in_words(train.get('validate_every'))} updates on {in_words(train.get('validation_episodes'))} "
         f"episodes of each of {', '.join(source['name'] for source in train['validation_sources'])}"
     )
     if train.get("validation_shape") not in (None, train.get("shape")):
@@ -168,23 +168,23 @@ def _regime(run: FinishedRun) -> tuple[str, ...]:
 def _updates(run: FinishedRun) -> tuple[str, str]:
     """What an update learns from, and how many there are."""
     train = run.spec.get("train", {})
-    iterations, learns_from = _said(train.get("iterations")), train.get("learns_from", "episodes")
+    iterations, learns_from = in_words(train.get("iterations")), train.get("learns_from", "episodes")
     if learns_from == "nothing":
         return DASH, NO_UPDATES
     if learns_from == "batches":
         batch = run.spec.get("trainer", {}).get("params", {}).get("batch_size")
-        return "images of all classes", f"{iterations} of {_said(batch)} images"
-    return _shape(train.get("shape", {})), f"{iterations} of {_said(train.get('meta_batch'))} episodes"
+        return "images of all classes", f"{iterations} of {in_words(batch)} images"
+    return _shape(train.get("shape", {})), f"{iterations} of {in_words(train.get('meta_batch'))} episodes"
 
 
 def _said_pairs(values: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {_said(value)}" for key, value in values.items())
+    return ", ".join(f"{key} {in_words(value)}" for key, value in values.items())
 
 
 def _shape(shape: dict[str, Any]) -> str:
     if "min_way" in shape:
         return str(VariableShape(**shape))
-    ways, shots, queries = (_said(shape.get(key)) for key in ("n_way", "n_shot", "n_query"))
+    ways, shots, queries = (in_words(shape.get(key)) for key in ("n_way", "n_shot", "n_query"))
     return f"{ways}-way {shots}-shot, {queries} queries a class"
 
 
@@ -192,43 +192,45 @@ def _method(run: FinishedRun) -> tuple[str, ...]:
     method, trainer = run.spec.get("method", {}), run.spec.get("trainer", {})
     own = {**method, "params": {k: v for k, v in method.get("params", {}).items() if k != "trainer"}}
     same = not trainer or trainer == method
-    return run.method, _parameters(own) or DASH, "itself" if same else _component(trainer)
+    return run.method, parameter_words(own) or DASH, "itself" if same else component_words(trainer)
 
 
 def _network(run: FinishedRun) -> tuple[str, ...]:
     network, images = run.spec.get("network", {}), run.spec.get("images", {})
-    size, channels = _said(images.get("size")), _said(images.get("channels"))
+    size, channels = in_words(images.get("size")), in_words(images.get("channels"))
     scaling = {"unit": "[0, 1]", "signed": "[-1, 1]", "source": "mean 0, deviation 1"}.get(
         images.get("scaling", ""), DASH
     )
     word = "channel" if channels == "1" else "channels"
     picture = f"{size} by {size} pixels, {channels} {word}, scaled to {scaling}"
     return (
-        _said(network.get("plugin")),
-        _parameters(network) or DASH,
+        in_words(network.get("plugin")),
+        parameter_words(network) or DASH,
         picture,
-        _said(run.spec.get("max_way")),
+        in_words(run.spec.get("max_way")),
     )
 
 
-def _component(value: dict[str, Any]) -> str:
+def component_words(value: Mapping[str, Any]) -> str:
     """`anil (inner_lr 0.4, inner_steps 1)`; a source's component sits one level down."""
     inner = value.get("component", value)
     name = value.get("name") or inner.get("params", {}).get("name") or inner.get("plugin")
-    parameters = _parameters(inner)
-    return f"{_said(name)} ({parameters})" if parameters else _said(name)
+    parameters = parameter_words(inner)
+    return f"{in_words(name)} ({parameters})" if parameters else in_words(name)
 
 
-def _parameters(component: dict[str, Any]) -> str:
+def parameter_words(component: Mapping[str, Any]) -> str:
+    """The parameters of a component but its name: `inner_lr 0.4, inner_steps 1`."""
     given = {key: value for key, value in component.get("params", {}).items() if key != "name"}
-    return ", ".join(f"{key} {_said(value)}" for key, value in sorted(given.items()))
+    return ", ".join(f"{key} {in_words(value)}" for key, value in sorted(given.items()))
 
 
-def _said(value: Any) -> str:
+def in_words(value: Any) -> str:
+    """A value of a spec as text."""
     if isinstance(value, dict):
-        return _component(value) if "plugin" in value else f"({_parameters({'params': value})})"
+        return component_words(value) if "plugin" in value else f"({parameter_words({'params': value})})"
     if isinstance(value, list):
-        return ", ".join(_said(item) for item in value)
+        return ", ".join(in_words(item) for item in value)
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, int):
@@ -250,7 +252,7 @@ def _cost(group: list[FinishedRun]) -> tuple[str, ...]:
         _rounded(_mean(run.status.get("evaluation_seconds") for run in group)),
         _rounded(tested / measured if tested and measured else None),
         _rounded(_mean(run.status.get("peak_memory_mb") for run in group)),
-        ", ".join(_said(value) for value in selected) or DASH,
+        ", ".join(in_words(value) for value in selected) or DASH,
     )
 
 
@@ -274,9 +276,10 @@ def _rounded(value: float | None) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _distinct(
+def distinct_rows(
     columns: tuple[str, ...], runs: Sequence[FinishedRun], row: Callable[[FinishedRun], tuple[str, ...]]
 ) -> Table:
+    """A row for each different `row` of the runs, in natural order."""
     return Table(
         columns=columns,
         rows=tuple(sorted({row(run) for run in runs}, key=lambda cells: [natural(c) for c in cells])),

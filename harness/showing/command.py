@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from harness.control.recognising import refuse_control_runs
+from harness.control.recognising import holds_control_runs
 from harness.cost import duration
 from harness.errors import ConfigError, WorkspaceError, did_you_mean, named_choices
 from harness.files import make_folder, write_text
@@ -53,7 +53,11 @@ def show(request: ShowRequest, console: Console) -> None:
     DataError where the pool of the source is gone.
     """
     folder = find_run(request.run, request.below)
-    refuse_control_runs(folder.path, "show")
+    if holds_control_runs(folder.path):
+        from harness.control.showing import show_control
+
+        show_control(folder, request.source, request.out, console)
+        return
     spec = read_spec(folder.spec(), str(folder.path / "spec.json"))
     _say_what_it_is(spec, folder, console)
     if not folder.is_done:

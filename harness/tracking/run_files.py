@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from harness.control.recognising import holds_control_runs
+from harness.errors import WorkspaceError
 from harness.store import RunFolder, read_episodes
 from harness.tracking.settings import Setting
 from harness.tracking.tracker import BEGUN, DONE, NEW, TrackedRun
@@ -20,19 +22,20 @@ def tracked_run(folder: RunFolder, settings: Mapping[str, Setting], before: str)
     Raises ConfigError or WorkspaceError for results that do not belong together, OSError for files that cannot be read.
     """
     done = folder.is_done  # asked first: what is read after that is whole
-    status = folder.status()
+    status, is_control = folder.status(), holds_control_runs(folder.path)
+    results = _returns if is_control else _accuracies
     return TrackedRun(
         run_id=folder.path.name,
         settings=settings,
         before=before,
         state=status.get("state"),
         curve=folder.curve(),
-        results=_results(folder) if done else {},
-        tested_step=int(status.get("selected_iteration") or 0),
+        results=results(folder) if done else {},
+        tested_step=int(status.get("iterations" if is_control else "selected_iteration") or 0),
     )
 
 
-def _results(folder: RunFolder) -> dict[str, float]:
+def _accuracies(folder: RunFolder) -> dict[str, float]:
     """Mean accuracy and half its 95 % interval, of each source; and of each shape where one source has several."""
     from harness.statistics import leaderboard
 
@@ -46,4 +49,19 @@ def _results(folder: RunFolder) -> dict[str, float]:
             shape = f"_{row['n_way']}way_{row['shots']:g}shot" if fixed else f"_{row['protocol']}"
         for column in ("accuracy", "ci95"):
             found[f"{row['split']}_{column}/{row['source']}{shape}"] = float(row[column])
+    return found
+
+
+def _returns(folder: RunFolder) -> dict[str, float]:
+    """Mean return before and after adaptation, and half the 95 % interval of the latter, of each source."""
+    from harness.control.finished_runs import read_control_run, told_apart
+    from harness.control.task_statistics import summary
+
+    run, missing = read_control_run(folder)
+    if run is None:
+        raise WorkspaceError(f"{folder.path}: {missing[0].reason}")
+    found: dict[str, float] = {}
+    for row in summary(told_apart(run.episodes)).to_dict("records"):
+        for name, column in (("return_before", "before"), ("return_after", "after"), ("ci95", "after_ci95")):
+            found[f"{row['split']}_{name}/{row['source']}"] = float(row[column])
     return found

@@ -40,5 +40,6 @@ def _label(value: Any) -> str:
     if not isinstance(value, Mapping):
         return str(value)
     if "source" in value:
-        return f"{value['n_episodes']} episodes of {value['source']['name']} ({value['split']})"
+        n = f"{value['n_tasks']} tasks" if "n_tasks" in value else f"{value['n_episodes']} episodes"
+        return f"{n} of {value['source']['name']} ({value['split']})"
     return str(value["name"] if "component" in value else value["plugin"])

@@ -13,8 +13,8 @@ from harness.tracking.settings import Setting
 NEW, BEGUN, DONE = "new", "begun", "done"
 """What there is of a run when a launch begins: nothing, a part, all of it."""
 
-TRAINING_KEYS = ("loss", "valid_accuracy", "seconds")
-"""Keys of a line of the curve that are tracked, as `training/<key>`, at the line's iteration."""
+TRAINING_KEYS = ("loss", "valid_accuracy", "return_before", "return_after", "seconds")
+"""Keys of a line of the curve that are tracked where it has them, as `training/<key>`, at the line's iteration."""
 
 
 Point = tuple[int, float, dict[str, float]]
@@ -26,7 +26,8 @@ class TrackedRun:
     """A run as its files say it is at one moment.
 
     settings: its spec, flat. before: NEW, BEGUN or DONE. state: one of results.STATES, or None. curve: lines of
-    results.CURVE_KEYS so far. results: `test_accuracy/<source>` and `test_ci95/<source>` of its tests, both 0..1; empty
+    results.CURVE_KEYS, or those of control, so far. results: `test_accuracy/<source>` and `test_ci95/<source>` of its
+    tests, both 0..1, or `test_return_before/<source>`, `test_return_after/<source>` and `test_ci95/<source>`; empty
     until it is done. tested_step: the number of updates of the tested learner.
     """
 
@@ -75,7 +76,10 @@ class Log(Protocol):
 
 
 class Tracker(ABC):
-    """A frozen dataclass of settings, made by a line of gin: `Experiment.trackers = [@TensorBoard()]`."""
+    """A frozen dataclass of settings, made by a line of gin: `Experiment.trackers = [@TensorBoard()]`.
+
+    A ControlExperiment has the same list.
+    """
 
     @abstractmethod
     def check(self) -> None:
@@ -101,7 +105,7 @@ def require(tracker: Tracker, packages: Sequence[str], extra: str) -> None:
         found = find_spec(package)
         if found is None or found.origin is None:  # a mere folder of that name has no origin
             raise ConfigError(
-                f"Experiment.trackers holds {tracker.name}, which needs the package {package}, and that is not "
+                f"The experiment's trackers have {tracker.name}, which needs the package {package}, and that is not "
                 f"installed. Install it with `pip install '.[{extra}]'` in the folder of harness, or leave out "
                 f"@{tracker.name}()."
             )
