@@ -16,6 +16,7 @@ from harness.control.task_statistics import summary, verdicts
 from harness.errors import WorkspaceError
 from harness.files import make_folder, write_text
 from harness.learner import HEAD
+from harness.provenance import changes, launch_of, provenance_rows, read_provenance
 from harness.report.markdown import bold, escape, table
 from harness.report.settings import Table
 from harness.store import RunFolder, read_tables
@@ -49,9 +50,9 @@ def build_control_report(
     margin, kinds = float(record.get("margin_return", 1.0)), _kinds(done)
     judged, others = (verdicts(frame, _pairs(kinds, kind), margin=margin) for kind in ("less", "other"))
     make_folder(folder / "figures")
-    pictures = picture_lines(folder, done)
-    reasons = [f"{left.run_id}: {left.reason}" for left in (*left_out, *damaged)]
-    reasons += [f"{run.path.name}: {run.state or 'not begun'}" for run in runs if run not in done]
+    reasons = [f"{left.run_id}: {left.reason}" for left in (*left_out, *damaged)] + [
+        f"{run.path.name}: {run.state or 'not begun'}" for run in runs if run not in done
+    ]
     lines = [
         f"# {escape(str(record.get('title') or folder.name))}",
         "",
@@ -77,8 +78,9 @@ def build_control_report(
         "",
         *paper_lines(done, margin),
         "",
-        *pictures,
+        *picture_lines(folder, done),
         *_cost_lines(done),
+        *_code_lines(done, record),
         *(["", "## Left out", "", *[f"- {escape(reason)}" for reason in reasons]] if reasons else []),
         "",
     ]
@@ -189,6 +191,20 @@ def _where(row: Mapping[Any, Any]) -> tuple[str, str]:
 
 def _difference(row: Mapping[Any, Any]) -> str:
     return f"{row['difference']:+.1f} ± {row['ci95']:.1f}"
+
+
+def _code_lines(done: Sequence[RunFolder], record: Mapping[str, Any]) -> list[str]:
+    """By which code the runs were made, and where it did not stay the same."""
+    recorded, launch = {run.path.name: read_provenance(run) for run in done}, launch_of(record)
+    rows = tuple(provenance_rows(recorded.values(), launch))
+    said = [line for sentence in changes(recorded, launch.plugins) for line in (bold(sentence), "")]
+    return [
+        "",
+        "## Made with",
+        "",
+        *said,
+        *table(Table(columns=("What", "Recorded"), rows=rows)).splitlines(),
+    ]
 
 
 def _cost_lines(done: Sequence[RunFolder]) -> list[str]:
