@@ -25,9 +25,11 @@ from harness.control.task_rows import TASK_COLUMNS
 from harness.control.task_statistics import summary, verdicts
 from harness.control.trust_region import TrustRegion
 from harness.errors import ConfigError, PlanError, WorkspaceError
+from harness.files import write_json
 from harness.nested import half_width, nested_mean
 from harness.node_pools import offer_of
 from harness.ray_worker import Driver
+from harness.record import read_record
 from harness.resources import Resources
 from harness.schedule import Schedule
 from harness.store import Workspace
@@ -40,6 +42,23 @@ COMPUTE = ("ControlExperiment.compute = @Compute()",)
 
 def silent(progress: object) -> None:
     """Nobody watches."""
+
+
+def test_a_report_says_by_which_code_its_runs_were_made_and_where_that_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", str(write_control(tmp_path)), "--backend", "serial", "--out", "out"]) == 0
+    written = Path("out/report.md").read_text(encoding="utf-8")
+    record = read_record(Path("out"))
+    assert f"| experiment started | {record['started']} |" in written
+    assert "| harness commit | " in written.partition("## Made with")[2]
+    (run,) = [path for path in Path("out/runs").glob("anil-*") if path.is_dir()]
+    write_json(run / "provenance.json", [{"plugins": {"control source swamp": "a" * 64}}])
+    write_json(Path("out/runs/experiment.json"), {**record, "plugins": {"control source swamp": "b" * 64}})
+    assert main(["report", "out"]) == 0
+    again = Path("out/report.md").read_text(encoding="utf-8")
+    assert f"**The code of control source swamp that the run {run.name} began with" in again
 
 
 def test_an_experiment_runs_to_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,9 +44,7 @@ def whole_section(
     found = {**measured(runs), **others}
     filled = [fill(table, found, tolerance) for table in (*PAPER_TABLES, *ANALYSIS_TABLES)]
     blocks = tuple(block for table in filled for block in blocks_of(table, empty=True))
-    return filled, Section(
-        title="", note=note(tolerance, "points (or units of return, or what a table says)"), blocks=blocks
-    )
+    return filled, Section(title="", note=note(tolerance, "points (or units of return)"), blocks=blocks)
 
 
 def blocks_of(filled: FilledTable, *, empty: bool) -> tuple[Block, ...]:
