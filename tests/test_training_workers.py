@@ -225,6 +225,24 @@ def test_a_mean_over_the_episodes_is_one_over_shares() -> None:
         assert bool(moment.any()), key
 
 
+def test_a_shared_training_of_reptile_has_the_numbers_of_one_worker(
+    planned: Callable[..., dict[str, RunSpec]], workspace: Workspace
+) -> None:
+    """Its own outer steps, and what its inner Adam remembers, included."""
+    reptile = (
+        "Experiment.methods = [@MAML(), @Reptile()]",
+        "Reptile.inner_batch = 4",
+        "Reptile.inner_steps = 2",
+    )
+    one, two = (planned(*LONG, *reptile, *shared)["reptile"] for shared in ((), SHARED))
+    for spec in (one, two):
+        execute(spec, workspace, silent)
+    whole, shared = weights(one, workspace), weights(two, workspace)
+    assert int(whole["inner_steps_taken"]) == int(shared["inner_steps_taken"]) == 24
+    for name, tensor in whole.items():
+        assert torch.allclose(shared[name], tensor, rtol=1e-3, atol=1e-5), name
+
+
 def test_a_method_without_training_is_the_same_run(planned: Callable[..., dict[str, RunSpec]]) -> None:
     methods = "Experiment.methods = [@MAML(), @RandomFeatures()]"
     plain, shared = planned(methods), planned(methods, *SHARED)
