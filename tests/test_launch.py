@@ -447,6 +447,6 @@ def test_the_dashboard_of_a_cluster_is_named(
     monkeypatch.setitem(sys.modules, "ray", ray)
     workspace.runs.mkdir(parents=True)
     said: list[str] = []
-    with ray_session.ray_started(workspace, 1, "first:6379", said.append) as started:
+    with ray_session.ray_started(workspace, 1, "ray://first:10001", said.append) as started:
         assert started is ray
     assert said == ["Ray's dashboard, with the cluster's nodes, tasks and memory: http://first:8265"]
