@@ -41,7 +41,8 @@ def leaderboard(folders: tuple[Place, ...], **options: Any) -> None:
     """Rank the methods of one or more experiments.
 
     Ranks are by Meta-Dataset's rule and by pairs of methods on the same episodes, or control tasks. Each DIR is an
-    experiment's folder or URL, such as reports/quickstart. Methods that were not measured alike are refused, or ranked apart with --group-by.
+    experiment's folder or URL, such as reports/quickstart. Methods that were not measured alike are refused, or ranked
+    apart with --group-by.
     """
     from harness.leaderboard import command
 

@@ -73,8 +73,8 @@ class ControlExperiment:
     """Every method × regime × seed, each tested on every evaluation that its policy can act in, and a report.
 
     name, title, claim, seeds, resources, trackers: as of `Experiment`; with Resources.cpus of several, bodies move in
-    as many threads, to the same bits. compute: of policies, which learn several times faster on a GPU where there are many
-    tasks and trajectories; bodies and points move on the CPU. probes: measured on every trained policy after its
+    as many threads, to the same bits. compute: of policies, which learn several times faster on a GPU where there are
+    many tasks and trajectories; bodies and points move on the CPU. probes: measured on every trained policy after its
     evaluation, on the same tasks. margin_return: the largest difference in return that does not matter to a verdict
     on reuse.
     """
