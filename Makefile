@@ -8,8 +8,10 @@ PROJECT = pyproject.toml constraints.txt
 quickstart: .venv/.installed
 	.venv/bin/harness run gin/quickstart.gin
 
+# Two processes, each with whole files of tests: TEST_PROCESSES=0 for one.
+TEST_PROCESSES ?= 2
 test: lint
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 lint: .venv/.installed-test
 	.venv/bin/ruff check .
