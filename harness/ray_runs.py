@@ -253,8 +253,8 @@ class _Fleet:
         known = self.ray.exceptions
         if isinstance(problem, known.WorkerCrashedError | known.OutOfMemoryError):
             return (
-                f"The worker process was killed{tried}, most likely because memory ran out: use fewer --workers. Or the "
-                "disk of Ray's own files is full ($RAY_TMPDIR, by default /tmp): free some space. The same command "
+                f"The worker process was killed{tried}, most likely because memory ran out: use fewer --workers. Or "
+                "the disk of Ray's own files is full ($RAY_TMPDIR, by default /tmp): free some space. The same command "
                 "resumes from the last checkpoint.",
                 True,
             )
