@@ -229,7 +229,7 @@ def test_a_running_ray_cluster_does_the_runs(tmp_path: Path, cluster: tuple[str,
     for out, address in zip(("plain", "client"), cluster, strict=True):
         words = ["run", "tiny.gin", "--address", address, "--cache", "cache", "--out", out]
         done = subprocess.run(
-            [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120
+            [sys.executable, "-c", code, *words], cwd=tmp_path, capture_output=True, text=True, timeout=300
         )
         assert done.returncode == 0, done.stdout + done.stderr
         states = [folder.state for folder in run_folders(tmp_path / out / "runs")]
