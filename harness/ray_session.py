@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.errors import ConfigError
+from harness.ray_address import check_cluster
 from harness.store import Workspace
 
 WORKER_ENV = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -34,12 +35,14 @@ def ray_started(
     say: told where the cluster's dashboard is, if it has one.
 
     Ray puts the driver's working directory first on every worker's sys.path, so the driver stands in the runs
-    folder, which holds no code. Raises ConfigError where Ray cannot start.
+    folder, which holds no code. Raises ConfigError where Ray cannot start, or does not answer at the address.
     """
     for name, value in RAY_ENV.items():
         os.environ.setdefault(name, value)
     if address and _has_token():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # harmless where the cluster asks for none
+    if address:
+        check_cluster(address)
     import ray
 
     env = {name: os.environ.get(name, value) for name, value in WORKER_ENV.items()}

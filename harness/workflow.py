@@ -28,6 +28,7 @@ from harness.plan import Plan, plan
 from harness.planned_sources import datasets_of
 from harness.pool_status import note_use
 from harness.pools import ensure_pool
+from harness.ray_address import check_reachable
 from harness.record import CONFIG, RECORD, read_record, recorded_search, recorded_trials, took
 from harness.remote.experiment_mirror import ExperimentMirror
 from harness.renewal import delete_runs
@@ -47,6 +48,8 @@ def run(request: Request, console: Console) -> int:
     touched; KeyboardInterrupt on Ctrl-C and on SIGTERM, when the runs in flight have saved their state.
     """
     check_options(request.backend, request.workers, request.address)
+    if request.address:
+        check_reachable(request.address)
     mirror = request.mirror()
     check_data_dir(request.data_dir)
     experiment, text = load_experiment(request.config, request.bindings)

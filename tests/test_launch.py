@@ -403,6 +403,7 @@ def test_the_dashboard_of_a_cluster_is_named(
     ray.init = lambda **_: types.SimpleNamespace(dashboard_url="first:8265")  # type: ignore[attr-defined]
     ray.shutdown = lambda: None  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(ray_session, "check_cluster", lambda _address: None)
     workspace.runs.mkdir(parents=True)
     said: list[str] = []
     with ray_session.ray_started(workspace, 1, "first:6379", said.append) as started:
