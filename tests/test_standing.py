@@ -2,18 +2,21 @@
 
 import json
 import os
+import signal
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from command_line import refused
-from experiments import write_tiny
+from experiments import prepared, write_tiny
 from fake_runs import run_spec, write_run
-from harness import cli, heartbeat
+from harness import cli, heartbeat, training
 from harness.attempt import attempt
 from harness.files import write_json
-from harness.heartbeat import STALE_SECONDS, beating, read_beat
+from harness.heartbeat import STALE_SECONDS, Pulse, read_beat
 from harness.progress import Progress
 from harness.standing import DAMAGED, DONE, FAILED, RUNNING, STOPPED, WAITING, standing
 from harness.store import RunFolder, Workspace
@@ -32,7 +35,7 @@ def folder(tmp_path: Path) -> RunFolder:
 
 def test_a_run_that_beats_is_running_and_one_that_stopped_beating_is_not(folder: RunFolder) -> None:
     told: list[Progress] = []
-    beating(folder, told.append)(HALF)
+    Pulse(folder, told.append)(HALF)
     assert told == [HALF]
     found = standing(folder)
     assert found.state == RUNNING
@@ -45,12 +48,12 @@ def test_a_run_that_beats_is_running_and_one_that_stopped_beating_is_not(folder:
 
 
 def test_beats_are_seldom_and_harm_nothing_where_they_cannot_be_written(folder: RunFolder) -> None:
-    beat = beating(folder, lambda _: None)
+    beat = Pulse(folder, lambda _: None)
     beat(HALF)
     (folder.path / heartbeat.FILE).unlink()
     beat(HALF)
     assert read_beat(folder) is None
-    beating(RunFolder(folder.path / "nowhere"), lambda _: None)(HALF)
+    Pulse(RunFolder(folder.path / "nowhere"), lambda _: None)(HALF)
     (folder.path / heartbeat.FILE).write_text('{"progress": 3}')
     assert read_beat(folder) is None
     assert standing(folder).state == STOPPED
@@ -76,6 +79,53 @@ def test_a_run_that_has_ended_beats_no_more(tmp_path: Path, fails: bool) -> None
     assert standing(folder).state == (FAILED if fails else DONE)
 
 
+def test_an_interrupted_run_says_how_far_it_came(tmp_path: Path) -> None:
+    later = replace(HALF, done=780)
+
+    def execute(run, workspace, report):
+        folder = workspace.folder(run.run_id)
+        folder.begin(run)
+        report(HALF)  # written, and the next only seconds later
+        report(later)
+        folder.write_status("interrupted")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(SPEC, Workspace(runs=tmp_path / "runs", cache=tmp_path), lambda _: None, execute)
+    found = standing(RunFolder(tmp_path / "runs" / SPEC.run_id))
+    assert found.state == STOPPED
+    assert found.beat is not None
+    assert found.beat.progress == later
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C works, also where the tests were started in the background, for which a shell has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_that_is_where_its_checkpoint_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned, workspace = prepared(tmp_path, "Regime.validate_every = 4")
+    monkeypatch.setattr(training, "REPORT_SECONDS", 1e9)
+    step = training.take_step
+
+    def third(settings, learner, optimiser, iteration, gradient):
+        if iteration == 2:
+            signal.raise_signal(signal.SIGINT)
+        return step(settings, learner, optimiser, iteration, gradient)
+
+    monkeypatch.setattr(training, "take_step", third)
+    run = planned.runs[0]
+    with pytest.raises(KeyboardInterrupt):
+        attempt(run, workspace, lambda _: None, None)
+    found = standing(workspace.folder(run.run_id))
+    assert found.beat is not None
+    assert (found.state, found.beat.progress.done) == (STOPPED, 3)
+
+
 def test_the_command_counts_them_and_says_why_one_failed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: RunFolder
 ) -> None:
@@ -84,7 +134,7 @@ def test_the_command_counts_them_and_says_why_one_failed(
     broken = RunFolder(tmp_path / "runs" / failed.run_id)
     broken.begin(failed)
     broken.write_status("failed", error="ValueError: the [loss] is nan")
-    beating(folder, lambda _: None)(HALF)
+    Pulse(folder, lambda _: None)(HALF)
     runs = [spec.run_id for spec in (SPEC, done, failed, waiting)]
     write_json(tmp_path / "runs" / "experiment.json", {"runs": runs})
     assert standing(RunFolder(tmp_path / "runs" / waiting.run_id)).state == WAITING
