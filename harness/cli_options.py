@@ -107,7 +107,7 @@ LAUNCH = options(
     click.option(
         "--workers",
         type=click.IntRange(min=1),
-        help="Runs at the same time, on this machine. [default: one per core]",
+        help="Runs at the same time, on this machine. [default: as many as its cores allow]",
     ),
     click.option(
         "--backend", default="ray", show_default=True, metavar="ray|serial", help="How runs are launched."

@@ -15,6 +15,8 @@ from harness.cost import Estimate, duration, estimate
 from harness.data_needs import check_data_dir, sources_of, with_defaults
 from harness.display import say_what_is_unlike
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
+from harness.experiment import Experiment
+from harness.obstacles import obstacles
 from harness.plan import Plan, plan
 from harness.spec import RunSpec
 from harness.store import RunFolder, Workspace
@@ -70,6 +72,7 @@ def show_plan(
         from harness.control.workflow import show_control_plan
 
         show_control_plan(experiment, (out or Path("reports") / experiment.name) / "runs", console)
+        _say_obstacles(experiment, console)
         return
     planned = plan(experiment, data_dir=data_dir, cache=cache)
     workspace = Workspace(runs=(out or Path("reports") / experiment.name) / "runs", cache=cache)
@@ -100,6 +103,13 @@ def show_plan(
     say_what_is_unlike(planned, console)
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
+    _say_obstacles(experiment, console)
+
+
+def _say_obstacles(experiment: Experiment | ControlExperiment, console: Console) -> None:
+    """A plan may be made where the runs are not to go on, so what is in their way here is no error."""
+    for problem in obstacles(experiment):
+        console.print(f"Not on this machine: {problem}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _search(searched: "PlannedSearch", workspace: Workspace) -> tuple[Table, list[str]]:

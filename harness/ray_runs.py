@@ -1,6 +1,5 @@
 """Runs side by side, one a Ray task: started longest first, watched, stopped when overdue, tried again when lost."""
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 import harness
 from harness.attempt import Execute, Outcome, not_tried, record_failure
 from harness.errors import ConfigError
+from harness.local_resources import cores_for_ray
 from harness.node_pools import PoolServer, offer_of
 from harness.progress import Progress, Report
 from harness.ray_board import Board
@@ -51,7 +51,7 @@ def ray_outcomes(
     runs: Sequence[Launchable],
     workspace: Workspace,
     *,
-    workers: int,
+    workers: int | None,
     address: str | None,
     resources: Resources,
     data_dir: Path | None,
@@ -63,8 +63,8 @@ def ray_outcomes(
     if not runs:
         return
     most = max(resources.evaluation_shards, *(run.compute.training_workers for run in runs))
-    at_once = min(workers, len(runs) * most)
-    with ray_started(workspace, _cores_for(at_once, resources), address, say) as ray:
+    cores = cores_for_ray(len(runs) * most, workers, resources)
+    with ray_started(workspace, cores, address, say) as ray:
         driver = _driver(ray, runs, workspace, data_dir, execute, resources, here=address is None)
         fleet = _Fleet(ray=ray, workspace=workspace, resources=resources, driver=driver)
         fleet.check(runs)
@@ -110,11 +110,6 @@ def _driver(
         server=server.options(**on_this_machine()).remote(workspace.cache),
         **said,
     )
-
-
-def _cores_for(runs: int, resources: Resources) -> float:
-    """Of Ray on this machine, so that as many runs go on at the same time as were asked for."""
-    return max(1, math.ceil(runs * resources.cpus))
 
 
 @dataclass(kw_only=True)

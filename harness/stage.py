@@ -44,6 +44,11 @@ class Stage:
         """One line, as it is."""
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
+    def note(self, text: str) -> None:
+        """As `say`, where there is something to say."""
+        if text:
+            self.say(text)
+
     def announce(self, planned: Plan, what: str) -> None:
         """Say what is ahead: `what`, how much of it is done, and what the rest takes."""
         seconds = sum(guess.seconds for guess in estimate(planned.runs, self.workspace))

@@ -23,7 +23,9 @@ from harness.files import write_json
 from harness.interruption import terminable
 from harness.launch import check_options
 from harness.lease import held
+from harness.local_resources import without_effect
 from harness.missing_sources import hinted
+from harness.obstacles import check_can_run
 from harness.plan import Plan, plan
 from harness.planned_sources import datasets_of
 from harness.pool_status import note_use
@@ -53,6 +55,7 @@ def run(request: Request, console: Console) -> int:
     mirror = request.mirror()
     check_data_dir(request.data_dir)
     experiment, text = load_experiment(request.config, request.bindings)
+    check_can_run(experiment, backend=request.backend, workers=request.workers, address=request.address)
     if isinstance(experiment, ControlExperiment):
         from harness.control.workflow import run_control
 
@@ -63,18 +66,15 @@ def run(request: Request, console: Console) -> int:
 def _run_on_images(
     experiment: Experiment, text: str, request: Request, mirror: ExperimentMirror | None, console: Console
 ) -> int:
-    for tracker in experiment.trackers:
-        tracker.check()
     if request.demo:
         experiment, text = demonstration(experiment), f"# Run with --demo: cut short, on stand-ins.\n{text}"
         request = replace(request, data_dir=_stand_ins(experiment, request.cache, console))
     with hinted(request.config, request.bindings, demo=any(map(can_draw, datasets_of(experiment)))):
         planned = plan(experiment, data_dir=request.data_dir, cache=request.cache)
         searched = _searched(planned, request)
-    if request.address is None:
-        experiment.compute.check_device()
     stage = request.stage(experiment.name, text, mirror, console)
     workspace = stage.workspace
+    stage.note(without_effect(experiment.resources, request.backend))
     with terminable(), held(workspace.runs, stage.say, url=workspace.url):
         outcomes = _launch_all(planned, searched, stage, request)
         report(workspace.runs.parent, console, even_empty=True)

@@ -21,7 +21,8 @@ from harness import ray_runs, ray_session
 from harness.attempt import Outcome
 from harness.config import load_experiment
 from harness.errors import ConfigError, WorkspaceError
-from harness.launch import _cores, launch
+from harness.launch import launch
+from harness.local_resources import cores_here
 from harness.plan import plan
 from harness.progress import Progress, Report
 from harness.resources import Resources
@@ -119,7 +120,7 @@ def test_options_without_effect_are_refused(
 def test_there_is_one_worker_for_each_core_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 5, 6})
     monkeypatch.setattr(os, "cpu_count", lambda: 64)
-    assert _cores() == 3
+    assert cores_here() == 3
 
 
 def test_a_training_that_diverged_is_not_tried_again(tmp_path: Path, workspace: Workspace) -> None:

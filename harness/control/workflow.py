@@ -21,6 +21,7 @@ from harness.failed_runs import exit_code
 from harness.files import write_json, write_text
 from harness.interruption import terminable
 from harness.lease import held
+from harness.local_resources import without_effect
 from harness.record import CONFIG, RECORD, keep_record, read_record, took
 from harness.remote.experiment_mirror import ExperimentMirror
 from harness.renewal import delete_runs
@@ -42,10 +43,10 @@ def run_control(
     """Plan, launch and report; returns and raises as `workflow.run` does."""
     if request.demo:
         raise ConfigError("--demo draws stand-ins of images; a control experiment needs none: leave it out.")
-    experiment.compute.check_device()
     planned = plan_control(experiment)
     stage = request.stage(experiment.name, text, mirror, console)
     workspace = stage.workspace
+    stage.note(without_effect(experiment.resources, request.backend, moves_bodies=True))
     with terminable(), held(workspace.runs, stage.say, url=workspace.url):
         outcomes = _launch(experiment, planned, stage, fresh=request.fresh)
         if any(workspace.folder(run.run_id).is_done for run in planned):
