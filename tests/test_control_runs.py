@@ -114,7 +114,7 @@ def test_probes_are_measured_after_the_evaluation_and_are_in_the_report(
 
 @pytest.mark.skipif(
     not all(importlib.util.find_spec(package) for package in ("mujoco", "gymnasium")),
-    reason="needs pip install 'harness[rl]'",
+    reason="needs pip install -c constraints.txt -e '.[rl]'",
 )
 def test_a_body_runs_to_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
