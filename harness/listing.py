@@ -115,15 +115,16 @@ def _say_obstacles(experiment: Experiment | ControlExperiment, console: Console)
 def _search(searched: "PlannedSearch", workspace: Workspace) -> tuple[Table, list[str]]:
     """The table of the runs of all trials, and of what comes after them where that is known; what else is said."""
     from harness.search import listing as search_listing
+    from harness.search.recorded import recorded
 
     searched = search_listing.known_trials(searched, workspace)
     results, known = search_listing.after_trials(searched, workspace)
-    guesses = search_listing.estimates(searched, results, workspace)
+    guesses, numbers = search_listing.estimates(searched, results, workspace), recorded(searched)
     runs = [*searched.trial_runs, *results.runs]
     n_trials = len(searched.trial_runs)
     table = _table("run", "trial", "state", "training", "estimate")
     for run, guess in list(zip(runs, guesses, strict=True))[: None if known else n_trials]:
-        trial = search_listing.trial_numbers(searched, run) or "chosen"
+        trial = numbers.trials_of(run.run_id) or "chosen"
         table.add_row(run.run_id, trial, *_cells(run, guess, workspace))
     left = [_left(guesses[:n_trials]), _left(guesses)]
     return table, [

@@ -232,7 +232,8 @@ class _Fleet:
         except Exception as problem:  # whatever Ray says, the run failed and the others go on
             error, lost = self._why(problem, flight)
             record_failure(run, self.workspace, error, str(problem))
-            return Outcome(run_id=run.run_id, state="failed", error=error), lost
+            seconds = 0.0 if flight.began is None else time.monotonic() - flight.began
+            return Outcome(run_id=run.run_id, state="failed", error=error, seconds=seconds), lost
         if outcome.error and self.workspace.url is None and self.workspace.folder(run.run_id).state is None:
             record_failure(run, self.workspace, outcome.error)  # the worker does not see that folder
         return outcome, False

@@ -124,7 +124,7 @@ class Stage:
             self.mirror.push_record()
         waiting = sum(not self.workspace.folder(run.run_id).is_done for run in runs)
         with (
-            showing(self.console, waiting) as display,
+            showing(self.console, waiting, _starting(self.backend, self.address)) as display,
             following(runs, self.workspace, display, experiment=experiment, trackers=trackers) as watcher,
             timed(self.workspace.runs, began, waiting > 0),
         ):
@@ -162,3 +162,10 @@ class Stage:
         networks = asked.dissimilarity is not None or asked.across is not None
         wanted = None if everything else [run.run_id for run in planned.runs]
         self.mirror.pull_runs(wanted, networks=networks, finish=finish)
+
+
+def _starting(backend: str, address: str | None) -> str:
+    """What takes its time before the first run says something."""
+    if backend == "serial":
+        return "the first run"
+    return "workers in Ray's cluster" if address else "Ray and its workers, which takes up to half a minute"

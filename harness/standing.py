@@ -15,6 +15,7 @@ from harness.display import shortened
 from harness.errors import WorkspaceError
 from harness.heartbeat import Beat, read_beat
 from harness.record import read_record, recorded_runs, recorded_search, recorded_trials
+from harness.search.recorded import RecordedSearch
 from harness.store import RunFolder
 
 DONE, RUNNING, STOPPED, FAILED, WAITING = "done", "running", "stopped", "failed", "waiting"
@@ -77,7 +78,7 @@ def show_status(look: Callable[[], Path], console: Console, *, name: str, every:
         found = [standing(run) for run in runs_of_record(folder)]
         console.print(_counts(found, name, folder), highlight=False, soft_wrap=True)
         if shown := _shown(found):
-            console.print(_table(shown, console.width))
+            console.print(_table(shown, console.width, recorded_search(folder)))
         if every is None or not any(one.state == RUNNING for one in found):
             return int(any(one.state == FAILED for one in found))
         time.sleep(every)
@@ -109,13 +110,15 @@ def _shown(found: Sequence[Standing]) -> list[Standing]:
     return open_runs[:MOST_SHOWN]
 
 
-def _table(shown: Sequence[Standing], width: int) -> Table:
+def _table(shown: Sequence[Standing], width: int, search: RecordedSearch | None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("run", "standing", "doing", "left", "where"):
+    trial = ("trial",) if search else ()
+    for name in ("run", *trial, "standing", "doing", "left", "where"):
         table.add_column(name, justify="right" if name == "left" else "left", overflow="fold")
     for one in shown:
         name = shortened(one.run_id, width - 60)
-        table.add_row(Text(name), _coloured(one.state), *map(Text, _doing(one)))
+        number = [Text(search.trials_of(one.run_id))] if search else []
+        table.add_row(Text(name), *number, _coloured(one.state), *map(Text, _doing(one)))
     return table
 
 

@@ -292,6 +292,7 @@ def test_ray_tries_a_lost_run_again_and_stops_an_overdue_one(tmp_path: Path, wor
     assert outcome.state == "failed"
     assert outcome.error is not None
     assert outcome.error.startswith("It took longer than Resources.hours = 0.0")
+    assert outcome.seconds > 0.5
     assert workspace.folder(outcome.run_id).state == "failed"
     never = Resources(custom={"moonlight": 1.0})
     again = runs_of(tmp_path, [6])[:1]

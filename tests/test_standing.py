@@ -148,6 +148,28 @@ def test_the_command_counts_them_and_says_why_one_failed(
     assert "anil" not in said.split("runs:")[1]
 
 
+def test_runs_of_a_search_have_the_number_of_their_trial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trials = [run_spec("maml", seed=seed).run_id for seed in range(3)]
+    slot = {"method": "maml", "trained_on": "glyphs", "concerns": [], "runs": trials, "chosen": None}
+    slots = [slot, {**slot, "method": "nil", "runs": [trials[0], trials[0], trials[2]]}]
+    search = {"kind": "grid search", "seed": 0, "values": [{"MAML.inner_lr": "1"}] * 3, "slots": slots}
+    (tmp_path / "runs").mkdir()
+    write_json(tmp_path / "runs" / "experiment.json", {"runs": [run_spec("anil").run_id], "search": search})
+    assert cli.main(["status", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (heading,) = (line.split() for line in lines if "standing" in line)
+    assert heading[:3] == ["run", "trial", "standing"]
+    numbers = {
+        line.split()[0]: line.split("waiting")[0].split(maxsplit=1)[1:]
+        for line in lines
+        if "waiting " in line
+    }
+    assert [numbers[run][0].strip() for run in trials] == ["1, 2", "2", "3"]
+    assert numbers[run_spec("anil").run_id] == [], "a result, of no trial"
+
+
 def test_looking_again_ends_when_nothing_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(tmp_path / "runs", SPEC, 0.8)
     assert cli.main(["status", str(tmp_path), "--every", "0.1"]) == 0

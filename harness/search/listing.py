@@ -6,7 +6,6 @@ from harness.cost import Estimate, estimate
 from harness.plan import Plan
 from harness.search.planned import PlannedSearch
 from harness.search.running import all_rounds, choose
-from harness.spec import RunSpec
 from harness.store import Workspace
 
 MANY_RUNS = 200
@@ -33,16 +32,6 @@ def after_trials(planned: PlannedSearch, workspace: Workspace) -> tuple[Plan, bo
 def estimates(planned: PlannedSearch, results: Plan, workspace: Workspace) -> list[Estimate]:
     """What is left of each run of a trial, and then of each result; these share the training of the chosen trial."""
     return estimate([*planned.trial_runs, *results.runs], workspace)
-
-
-def trial_numbers(planned: PlannedSearch, run: RunSpec) -> str:
-    """The trials that a run is of, counted from 1."""
-    numbers = [
-        k + 1
-        for k in range(len(planned.values))
-        if any(slot.trials[k].run_id == run.run_id for slot in planned.slots)
-    ]
-    return ", ".join(map(str, numbers)) if len(numbers) <= 4 else f"{numbers[0]} and {len(numbers) - 1} more"
 
 
 def trial_lines(planned: PlannedSearch) -> list[str]:
