@@ -161,9 +161,12 @@ COMPUTE = ("ControlExperiment.compute = @Compute()",)
         (("ControlExperiment.resources = @Resources()", "Resources.gpus = 1"), "computed on the CPU"),
         (
             ("ControlExperiment.search = @GridSearch()", "GridSearch.grid = {'MAML.inner_lr': [0.1, 0.2]}"),
-            "ControlExperiment has no parameter 'search'",
+            "ControlExperiment has no parameter 'search', which is for experiments on images alone: leave it out.",
         ),
-        (("ControlExperiment.trackers = [@TensorBoard()]",), "ControlExperiment has no parameter 'trackers'"),
+        (
+            ("ControlExperiment.trackers = [@TensorBoard()]",),
+            "ControlExperiment has no parameter 'trackers', which is for experiments on images alone",
+        ),
         (("Compute.device = 'cuda'",), "Add the line `ControlExperiment.compute = @Compute()`."),
         ((*COMPUTE, "Compute.training_workers = 2"), "the training of a policy is not shared"),
         ((*COMPUTE, "Compute.precision = 'bfloat16'"), "which is for convolutions"),

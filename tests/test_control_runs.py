@@ -279,6 +279,25 @@ def test_mistakes_in_the_file_are_named(tmp_path: Path, line: str, words: str) -
         load_experiment(write_control(tmp_path, line))
 
 
+@pytest.mark.parametrize(
+    ("binding", "words"),
+    [
+        (
+            "Experiment.seeds = 3",
+            "gives values to ControlExperiment, not to Experiment; write ControlExperiment.seeds.",
+        ),
+        ("Experiment.trackers = []", "ControlExperiment has no trackers: leave it out."),
+    ],
+)
+def test_a_setting_of_the_other_kind_of_experiment_is_said_in_this_one_s_words(
+    tmp_path: Path, binding: str, words: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_experiment(write_control(tmp_path), [binding])
+    assert str(raised.value).startswith(f"--set {binding!r}: ")
+    assert str(raised.value).endswith(words)
+
+
 def test_all_problems_of_a_plan_come_at_once(tmp_path: Path) -> None:
     experiment, _ = load_experiment(
         write_control(
