@@ -11,7 +11,7 @@ from rich.table import Table
 
 from harness import plugins, pool_status
 from harness.control.experiment import ControlExperiment
-from harness.cost import Estimate, duration, estimate
+from harness.cost import Estimate, basis, duration, estimate
 from harness.data_needs import check_data_dir, sources_of, with_defaults
 from harness.display import say_what_is_unlike
 from harness.errors import ConfigError, PluginError, did_you_mean, named_choices
@@ -20,6 +20,7 @@ from harness.obstacles import obstacles
 from harness.plan import Plan, plan
 from harness.spec import RunSpec
 from harness.store import RunFolder, Workspace
+from harness.wording import counted
 
 if TYPE_CHECKING:
     from harness.search.planned import PlannedSearch
@@ -83,7 +84,8 @@ def show_plan(
             table.add_row(run.run_id, *_cells(run, guess, workspace))
         trainings = len({run.training_id for run in planned.runs})
         lines = [
-            f"{len(planned.runs)} runs, {trainings} trainings; {_left(guesses)}. Runs of one training share it."
+            f"{counted(len(planned.runs), 'run')}, {counted(trainings, 'training')}; {_left(guesses)}."
+            + (" Runs of one training share it." if trainings < len(planned.runs) else "")
         ]
     else:
         from harness.search.planned import plan_search
@@ -158,11 +160,9 @@ def _left(guesses: Sequence[Estimate]) -> str:
     done = len(guesses) - len(waiting)
     if not waiting:
         return "all done"
-    measured = all(guess.measured for guess in waiting)
-    basis = "rates of finished runs" if measured else "a guess, good to a factor of three or so"
     total = duration(sum(guess.seconds for guess in waiting))
     finished = f"{done} done, the rest takes " if done else ""
-    return f"{finished}very roughly {total} of one core ({basis})"
+    return f"{finished}very roughly {total} of one core ({basis(waiting)})"
 
 
 def show_plugins(what: str, console: Console) -> None:

@@ -241,8 +241,9 @@ class _Fleet:
     def _why(self, problem: Exception, flight: _Flight) -> tuple[str, bool]:
         if flight.stopping is not None:
             return (
-                f"It took longer than Resources.hours = {self.resources.hours:g}, and was stopped. Raise that, and the "
-                "same command resumes from the last checkpoint.",
+                f"It took longer than Resources.hours = {self.resources.hours:g}, and was stopped. Raise that in the "
+                "gin file, or with --set, and `harness run` resumes from the last checkpoint; `harness retry` repeats "
+                "the limit.",
                 False,
             )
         tried = f" ({flight.tries} times)" if flight.tries > 1 else ""

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from harness.attempt import Execute, Outcome
-from harness.cost import duration, estimate
+from harness.cost import basis, duration, estimate
 from harness.display import showing
 from harness.launch import launch
 from harness.plan import Plan
@@ -20,6 +20,7 @@ from harness.spec import Launchable
 from harness.store import Workspace
 from harness.tracking.following import following
 from harness.tracking.tracker import Tracker
+from harness.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,14 +52,17 @@ class Stage:
 
     def announce(self, planned: Plan, what: str) -> None:
         """Say what is ahead: `what`, how much of it is done, and what the rest takes."""
-        seconds = sum(guess.seconds for guess in estimate(planned.runs, self.workspace))
-        self.say_ahead(planned.experiment.name, planned.runs, what, seconds)
+        guesses = [guess for guess in estimate(planned.runs, self.workspace) if guess.seconds > 0]
+        seconds = sum(guess.seconds for guess in guesses)
+        self.say_ahead(planned.experiment.name, planned.runs, what, seconds, basis(guesses))
 
-    def say_ahead(self, experiment: str, runs: Sequence[Launchable], what: str, seconds: float) -> None:
-        """As `announce`, of runs whose rest takes so many seconds of one core."""
+    def say_ahead(
+        self, experiment: str, runs: Sequence[Launchable], what: str, seconds: float, by: str
+    ) -> None:
+        """As `announce`, of runs whose rest takes so many seconds of one core. by: what that goes by, in words."""
         done = sum(self.workspace.folder(run.run_id).is_done for run in runs)
         finished = f", {done} of them done already" if done else ""
-        ahead = f"; very roughly {duration(seconds)} of one core" if done < len(runs) else ""
+        ahead = f"; very roughly {duration(seconds)} of one core ({by})" if done < len(runs) else ""
         self.say(f"{experiment}: {what}{finished}{ahead}.")
 
     def say_what_is_replaced(self, before: dict[str, Any], runs: Sequence[Launchable]) -> None:
@@ -66,8 +70,9 @@ class Stage:
         others = set(before.get("runs", ())) - {run.run_id for run in runs}
         if others:
             self.say(
-                f"Note: the report in {self.workspace.runs.parent} will be about these runs only; {len(others)} runs "
-                "of other settings leave it and stay in runs/. Use --out to keep both reports."
+                f"Note: the report in {self.workspace.runs.parent} will be about these runs only; "
+                f"{counted(len(others), 'run')} of other settings {'leaves' if len(others) == 1 else 'leave'} it and "
+                f"{'stays' if len(others) == 1 else 'stay'} in runs/. Use --out to keep both reports."
             )
 
     def launch(

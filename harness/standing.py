@@ -17,6 +17,7 @@ from harness.heartbeat import Beat, read_beat
 from harness.record import read_record, recorded_runs, recorded_search, recorded_trials
 from harness.search.recorded import RecordedSearch
 from harness.store import RunFolder
+from harness.wording import counted
 
 DONE, RUNNING, STOPPED, FAILED, WAITING = "done", "running", "stopped", "failed", "waiting"
 STANDINGS = (RUNNING, FAILED, STOPPED, WAITING, DONE)
@@ -90,7 +91,7 @@ def _counts(found: Sequence[Standing], name: str, folder: Path) -> str:
     left = [one.beat.progress.seconds_left for one in found if one.state == RUNNING and one.beat]
     longest = max((seconds for seconds in left if seconds is not None), default=None)
     ahead = f"; those running need up to {duration(longest)} for what they do now" if longest else ""
-    return f"{name}: {len(found)} runs: {said or 'none'}{ahead}.{_of_search(folder)}"
+    return f"{name}: {counted(len(found), 'run')}: {said or 'none'}{ahead}.{_of_search(folder)}"
 
 
 def _of_search(folder: Path) -> str:

@@ -41,6 +41,7 @@ from harness.search.running import run_trials
 from harness.search.trial_experiment import trial_experiment
 from harness.stage import Stage
 from harness.store import RunFolder
+from harness.wording import counted
 
 
 def run(request: Request, console: Console) -> int:
@@ -105,7 +106,9 @@ def _launch_all(
         )
         planned, search = searched.with_chosen(chosen), recorded(searched, chosen)
         began = time.perf_counter()
-    stage.announce(planned, f"{len(planned.runs)} runs{' with the chosen values' if search else ''}")
+    stage.announce(
+        planned, f"{counted(len(planned.runs), 'run')}{' with the chosen values' if search else ''}"
+    )
     stage.say_what_is_replaced(before, planned.runs)
     measure = partial(_measure_after, planned, stage)
     return outcomes + stage.launch(planned, began=began, search=search, after=measure)

@@ -173,7 +173,7 @@ def test_runs_of_a_search_have_the_number_of_their_trial(
 def test_looking_again_ends_when_nothing_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(tmp_path / "runs", SPEC, 0.8)
     assert cli.main(["status", str(tmp_path), "--every", "0.1"]) == 0
-    assert capsys.readouterr().out.count("1 runs: 1 done") == 1
+    assert capsys.readouterr().out.count("1 run: 1 done") == 1
     assert "no folder of an experiment" in refused(capsys, "status", str(tmp_path / "nowhere"))
 
 

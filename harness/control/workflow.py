@@ -15,7 +15,7 @@ from harness.control.planning import plan_control
 from harness.control.report import build_control_report
 from harness.control.run_spec import CONTROL, ControlRunSpec
 from harness.control.run_worker import execute_control
-from harness.cost import duration
+from harness.cost import GUESSED, duration
 from harness.errors import ConfigError
 from harness.failed_runs import exit_code
 from harness.files import write_json, write_text
@@ -28,6 +28,7 @@ from harness.renewal import delete_runs
 from harness.request import Request
 from harness.stage import Stage
 from harness.store import RunFolder, Workspace
+from harness.wording import counted
 
 UPDATE_STEPS = 12_000
 """Steps a second of one core in a whole update of TRPO with (100, 100) units: sampled, and learned from."""
@@ -65,7 +66,8 @@ def _launch(
     before = read_record(workspace.runs.parent)
     if fresh:
         delete_runs(planned, stage)
-    stage.say_ahead(experiment.name, planned, f"{len(planned)} runs", _seconds_left(planned, workspace))
+    seconds = _seconds_left(planned, workspace)
+    stage.say_ahead(experiment.name, planned, counted(len(planned), "run"), seconds, GUESSED)
     stage.say_what_is_replaced(before, planned)
     same = before.get("runs") == run_ids and any(workspace.folder(run_id).path.is_dir() for run_id in run_ids)
     record = _record(experiment, run_ids, stage.command)
@@ -112,8 +114,8 @@ def show_control_plan(experiment: ControlExperiment, runs: Path, console: Consol
         state = "done" if workspace.folder(run.run_id).is_done else "to do"
         console.print(f"{run.run_id}  {state}", highlight=False, soft_wrap=True)
     seconds = _seconds_left(planned, workspace)
-    ahead = f"very roughly {duration(seconds)} of one core" if seconds else "all done"
-    console.print(f"{len(planned)} runs; {ahead}.", highlight=False)
+    ahead = f"very roughly {duration(seconds)} of one core ({GUESSED})" if seconds else "all done"
+    console.print(f"{counted(len(planned), 'run')}; {ahead}.", highlight=False, soft_wrap=True)
 
 
 def _seconds_left(planned: Sequence[ControlRunSpec], workspace: Workspace) -> float:
