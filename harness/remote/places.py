@@ -30,6 +30,11 @@ class Url:
             )
         if ".." in plain.partition(MARK)[2].split("/"):
             raise ConfigError(f"{self.text!r} has '..' in it: write the URL without.")
+        if self.protocol in ("file", "local") and not plain.partition(MARK)[2].startswith("/"):
+            raise ConfigError(
+                f"{self.text!r} names no whole path, and workers elsewhere would take it for another folder: write "
+                "file:///WHOLE/PATH with three slashes, or a folder without file://."
+            )
         object.__setattr__(self, "text", plain)
 
     def __str__(self) -> str:
