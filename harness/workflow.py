@@ -32,6 +32,7 @@ from harness.pool_status import note_use
 from harness.pools import ensure_pool
 from harness.ray_address import check_reachable
 from harness.record import CONFIG, RECORD, read_record, recorded_search, recorded_trials, took
+from harness.remarks import remarks
 from harness.remote.experiment_mirror import ExperimentMirror
 from harness.renewal import delete_runs
 from harness.request import Request
@@ -111,7 +112,17 @@ def _launch_all(
     )
     stage.say_what_is_replaced(before, planned.runs)
     measure = partial(_measure_after, planned, stage)
-    return outcomes + stage.launch(planned, began=began, search=search, after=measure)
+    launched = stage.launch(planned, began=began, search=search, after=measure)
+    _remark(planned, launched, stage)
+    return outcomes + launched
+
+
+def _remark(planned: Plan, outcomes: Sequence[Outcome], stage: Stage) -> None:
+    """Say what is to be known of the runs that this command has finished."""
+    for run, outcome in zip(planned.runs, outcomes, strict=True):
+        if outcome.state == "done" and outcome.seconds:
+            for sentence in remarks(run, stage.workspace.folder(run.run_id)):
+                stage.say(f"Note: {sentence}")
 
 
 def _searched(planned: Plan, request: Request) -> PlannedSearch | None:
