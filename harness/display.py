@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -148,11 +149,15 @@ def _line(progress: Progress) -> str:
     return ", ".join(parts)
 
 
-def say_what_is_unlike(planned: Plan, console: Console) -> None:
-    """Print in what the experiment is unlike the one asked for: what is left out, subsets, and old pools."""
+def say_what_is_unlike(planned: Plan, data_dir: Path | None, console: Console) -> None:
+    """Print in what the experiment is unlike the one asked for: what is left out, subsets, and old pools.
+
+    data_dir: where raw data was looked for; None for nowhere.
+    """
+    where = "there" if data_dir is None else f"in {data_dir}"
     said = [("Left out", f"{left.source}, {left.where}: {left.reason}") for left in planned.left_out]
     said += [("A subset", f"{clause}; not comparable with published numbers") for clause in planned.subsets]
-    said += [("From its pools", f"{name}, as its raw data is not there") for name in planned.from_pools]
+    said += [("From its pools", f"{name}, as its raw data is not {where}") for name in planned.from_pools]
     said += [("Not probed", clause) for clause in planned.unprobed]
     for what, clause in said:
         console.print(f"[bold]{what}:[/] {escape(clause)}.", highlight=False, soft_wrap=True)

@@ -102,7 +102,7 @@ def show_plan(
         table, lines = _search(searched, workspace)
     console.print(table)
     _say_pools(planned, cache, console)
-    say_what_is_unlike(planned, console)
+    say_what_is_unlike(planned, data_dir, console)
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     _say_obstacles(experiment, console)

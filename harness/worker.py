@@ -73,6 +73,11 @@ def settle() -> None:
     keep_freed_memory()
 
 
+def load() -> None:
+    """Have all imported that a run needs: PyTorch imports hundreds of modules when the first optimiser is made."""
+    torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
+
+
 def _execute(
     spec: RunSpec,
     workspace: Workspace,

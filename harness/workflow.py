@@ -97,7 +97,7 @@ def _launch_all(
     before = read_record(folder)
     if request.fresh:
         _delete(everything, before, stage, recorded_search(folder) if searched else None)
-    say_what_is_unlike(planned, stage.console)
+    say_what_is_unlike(planned, request.data_dir, stage.console)
     outcomes: list[Outcome] = []
     search = None
     if searched is not None:
