@@ -1,12 +1,14 @@
 # Each target makes .venv from constraints.txt if it is missing or out of date.
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check --quiet
+# Of the quickstart's report: a folder that git ignores, as the one in reports/ comes along.
+OUT ?= quickstart
 PROJECT = pyproject.toml constraints.txt
 
 .PHONY: quickstart test lint bench profile faults load clean
 
 quickstart: .venv/.installed
-	.venv/bin/harness run gin/quickstart.gin
+	.venv/bin/harness run gin/quickstart.gin --out $(OUT)
 
 # Two processes, each with whole files of tests: TEST_PROCESSES=0 for one.
 TEST_PROCESSES ?= 2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import HarnessError, WorkspaceError
-from harness.heartbeat import beating, stop_beating
+from harness.heartbeat import Pulse, stop_beating
 from harness.progress import Report
 from harness.spec import Launchable
 from harness.store import RunFolder, Workspace
@@ -40,14 +40,16 @@ def attempt(run: Launchable, workspace: Workspace, report: Report, execute: Exec
     started = time.perf_counter()
     error, diverged, mistake, pulled = None, False, False, False
     folder = workspace.folder(run.run_id)
+    pulse = Pulse(folder, report)
     try:
         if folder.mirror is not None:
             folder.mirror.pull(run.training_id)
         pulled = True
-        (execute or _worker())(run, workspace, beating(folder, report))
+        (execute or _worker())(run, workspace, pulse)
         if folder.mirror is not None:
             folder.mirror.push()
     except KeyboardInterrupt:
+        pulse.leave_last()
         _push_quietly(folder)
         raise
     except HarnessError as problem:

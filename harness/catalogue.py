@@ -78,6 +78,11 @@ class Catalogue:
         known = {f.name for f in fields(self.classes[full]) if f.init}
         if parameter not in known:
             name = full.rpartition(".")[2]
+            if self.classes[full] is ControlExperiment and parameter in {f.name for f in fields(Experiment)}:
+                raise ConfigError(
+                    f"ControlExperiment has no parameter {parameter!r}, which is for experiments on images alone: "
+                    "leave it out."
+                )
             raise ConfigError(
                 f"{name} has no parameter {parameter!r}.{did_you_mean(parameter, known)} "
                 f"Parameters: {named_choices(known)}."

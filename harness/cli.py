@@ -110,6 +110,7 @@ def report(folder: Place) -> None:
         copy = copied_report(folder, cache_folder(None))
         workflow.report(copy.folder, console_of())
         copy.push_report()
+        console_of().print(f"Sent to {folder}", highlight=False, soft_wrap=True, markup=False)
     else:
         workflow.report(folder, console_of())
 

@@ -115,7 +115,7 @@ LAUNCH = options(
         "--workers",
         type=click.IntRange(min=1),
         metavar="N",
-        help="Runs at the same time, on this machine. [default: one per core]",
+        help="Runs at the same time, on this machine. [default: as many as its cores allow]",
     ),
     click.option(
         "--backend",

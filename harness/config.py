@@ -18,7 +18,7 @@ import gin
 from gin import config as gin_config
 from gin import config_parser
 from harness.catalogue import Catalogue, catalogue
-from harness.config_mistakes import GIN_CALL, GIN_LOCATION, no_such_file, refusal, syntax_message
+from harness.config_mistakes import GIN_CALL, GIN_LOCATION, no_such_file, refusal, syntax_message, two_kinds
 from harness.control.experiment import ControlExperiment
 from harness.control.roles import check_control_roles
 from harness.effects import (
@@ -144,10 +144,7 @@ def _kind(reading: _Reading) -> type[Experiment] | type[ControlExperiment]:
     """Which class of experiment the file is about: the one it gives values to. Raises ConfigError for both."""
     named = {full.rpartition(".")[2] for _, full, _ in reading.bindings.places}
     if {"Experiment", "ControlExperiment"} <= named:
-        raise ConfigError(
-            f"{reading.root}: it gives values to Experiment and to ControlExperiment; a file is about one of them. "
-            "Remove the lines of the other."
-        )
+        raise ConfigError(two_kinds(reading.root, reading.bindings.places))
     return ControlExperiment if "ControlExperiment" in named else Experiment
 
 

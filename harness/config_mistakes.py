@@ -2,9 +2,14 @@
 
 import re
 import tokenize
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
+from harness.control.experiment import ControlExperiment
+from harness.effects import Key, in_file
 from harness.errors import close_names, did_you_mean
+from harness.experiment import Experiment
 
 GIN_LOCATION = re.compile(r"\n  In (?:file \".*\",|bindings string) line (\d+)\n.*", re.DOTALL)
 """The place that gin puts behind a message; group 1 is the line."""
@@ -59,3 +64,21 @@ def refusal(root: Path, error: Exception) -> str:
     called = re.search(r"In call to configurable '(\w+)'", text)
     subject = called[1] if called else "The experiment"
     return f"{root}: {subject} refuses its parameters: {type(error).__name__}: {plain}."
+
+
+def two_kinds(root: Path, places: Mapping[Key, str]) -> str:
+    """That values are given to both kinds of experiment; where only --set does, what it should say instead."""
+    found = [(full.rpartition(".")[2], parameter, place) for (_, full, parameter), place in places.items()]
+    kinds = {Experiment.__name__: Experiment, ControlExperiment.__name__: ControlExperiment}
+    found = [one for one in found if one[0] in kinds]
+    of_file = {name for name, _, place in found if in_file(place)}
+    if len(of_file) == 1:
+        (meant,) = of_file
+        name, parameter, place = next(one for one in found if one[0] != meant)
+        has = parameter in {field.name for field in fields(kinds[meant])}
+        do = f"write {meant}.{parameter}" if has else f"{meant} has no {parameter}: leave it out"
+        return f"{place}: {root} gives values to {meant}, not to {name}; {do}."
+    return (
+        f"{root}: it gives values to Experiment and to ControlExperiment; a file is about one of them. "
+        "Remove the lines of the other."
+    )

@@ -199,6 +199,14 @@ def _queries(shape: Shape) -> float:
     return shape.n_way * shape.n_query
 
 
+GUESSED = "a guess, good to a factor of three or so"
+
+
+def basis(guesses: Sequence[Estimate]) -> str:
+    """What the estimates go by, in words; the least certain counts."""
+    return "rates of finished runs" if all(guess.measured for guess in guesses) else GUESSED
+
+
 def duration(seconds: float) -> str:
     """`45 s`, `12 min`, `3 h 20 min`."""
     if seconds < 90:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -18,6 +19,9 @@ from harness.progress import Progress
 PLAIN_SECONDS = 30.0
 """Between two lines about the same run, where there is no terminal."""
 
+HASH_SHOWN = 3
+"""Characters of a run's hash that its shortened name has at least."""
+
 NUMBERS_WIDTH = 62
 """Columns of a terminal that the live table needs beside the runs' names."""
 
@@ -26,19 +30,23 @@ NUMBERS_WIDTH = 62
 class Display:
     """Takes what `launch` and the pools say and shows it on `console`.
 
-    Lines are never more often than every PLAIN_SECONDS for one run, unless its state changes.
+    Lines are never more often than every PLAIN_SECONDS for one run, unless its state changes. starting: what is started
+    before the first run says something.
     """
 
     console: Console
     n_runs: int
+    starting: str = "workers"
     live: Live | None = None
     flying: dict[str, Progress] = field(default_factory=dict)
+    heard: bool = False
     ended: int = 0
     last: dict[str, tuple[str, float]] = field(default_factory=dict)
 
     def progress(self, progress: Progress) -> None:
         """A run says how far it is."""
         self.flying[progress.run_id] = progress
+        self.heard = True
         if self.live is not None:
             self.live.update(self.table())
         elif self._due(progress.run_id, progress.state):
@@ -48,15 +56,15 @@ class Display:
         """A run has ended."""
         self.flying.pop(outcome.run_id, None)
         self.ended += 1
+        if self.live is not None:
+            self.live.update(self.table())  # before the line that says so: it counts the same
+        after = f" after {duration(outcome.seconds)}" if outcome.seconds else ""  # it may not have begun
         style = "red" if outcome.state == "failed" else "green"
         self.console.print(
-            f"[{style}]{outcome.state}[/] {outcome.run_id} after {duration(outcome.seconds)} "
-            f"({self.ended} of {self.n_runs})",
+            f"[{style}]{outcome.state}[/] {outcome.run_id}{after} ({self.ended} of {self.n_runs})",
             highlight=False,
             soft_wrap=True,
         )
-        if self.live is not None:
-            self.live.update(self.table())
 
     def say(self, sentence: str) -> None:
         """Show a sentence as it is. From any thread."""
@@ -73,7 +81,7 @@ class Display:
         """One line a run in flight."""
         title = f"{self.ended} of {self.n_runs} runs ended"
         if not self.flying and self.ended < self.n_runs:
-            title += "; starting workers ..."
+            title += f"; starting {'the next' if self.heard else self.starting} ..."
         table = Table(box=None, title=title, title_justify="left")
         table.show_header = bool(self.flying)
         for name in ("run", "state", "done", "per s", "loss", "valid", "left"):
@@ -93,9 +101,9 @@ class Display:
 
 
 @contextmanager
-def showing(console: Console, n_runs: int) -> Iterator[Display]:
-    """A display for the length of the block: live where `console` is a terminal."""
-    display = Display(console=console, n_runs=n_runs)
+def showing(console: Console, n_runs: int, starting: str = "workers") -> Iterator[Display]:
+    """A display, as `Display` says, for the length of the block: live where `console` is a terminal."""
+    display = Display(console=console, n_runs=n_runs, starting=starting)
     if not console.is_terminal:
         yield display
         return
@@ -106,22 +114,25 @@ def showing(console: Console, n_runs: int) -> Iterator[Display]:
 
 
 def shortened(run_id: str, width: int) -> str:
-    """`run_id` in at most `width` characters, at least 12: first without its hash, then without its middle."""
+    """`run_id` in at most `width` characters, at least 12: with less of its hash, then also without its middle.
+
+    Some of the hash stays, which tells the trials of a search apart; `harness show` takes what is left for the run.
+    """
     width = max(width, 12)
     if len(run_id) <= width:
         return run_id
-    name = run_id.rpartition("-")[0]
-    if len(name) <= width:
-        return name
-    tail = name[-(width // 3) :]
-    return f"{name[: width - 1 - len(tail)]}…{tail}"
+    least = run_id[: run_id.rfind("-") + 1 + HASH_SHOWN]
+    if len(least) <= width:
+        return run_id[:width]
+    tail = least[-(width // 2) :]
+    return f"{least[: width - 1 - len(tail)]}…{tail}"
 
 
 def _cells(progress: Progress) -> tuple[str, ...]:
     left = progress.seconds_left
     return (
         f"{progress.done}/{progress.total}",
-        f"{progress.per_second:.1f}",
+        f"{progress.per_second:.1f}" if progress.per_second else "",
         "" if progress.loss is None else f"{progress.loss:.3f}",
         "" if progress.valid_accuracy is None else f"{100 * progress.valid_accuracy:.1f} %",
         "" if left is None else duration(left),
@@ -130,18 +141,23 @@ def _cells(progress: Progress) -> tuple[str, ...]:
 
 def _line(progress: Progress) -> str:
     done, rate, loss, valid, left = _cells(progress)
-    parts = [f"{progress.run_id}: {progress.state} {done}", f"{rate}/s"]
+    parts = [f"{progress.run_id}: {progress.state} {done}"]
+    parts += [f"{rate}/s"] if rate else []
     parts += [f"loss {loss}"] if loss else []
     parts += [f"valid {valid}"] if valid else []
     parts += [f"{left} left"] if left else []
     return ", ".join(parts)
 
 
-def say_what_is_unlike(planned: Plan, console: Console) -> None:
-    """Print in what the experiment is unlike the one asked for: what is left out, subsets, and old pools."""
+def say_what_is_unlike(planned: Plan, data_dir: Path | None, console: Console) -> None:
+    """Print in what the experiment is unlike the one asked for: what is left out, subsets, and old pools.
+
+    data_dir: where raw data was looked for; None for nowhere.
+    """
+    where = "there" if data_dir is None else f"in {data_dir}"
     said = [("Left out", f"{left.source}, {left.where}: {left.reason}") for left in planned.left_out]
     said += [("A subset", f"{clause}; not comparable with published numbers") for clause in planned.subsets]
-    said += [("From its pools", f"{name}, as its raw data is not there") for name in planned.from_pools]
+    said += [("From its pools", f"{name}, as its raw data is not {where}") for name in planned.from_pools]
     said += [("Not probed", clause) for clause in planned.unprobed]
     for what, clause in said:
         console.print(f"[bold]{what}:[/] {escape(clause)}.", highlight=False, soft_wrap=True)

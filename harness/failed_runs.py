@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from harness.attempt import Outcome
 from harness.store import Workspace
+from harness.wording import counted
 
 
 def exit_code(outcomes: Sequence[Outcome], workspace: Workspace) -> int:
@@ -13,7 +14,7 @@ def exit_code(outcomes: Sequence[Outcome], workspace: Workspace) -> int:
     if not failed:
         return 0
     others = "; the others are in the report" if len(failed) < len(outcomes) else ""
-    lines = [f"{len(failed)} of {len(outcomes)} runs failed{others}."]
+    lines = [f"{len(failed)} of {counted(len(outcomes), 'run')} failed{others}."]
     for outcome in failed:
         lines.append(f"  {outcome.run_id}: {outcome.error}")
         if not outcome.mistake:

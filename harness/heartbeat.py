@@ -38,19 +38,30 @@ class Beat:
         return time.time() - self.at < STALE_SECONDS
 
 
-def beating(folder: RunFolder, report: Report) -> Report:
-    """`report`, which also leaves what it is told in the run's folder now and then."""
-    last = [float("-inf")]
+class Pulse:
+    """`report`, which also leaves in the run's folder what it is told: now and then, and last of all the last."""
 
-    def beat(progress: Progress) -> None:
-        report(progress)
-        if time.monotonic() - last[0] >= BEAT_SECONDS:
-            last[0] = time.monotonic()
-            _write(folder, progress)
-            if folder.mirror is not None:
-                folder.mirror.push_progress()
+    def __init__(self, folder: RunFolder, report: Report) -> None:
+        self._folder, self._report = folder, report
+        self._told: Progress | None = None
+        self._written = float("-inf")
 
-    return beat
+    def __call__(self, progress: Progress) -> None:
+        """As `Report`."""
+        self._report(progress)
+        self._told = progress
+        if time.monotonic() - self._written >= BEAT_SECONDS:
+            self._written = time.monotonic()
+            _write(self._folder, progress)
+            if self._folder.mirror is not None:
+                self._folder.mirror.push_progress()
+
+    def leave_last(self) -> None:
+        """The run was interrupted: say how far it came, which is what it resumes from."""
+        if self._told is not None:
+            _write(self._folder, self._told)
+            if self._folder.mirror is not None:
+                self._folder.mirror.push_progress(last=True)
 
 
 def read_beat(folder: RunFolder) -> Beat | None:

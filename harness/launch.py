@@ -6,7 +6,6 @@ never run at the same time: the first trains, the rest take its checkpoint.
 """
 
 import contextlib
-import os
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +40,7 @@ def launch(
 
     Args:
         backend: `ray`, or `serial` for one after another in this process.
-        workers: runs at the same time on this machine; None for one per core it may use. Ray only.
+        workers: runs at the same time on this machine; None for what its cores allow. Ray only.
         address: of a running Ray cluster, which must see the folder of the runs unless they lie at a URL; None
             starts Ray on this machine.
         resources: what a run gets, and how long and often it may try; None for the defaults. Ray only.
@@ -62,7 +61,7 @@ def launch(
         ended = ray_outcomes(
             waiting,
             place,
-            workers=workers or _cores(),
+            workers=workers,
             address=address,
             resources=resources or Resources(),
             data_dir=data_dir.resolve() if data_dir else None,
@@ -105,11 +104,6 @@ def check_options(backend: str, workers: int | None = None, address: str | None 
             f"--workers {workers} is for Ray on this machine and has no effect with --address {address}, whose "
             "cluster decides how many runs it takes at the same time: leave out one of them."
         )
-
-
-def _cores() -> int:
-    """The cores that this process may use, which can be fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _serial(

@@ -11,12 +11,15 @@ from rich.table import Table
 
 from harness import plugins, pool_status
 from harness.control.experiment import ControlExperiment
-from harness.cost import Estimate, duration, estimate
+from harness.cost import Estimate, basis, duration, estimate
 from harness.data_needs import check_data_dir, sources_of, with_defaults
 from harness.display import say_what_is_unlike
+from harness.experiment import Experiment
+from harness.obstacles import obstacles
 from harness.plan import Plan, plan
 from harness.spec import RunSpec
 from harness.store import RunFolder, Workspace
+from harness.wording import counted
 
 if TYPE_CHECKING:
     from harness.search.planned import PlannedSearch
@@ -58,6 +61,7 @@ def show_plan(
         from harness.control.workflow import show_control_plan
 
         show_control_plan(experiment, (out or Path("reports") / experiment.name) / "runs", console)
+        _say_obstacles(experiment, console)
         return
     planned = plan(experiment, data_dir=data_dir, cache=cache)
     workspace = Workspace(runs=(out or Path("reports") / experiment.name) / "runs", cache=cache)
@@ -68,7 +72,8 @@ def show_plan(
             table.add_row(run.run_id, *_cells(run, guess, workspace))
         trainings = len({run.training_id for run in planned.runs})
         lines = [
-            f"{len(planned.runs)} runs, {trainings} trainings; {_left(guesses)}. Runs of one training share it."
+            f"{counted(len(planned.runs), 'run')}, {counted(trainings, 'training')}; {_left(guesses)}."
+            + (" Runs of one training share it." if trainings < len(planned.runs) else "")
         ]
     else:
         from harness.search.planned import plan_search
@@ -85,23 +90,31 @@ def show_plan(
         table, lines = _search(searched, workspace)
     console.print(table)
     _say_pools(planned, cache, console)
-    say_what_is_unlike(planned, console)
+    say_what_is_unlike(planned, data_dir, console)
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
+    _say_obstacles(experiment, console)
+
+
+def _say_obstacles(experiment: Experiment | ControlExperiment, console: Console) -> None:
+    """A plan may be made where the runs are not to go on, so what is in their way here is no error."""
+    for problem in obstacles(experiment):
+        console.print(f"Not on this machine: {problem}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _search(searched: "PlannedSearch", workspace: Workspace) -> tuple[Table, list[str]]:
     """The table of the runs of all trials, and of what comes after them where that is known; what else is said."""
     from harness.search import listing as search_listing
+    from harness.search.recorded import recorded
 
     searched = search_listing.known_trials(searched, workspace)
     results, known = search_listing.after_trials(searched, workspace)
-    guesses = search_listing.estimates(searched, results, workspace)
+    guesses, numbers = search_listing.estimates(searched, results, workspace), recorded(searched)
     runs = [*searched.trial_runs, *results.runs]
     n_trials = len(searched.trial_runs)
     table = _table("run", "trial", "state", "training", "estimate")
     for run, guess in list(zip(runs, guesses, strict=True))[: None if known else n_trials]:
-        trial = search_listing.trial_numbers(searched, run) or "chosen"
+        trial = numbers.trials_of(run.run_id) or "chosen"
         table.add_row(run.run_id, trial, *_cells(run, guess, workspace))
     left = [_left(guesses[:n_trials]), _left(guesses)]
     return table, [
@@ -135,11 +148,9 @@ def _left(guesses: Sequence[Estimate]) -> str:
     done = len(guesses) - len(waiting)
     if not waiting:
         return "all done"
-    measured = all(guess.measured for guess in waiting)
-    basis = "rates of finished runs" if measured else "a guess, good to a factor of three or so"
     total = duration(sum(guess.seconds for guess in waiting))
     finished = f"{done} done, the rest takes " if done else ""
-    return f"{finished}very roughly {total} of one core ({basis})"
+    return f"{finished}very roughly {total} of one core ({basis(waiting)})"
 
 
 def check_method(name: str, console: Console) -> int:

@@ -9,7 +9,7 @@ class Progress:
     """A moment of one run.
 
     `done` of `total` are iterations while training, episodes while evaluating, and while probing episodes too, each
-    once for every probe.
+    once for every probe. per_second: 0 while there is no rate to go by.
     """
 
     run_id: str

@@ -1,6 +1,5 @@
 """Runs side by side, one a Ray task: started longest first, watched, stopped when overdue, tried again when lost."""
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -11,6 +10,7 @@ from typing import Any
 import harness
 from harness.attempt import Execute, Outcome, not_tried, record_failure
 from harness.errors import ConfigError
+from harness.local_resources import cores_for_ray
 from harness.node_pools import PoolServer, offer_of
 from harness.progress import Progress, Report
 from harness.ray_board import Board
@@ -51,7 +51,7 @@ def ray_outcomes(
     runs: Sequence[Launchable],
     workspace: Workspace,
     *,
-    workers: int,
+    workers: int | None,
     address: str | None,
     resources: Resources,
     data_dir: Path | None,
@@ -63,8 +63,8 @@ def ray_outcomes(
     if not runs:
         return
     most = max(resources.evaluation_shards, *(run.compute.training_workers for run in runs))
-    at_once = min(workers, len(runs) * most)
-    with ray_started(workspace, _cores_for(at_once, resources), address, say) as ray:
+    cores = cores_for_ray(len(runs) * most, workers, resources)
+    with ray_started(workspace, cores, address, say) as ray:
         driver = _driver(ray, runs, workspace, data_dir, execute, resources, here=address is None)
         fleet = _Fleet(ray=ray, workspace=workspace, resources=resources, driver=driver)
         fleet.check(runs)
@@ -110,11 +110,6 @@ def _driver(
         server=server.options(**on_this_machine()).remote(workspace.cache),
         **said,
     )
-
-
-def _cores_for(runs: int, resources: Resources) -> float:
-    """Of Ray on this machine, so that as many runs go on at the same time as were asked for."""
-    return max(1, math.ceil(runs * resources.cpus))
 
 
 @dataclass(kw_only=True)
@@ -237,7 +232,8 @@ class _Fleet:
         except Exception as problem:  # whatever Ray says, the run failed and the others go on
             error, lost = self._why(problem, flight)
             record_failure(run, self.workspace, error, str(problem))
-            return Outcome(run_id=run.run_id, state="failed", error=error), lost
+            seconds = 0.0 if flight.began is None else time.monotonic() - flight.began
+            return Outcome(run_id=run.run_id, state="failed", error=error, seconds=seconds), lost
         if outcome.error and self.workspace.url is None and self.workspace.folder(run.run_id).state is None:
             record_failure(run, self.workspace, outcome.error)  # the worker does not see that folder
         return outcome, False
@@ -245,8 +241,9 @@ class _Fleet:
     def _why(self, problem: Exception, flight: _Flight) -> tuple[str, bool]:
         if flight.stopping is not None:
             return (
-                f"It took longer than Resources.hours = {self.resources.hours:g}, and was stopped. Raise that, and the "
-                "same command resumes from the last checkpoint.",
+                f"It took longer than Resources.hours = {self.resources.hours:g}, and was stopped. Raise that in the "
+                "gin file, or with --set, and `harness run` resumes from the last checkpoint; `harness retry` repeats "
+                "the limit.",
                 False,
             )
         tried = f" ({flight.tries} times)" if flight.tries > 1 else ""

@@ -3,15 +3,14 @@
 import contextlib
 import os
 import signal
-import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.errors import ConfigError
+from harness.ray_address import check_cluster
 from harness.store import Workspace
 
 WORKER_ENV = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -22,9 +21,6 @@ RAY_ENV = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # leave GPUs visible, and silence Ray's warning about it
     "RAY_DEDUP_LOGS": "0",
 }
-
-CONNECT_SECONDS = 10.0
-"""How long a cluster that is starting is waited for."""
 
 Result = TypeVar("Result")
 
@@ -38,14 +34,14 @@ def ray_started(
     say: told where the cluster's dashboard is, if it has one.
 
     Ray puts the driver's working directory first on every worker's sys.path, so the driver stands in the runs
-    folder, which holds no code. Raises ConfigError where Ray cannot start, or nothing is at the address.
+    folder, which holds no code. Raises ConfigError where Ray cannot start, or does not answer at the address.
     """
     for name, value in RAY_ENV.items():
         os.environ.setdefault(name, value)
-    if address:
-        _check_reachable(address)
     if address and _has_token():
         os.environ.setdefault("RAY_AUTH_MODE", "token")  # harmless where the cluster asks for none
+    if address:
+        check_cluster(address)
     import ray
 
     env = {name: os.environ.get(name, value) for name, value in WORKER_ENV.items()}
@@ -106,26 +102,6 @@ def on_this_machine() -> dict[str, Any]:
 
     node = ray.get_runtime_context().get_node_id()
     return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node_id=node, soft=False)}
-
-
-def _check_reachable(address: str) -> None:
-    """Raises ConfigError where nothing answers at HOST:PORT; Ray itself would try for many minutes."""
-    host, _, port = address.rpartition(":")
-    if "://" in address or not host or not port.isdigit():
-        return  # `auto` and `ray://`, of which Ray says it soon
-    end = time.monotonic() + CONNECT_SECONDS
-    while True:
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
-            return
-        except (OSError, OverflowError) as error:
-            if isinstance(error, ConnectionError) and time.monotonic() < end:
-                time.sleep(1.0)  # it may be starting
-                continue
-            raise ConfigError(
-                f"Nothing answers at --address {address} ({error}): start Ray on that machine (`ray start --head "
-                f"--port={port}`), or correct the address."
-            ) from error
 
 
 def _has_token() -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import harness
 from harness.attempt import Execute, Outcome, attempt, record_failure
+from harness.interruption import DeferredInterrupt
 from harness.node_pools import PoolOffer, ensure_pools
 from harness.progress import Progress, Report
 from harness.ray_session import keeping_its_core, ray_here
@@ -91,6 +92,7 @@ def in_worker(run: Launchable, workspace: Workspace, board: Any, driver: Driver)
             last[:] = [(progress.state, now)]
             board.post.remote(progress)
 
+    load_whole()
     execute = driver.execute or _sharing(run, workspace, board, driver)
     return attempt(run, place, post, _with_pools(driver, execute))
 
@@ -99,6 +101,19 @@ def heed_interrupts() -> None:
     """Ray interrupts by Ctrl-C's signal, which is ignored where a shell has started the driver in the background."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def load_whole() -> None:
+    """Have all imported that runs need; an interrupt waits for that, and is raised then.
+
+    Ray uses this process again, where half an import would break the next run.
+    """
+    with DeferredInterrupt() as interrupt:
+        from harness.worker import load
+
+        load()
+    if interrupt.requested:
+        raise KeyboardInterrupt
 
 
 def _with_pools(driver: Driver, execute: Execute) -> Execute:

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from harness.errors import ConfigError
 from harness.record import RECORD
-from harness.remote.experiment_mirror import ExperimentMirror, check_backend, experiment_mirror
+from harness.remote.experiment_mirror import ExperimentMirror, check_backend, experiment_mirror, lasting
 from harness.remote.places import Place, Url
 from harness.stage import Stage
 from harness.store import Workspace
@@ -58,7 +58,7 @@ class Request:
         """
         folder = mirror.folder if mirror else self._folder(experiment)
         _check_not_foreign(folder)
-        return Stage(
+        stage = Stage(
             workspace=Workspace(runs=folder / "runs", cache=self.cache, url=mirror.url if mirror else None),
             mirror=mirror,
             command=self.command,
@@ -69,6 +69,9 @@ class Request:
             data_dir=self.data_dir,
             console=console,
         )
+        if isinstance(self.out, Url):
+            stage.note(lasting(self.out))
+        return stage
 
     def _folder(self, experiment: str) -> Path:
         return self.out if isinstance(self.out, Path) else Path("reports") / experiment

@@ -23,7 +23,8 @@ NOT_CUSTOM = {
 class Resources:
     """`Experiment.resources = @Resources()`. Changes no number and no run's id; for the backend `ray` alone.
 
-    cpus: cores that Ray reserves for a run, which computes on one; bodies of control tasks move on all of them, with
+    cpus: cores that Ray reserves for a run, which computes on one, so that as many runs go on at a time as fit into the
+    machine's cores or the cluster's, unless --workers says how many; bodies of control tasks move on all of them, with
     the backend `serial` too. gpus: of GPUs, a share of one (0.25) lets
     several runs use it; None for one where Compute.device is `cuda`, and none else. custom: amounts of a
     cluster's own resources by name, such as `{'big_memory': 1}`. hours: wall clock from the start of a run to

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from harness.attempt import Execute, Outcome
-from harness.cost import duration, estimate
+from harness.cost import basis, duration, estimate
 from harness.display import showing
 from harness.launch import launch
 from harness.plan import Plan
@@ -22,6 +22,7 @@ from harness.spec import Launchable
 from harness.store import Workspace
 from harness.tracking.following import following
 from harness.tracking.tracker import Tracker
+from harness.wording import counted
 from harness.written_tables import discard_damaged
 
 
@@ -47,22 +48,30 @@ class Stage:
         """One line, as it is."""
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
+    def note(self, text: str) -> None:
+        """As `say`, where there is something to say."""
+        if text:
+            self.say(text)
+
     def announce(self, planned: Plan, what: str) -> None:
         """Say what is ahead: `what`, how much of it is done, and what the rest takes."""
         self.discard_damaged(planned.runs)
-        seconds = sum(guess.seconds for guess in estimate(planned.runs, self.workspace))
-        self.say_ahead(planned.experiment.name, planned.runs, what, seconds)
+        guesses = [guess for guess in estimate(planned.runs, self.workspace) if guess.seconds > 0]
+        seconds = sum(guess.seconds for guess in guesses)
+        self.say_ahead(planned.experiment.name, planned.runs, what, seconds, basis(guesses))
 
     def discard_damaged(self, runs: Sequence[Launchable]) -> None:
         """Finished runs of whose tables one is not as it was written are to make it again, which is said."""
         for path in discard_damaged(self.workspace.folder(run.run_id) for run in runs):
             self.say(f"{path} is damaged, and is made again.")
 
-    def say_ahead(self, experiment: str, runs: Sequence[Launchable], what: str, seconds: float) -> None:
-        """As `announce`, of runs whose rest takes so many seconds of one core."""
+    def say_ahead(
+        self, experiment: str, runs: Sequence[Launchable], what: str, seconds: float, by: str
+    ) -> None:
+        """As `announce`, of runs whose rest takes so many seconds of one core. by: what that goes by, in words."""
         done = sum(self.workspace.folder(run.run_id).is_done for run in runs)
         finished = f", {done} of them done already" if done else ""
-        ahead = f"; very roughly {duration(seconds)} of one core" if done < len(runs) else ""
+        ahead = f"; very roughly {duration(seconds)} of one core ({by})" if done < len(runs) else ""
         self.say(f"{experiment}: {what}{finished}{ahead}.")
 
     def say_what_is_replaced(self, before: dict[str, Any], runs: Sequence[Launchable]) -> None:
@@ -70,8 +79,9 @@ class Stage:
         others = set(before.get("runs", ())) - {run.run_id for run in runs}
         if others:
             self.say(
-                f"Note: the report in {self.workspace.runs.parent} will be about these runs only; {len(others)} runs "
-                "of other settings leave it and stay in runs/. Use --out to keep both reports."
+                f"Note: the report in {self.workspace.runs.parent} will be about these runs only; "
+                f"{counted(len(others), 'run')} of other settings {'leaves' if len(others) == 1 else 'leave'} it and "
+                f"{'stays' if len(others) == 1 else 'stay'} in runs/. Use --out to keep both reports."
             )
 
     def launch(
@@ -131,7 +141,7 @@ class Stage:
             self.say(f"Note: {sentence}")
         waiting = sum(not self.workspace.folder(run.run_id).is_done for run in runs)
         with (
-            showing(self.console, waiting) as display,
+            showing(self.console, waiting, _starting(self.backend, self.address)) as display,
             following(runs, self.workspace, display, experiment=experiment, trackers=trackers) as watcher,
             timed(self.workspace.runs, began, waiting > 0),
         ):
@@ -169,3 +179,10 @@ class Stage:
         networks = asked.dissimilarity is not None or asked.across is not None
         wanted = None if everything else [run.run_id for run in planned.runs]
         self.mirror.pull_runs(wanted, networks=networks, finish=finish)
+
+
+def _starting(backend: str, address: str | None) -> str:
+    """What takes its time before the first run says something."""
+    if backend == "serial":
+        return "the first run"
+    return "workers in Ray's cluster" if address else "Ray and its workers, which takes up to half a minute"

@@ -16,7 +16,9 @@ from harness.errors import WorkspaceError
 from harness.heartbeat import Beat, read_beat
 from harness.narrow_terminal import WIDE, stacked
 from harness.record import read_record, recorded_runs, recorded_search, recorded_trials
+from harness.search.recorded import RecordedSearch
 from harness.store import RunFolder
+from harness.wording import counted
 
 DONE, RUNNING, STOPPED, FAILED, WAITING = "done", "running", "stopped", "failed", "waiting"
 STANDINGS = (RUNNING, FAILED, STOPPED, WAITING, DONE)
@@ -78,8 +80,11 @@ def show_status(look: Callable[[], Path], console: Console, *, name: str, every:
         found = [standing(run) for run in runs_of_record(folder)]
         console.print(_counts(found, name, folder), highlight=False, soft_wrap=True)
         if shown := _shown(found):
+            search = recorded_search(folder)
             console.print(
-                _table(shown, console.width) if console.width >= WIDE else stacked(map(_block, shown))
+                _table(shown, console.width, search)
+                if console.width >= WIDE
+                else stacked(_block(one, search) for one in shown)
             )
         if every is None or not any(one.state == RUNNING for one in found):
             return int(any(one.state == FAILED for one in found))
@@ -92,7 +97,7 @@ def _counts(found: Sequence[Standing], name: str, folder: Path) -> str:
     left = [one.beat.progress.seconds_left for one in found if one.state == RUNNING and one.beat]
     longest = max((seconds for seconds in left if seconds is not None), default=None)
     ahead = f"; those running need up to {duration(longest)} for what they do now" if longest else ""
-    return f"{name}: {len(found)} runs: {said or 'none'}{ahead}.{_of_search(folder)}"
+    return f"{name}: {counted(len(found), 'run')}: {said or 'none'}{ahead}.{_of_search(folder)}"
 
 
 def _of_search(folder: Path) -> str:
@@ -112,21 +117,25 @@ def _shown(found: Sequence[Standing]) -> list[Standing]:
     return open_runs[:MOST_SHOWN]
 
 
-def _table(shown: Sequence[Standing], width: int) -> Table:
+def _table(shown: Sequence[Standing], width: int, search: RecordedSearch | None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in ("run", "standing", "doing", "left", "where"):
+    trial = ("trial",) if search else ()
+    for name in ("run", *trial, "standing", "doing", "left", "where"):
         whole = name in ("run", "standing")
         table.add_column(name, justify="right" if name == "left" else "left", overflow="fold", no_wrap=whole)
     for one in shown:
         name = shortened(one.run_id, width - 60)
-        table.add_row(Text(name), _coloured(one.state), *map(Text, _doing(one)))
+        number = [Text(search.trials_of(one.run_id))] if search else []
+        table.add_row(Text(name), *number, _coloured(one.state), *map(Text, _doing(one)))
     return table
 
 
-def _block(one: Standing) -> tuple[Text, str]:
+def _block(one: Standing, search: RecordedSearch | None) -> tuple[Text, str]:
     """As a row of `_table`: its name and standing, and the rest."""
     doing, left, where = _doing(one)
-    said = ", ".join(filter(None, (doing, f"{left} left" if left else "", where)))
+    number = search.trials_of(one.run_id) if search else ""
+    trial = f"trial {number}" if number else ""
+    said = ", ".join(filter(None, (trial, doing, f"{left} left" if left else "", where)))
     return Text.assemble(one.run_id, "  ", _coloured(one.state)), said
 
 

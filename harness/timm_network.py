@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from harness.errors import ConfigError
+from harness.extras import install_command
 from harness.layers import BatchNorm, Statistics
 from harness.networks import BATCH_NORM_POLICIES, Body, SpatialMean
 from harness.parameters import check_choice, check_fields, check_name
@@ -35,7 +36,7 @@ class Timm:
     batch_norm: what normalises the queries where the model has batch norm, see `networks.BATCH_NORM_POLICIES`.
     weights: None, or the absolute path of a file of weights (`.safetensors`, or `.pth` as torch saves it) to begin
     with; nothing is ever downloaded. weights_sha256: the file's SHA-256, so that a run's id says what it began with.
-    Needs the package timm: `pip install 'harness[timm]'`.
+    Needs the package timm: `pip install -c constraints.txt -e '.[timm]'`.
     """
 
     model: str = "resnet18"
@@ -106,8 +107,8 @@ def _timm() -> ModuleType:
         reason = " ".join(str(error).split())[:200]
         raise ConfigError(
             f"The network Timm needs the package timm, which cannot be imported ({reason}). Install it with "
-            "`pip install 'harness[timm]'`; beside PyTorch's CPU build, install torchvision's CPU build of the "
-            "matching version, too."
+            f"`{install_command('timm')}` in the folder of harness; beside PyTorch's CPU build, install "
+            "torchvision's CPU build of the matching version, too."
         ) from error
     module: ModuleType = timm
     return module

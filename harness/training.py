@@ -91,7 +91,7 @@ class Trainer:
                 stopping = interrupt.requested
                 if validated or stopping or clock.due("checkpoint", CHECKPOINT_SECONDS):
                     self._save(optimiser, state)
-                if validated or clock.due("report", REPORT_SECONDS):
+                if validated or stopping or clock.due("report", REPORT_SECONDS):
                     self.report(self._progress(state, clock))
                 if stopping:
                     raise KeyboardInterrupt

@@ -53,7 +53,11 @@ def wasted(folder: Path) -> list[Waste]:
     failed = [run for run in runs if states[run] in (FAILED, STOPPED) and run not in unused]
     done = [run for run in runs if run.is_done and run not in unused]
     return [
-        Waste(kind="failed", what="runs that failed or stopped; they begin anew", paths=_folders(failed)),
+        Waste(
+            kind="failed",
+            what="runs that failed or stopped. Left here, they resume from their checkpoints; deleted, they begin anew",
+            paths=_folders(failed),
+        ),
         Waste(
             kind="unused",
             what="runs of other settings with their results, which the report does not use",

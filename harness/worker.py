@@ -74,6 +74,11 @@ def settle() -> None:
     keep_freed_memory()
 
 
+def load() -> None:
+    """Have all imported that a run needs: PyTorch imports hundreds of modules when the first optimiser is made."""
+    torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
+
+
 def _execute(
     spec: RunSpec,
     workspace: Workspace,
@@ -184,15 +189,22 @@ def _pool(spec: RunSpec, workspace: Workspace, source: SourceSpec, split: str) -
 
 
 def _telling(spec: RunSpec, total: int, report: Report) -> Tell:
-    """Says now and then how many of `total` test episodes are done."""
+    """Says now and then how many of `total` test episodes are done.
+
+    The rate leaves out what comes before the first is done: reading ahead, and a whole group that is predicted at once.
+    """
     began = told = time.perf_counter()
+    first: tuple[int, float] | None = None
 
     def tell(done: int) -> None:
-        nonlocal told
+        nonlocal told, first
         now = time.perf_counter()
+        first = first or (done, now)
         if now - told > REPORT_SECONDS or done == total:
             told = now
-            rate = done / max(now - began, 1e-9)
+            rate = (done - first[0]) / max(now - first[1], 1e-9)
+            if done == total:
+                rate = total / max(now - began, 1e-9)
             report(Progress(run_id=spec.run_id, state="evaluating", done=done, total=total, per_second=rate))
 
     return tell

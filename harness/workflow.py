@@ -23,13 +23,17 @@ from harness.files import write_json
 from harness.interruption import terminable
 from harness.launch import check_options
 from harness.lease import held
+from harness.local_resources import without_effect
 from harness.missing_sources import hinted
+from harness.obstacles import check_can_run
 from harness.plan import Plan, plan
 from harness.planned_sources import datasets_of
 from harness.pool_status import note_use
 from harness.pools import ensure_pool
 from harness.provenance import launch_of
+from harness.ray_address import check_reachable
 from harness.record import CONFIG, RECORD, read_record, recorded_search, recorded_trials, took
+from harness.remarks import remarks
 from harness.remote.experiment_mirror import ExperimentMirror
 from harness.renewal import delete_runs
 from harness.request import Request
@@ -39,6 +43,7 @@ from harness.search.running import run_trials
 from harness.search.trial_experiment import trial_experiment
 from harness.stage import Stage
 from harness.store import RunFolder
+from harness.wording import counted
 
 
 def run(request: Request, console: Console) -> int:
@@ -48,9 +53,12 @@ def run(request: Request, console: Console) -> int:
     touched; KeyboardInterrupt on Ctrl-C and on SIGTERM, when the runs in flight have saved their state.
     """
     check_options(request.backend, request.workers, request.address)
+    if request.address:
+        check_reachable(request.address)
     mirror = request.mirror()
     check_data_dir(request.data_dir)
     experiment, text = load_experiment(request.config, request.bindings)
+    check_can_run(experiment, backend=request.backend, workers=request.workers, address=request.address)
     if isinstance(experiment, ControlExperiment):
         from harness.control.workflow import run_control
 
@@ -61,18 +69,15 @@ def run(request: Request, console: Console) -> int:
 def _run_on_images(
     experiment: Experiment, text: str, request: Request, mirror: ExperimentMirror | None, console: Console
 ) -> int:
-    for tracker in experiment.trackers:
-        tracker.check()
     if request.demo:
         experiment, text = demonstration(experiment), f"# Run with --demo: cut short, on stand-ins.\n{text}"
         request = replace(request, data_dir=_stand_ins(experiment, request.cache, console))
     with hinted(request.config, request.bindings, demo=any(map(can_draw, datasets_of(experiment)))):
         planned = plan(experiment, data_dir=request.data_dir, cache=request.cache)
         searched = _searched(planned, request)
-    if request.address is None:
-        experiment.compute.check_device()
     stage = request.stage(experiment.name, text, mirror, console)
     workspace = stage.workspace
+    stage.note(without_effect(experiment.resources, request.backend))
     with terminable(), held(workspace.runs, stage.say, url=workspace.url):
         outcomes = _launch_all(planned, searched, stage, request)
         report(workspace.runs.parent, console, even_empty=True)
@@ -93,7 +98,7 @@ def _launch_all(
     before = read_record(folder)
     if request.fresh:
         _delete(everything, before, stage, recorded_search(folder) if searched else None)
-    say_what_is_unlike(planned, stage.console)
+    say_what_is_unlike(planned, request.data_dir, stage.console)
     outcomes: list[Outcome] = []
     search = None
     if searched is not None:
@@ -103,10 +108,22 @@ def _launch_all(
         )
         planned, search = searched.with_chosen(chosen), recorded(searched, chosen)
         began = time.perf_counter()
-    stage.announce(planned, f"{len(planned.runs)} runs{' with the chosen values' if search else ''}")
+    stage.announce(
+        planned, f"{counted(len(planned.runs), 'run')}{' with the chosen values' if search else ''}"
+    )
     stage.say_what_is_replaced(before, planned.runs)
     measure = partial(_measure_after, planned, stage)
-    return outcomes + stage.launch(planned, began=began, search=search, after=measure)
+    launched = stage.launch(planned, began=began, search=search, after=measure)
+    _remark(planned, launched, stage)
+    return outcomes + launched
+
+
+def _remark(planned: Plan, outcomes: Sequence[Outcome], stage: Stage) -> None:
+    """Say what is to be known of the runs that this command has finished."""
+    for run, outcome in zip(planned.runs, outcomes, strict=True):
+        if outcome.state == "done" and outcome.seconds:
+            for sentence in remarks(run, stage.workspace.folder(run.run_id)):
+                stage.say(f"Note: {sentence}")
 
 
 def _searched(planned: Plan, request: Request) -> PlannedSearch | None:

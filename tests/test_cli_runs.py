@@ -216,7 +216,7 @@ def test_a_folder_that_gets_another_report_says_so(home: Path, capsys: pytest.Ca
     assert cli.main([*plain]) == 0
     assert "Note:" not in capsys.readouterr().out
     assert cli.main([*plain, "--set", "ANIL.inner_lr = 0.5"]) == 0
-    assert "1 runs of other settings leave it and stay in runs/" in capsys.readouterr().out
+    assert "1 run of other settings leaves it and stays in runs/" in capsys.readouterr().out
 
 
 def test_a_batch_system_may_end_what_a_shell_runs_in_the_background() -> None:

@@ -127,7 +127,7 @@ def test_probes_are_measured_after_the_evaluation_and_are_in_the_report(
 
 @pytest.mark.skipif(
     not all(importlib.util.find_spec(package) for package in ("mujoco", "gymnasium")),
-    reason="needs pip install 'harness[rl]'",
+    reason="needs pip install -c constraints.txt -e '.[rl]'",
 )
 def test_a_body_runs_to_its_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -290,6 +290,25 @@ def test_the_outer_step_survives_being_plain_data() -> None:
 def test_mistakes_in_the_file_are_named(tmp_path: Path, line: str, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load_experiment(write_control(tmp_path, line))
+
+
+@pytest.mark.parametrize(
+    ("binding", "words"),
+    [
+        (
+            "Experiment.seeds = 3",
+            "gives values to ControlExperiment, not to Experiment; write ControlExperiment.seeds.",
+        ),
+        ("Experiment.trackers = []", "ControlExperiment has no trackers: leave it out."),
+    ],
+)
+def test_a_setting_of_the_other_kind_of_experiment_is_said_in_this_one_s_words(
+    tmp_path: Path, binding: str, words: str
+) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load_experiment(write_control(tmp_path), [binding])
+    assert str(raised.value).startswith(f"--set {binding!r}: ")
+    assert str(raised.value).endswith(words)
 
 
 def test_all_problems_of_a_plan_come_at_once(tmp_path: Path) -> None:

@@ -268,8 +268,9 @@ def test_a_pool_never_stands_in_for_raw_data_that_is_damaged_or_was_named(
     # What is not there any more is taken from its pools, and said so.
     place.rename(own / "elsewhere")
     capsys.readouterr()
-    assert cli.main(["plan", config]) == 0
-    assert "From its pools: own, as its raw data is not there." in capsys.readouterr().out
+    (own / "unrelated").mkdir()
+    assert cli.main(["plan", config, "--data", "unrelated"]) == 0
+    assert "From its pools: own, as its raw data is not in unrelated." in capsys.readouterr().out
 
 
 def test_places_and_ways_that_do_not_exist_are_refused(

@@ -1,12 +1,15 @@
 from dataclasses import replace
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+from fake_runs import run_spec
+from harness import worker
 from harness.attempt import Outcome
 from harness.cost import duration
-from harness.display import shortened, showing
+from harness.display import Display, shortened, showing
 from harness.progress import Progress
 
 
@@ -70,11 +73,40 @@ def test_a_long_name_leaves_the_numbers_on_the_screen(width: int) -> None:
     assert "-s11" in lines[3]
 
 
+def test_runs_of_trials_can_be_told_apart_at_80_columns() -> None:
+    console = Console(file=StringIO(), width=80, force_terminal=True, color_system=None)
+    with showing(console, 2) as display:
+        for name in ("maml-glyphs-s0-0123456789", "maml-glyphs-s0-9876543210"):
+            display.progress(replace(moment(1), run_id=name))
+        with console.capture() as capture:
+            console.print(display.table())
+    first, second = (line.split()[0] for line in capture.get().splitlines()[2:])
+    assert first != second
+    assert "maml-glyphs-s0-0123456789".startswith(first), "what `harness show` finds it by"
+
+
+def test_the_count_above_the_runs_is_that_of_the_line_about_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    console = Console(file=StringIO(), width=120)
+    shown: list[str] = []
+    live = SimpleNamespace(update=lambda table: shown.append(str(table.title)))
+    monkeypatch.setattr(console, "print", lambda text, **_: shown.append(text))
+    display = Display(console=console, n_runs=2, starting="Ray", live=live)  # type: ignore[arg-type]
+    assert display.table().title == "0 of 2 runs ended; starting Ray ..."
+    display.progress(moment(10))
+    display.outcome(Outcome(run_id="maml-glyphs-s0", state="failed", error="never begun"))
+    assert shown == [
+        "0 of 2 runs ended",
+        "1 of 2 runs ended; starting the next ...",
+        "[red]failed[/] maml-glyphs-s0 (1 of 2)",
+    ]
+
+
 def test_names_are_shortened_at_the_hash_and_then_in_the_middle() -> None:
     name = "anil-omniglot-s0-4395a2fcc0"
     assert shortened(name, 27) == name
-    assert shortened(name, 26) == "anil-omniglot-s0"
-    assert shortened(name, 14) == "anil-omni…t-s0"
+    assert shortened(name, 26) == "anil-omniglot-s0-4395a2fcc", "a beginning"
+    assert shortened(name, 20) == "anil-omniglot-s0-439"
+    assert shortened(name, 14) == "anil-o…-s0-439"
     assert len(shortened(name, -5)) == 12
 
 
@@ -82,3 +114,21 @@ def test_durations_are_readable() -> None:
     assert [duration(seconds) for seconds in (5, 89, 100, 3600, 12_000)] == [
         "5 s", "89 s", "2 min", "60 min", "3 h 20 min",
     ]  # fmt: skip
+
+
+def test_what_an_evaluation_still_takes_is_not_reckoned_from_its_first_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Forty episodes at a time, a second each group, after ten seconds of warming up."""
+    told: list[Progress] = []
+    now = 0.0
+    monkeypatch.setattr(worker.time, "perf_counter", lambda: now)
+    tell = worker._telling(run_spec("maml"), 400, told.append)
+    for group in range(10):
+        now += 11.0 if group == 0 else 1.0
+        for done in range(40 * group + 1, 40 * group + 41):
+            tell(done)
+    assert (told[0].done, told[0].per_second, told[0].seconds_left) == (1, 0.0, None)
+    for progress, left in zip(told[1:10], range(9, 0, -1), strict=True):
+        assert progress.seconds_left == pytest.approx(left, abs=0.1)
+    assert (told[-1].done, told[-1].per_second) == (400, pytest.approx(400 / 20))

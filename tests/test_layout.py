@@ -108,6 +108,16 @@ def test_a_report_loads_nothing_that_most_reports_do_not_need() -> None:
     assert not loaded_by("import harness.report.build") & {"scipy.stats", "vl_convert", "torch"}
 
 
+def test_extras_are_installed_by_one_command_wherever_that_is_said() -> None:
+    """The one of `harness.extras`, which keeps to the versions that everything is tested with."""
+    texts = [REPOSITORY / "README.md", *(REPOSITORY / "gin").rglob("*.gin"), *CODE]
+    for path in texts:
+        text = path.read_text(encoding="utf-8")
+        assert "pip install 'harness[" not in text, path
+        assert "pip install '.[" not in text, path
+        assert "pip install -e '.[" not in text, path
+
+
 @pytest.mark.parametrize("folder", ["methods", "datasets", "gin", "tests", "reports"])
 def test_source_roots_are_no_packages(folder: str) -> None:
     assert not (REPOSITORY / folder / "__init__.py").exists()

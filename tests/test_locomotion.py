@@ -2,6 +2,8 @@
 
 import builtins
 import importlib.util
+import sys
+import types
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from harness_datasets.halfcheetah_velocity import HalfCheetahVelocity
 from harness_datasets.locomotion import BODIES, Locomotion
 
 installed = all(importlib.util.find_spec(package) for package in ("mujoco", "gymnasium", "imageio"))
-needs_mujoco = pytest.mark.skipif(not installed, reason="needs pip install 'harness[rl]'")
+needs_mujoco = pytest.mark.skipif(not installed, reason="needs pip install -c constraints.txt -e '.[rl]'")
 
 ENVIRONMENTS = {"half_cheetah": "HalfCheetah-v5", "ant": "Ant-v5", "walker2d": "Walker2d-v5"}
 
@@ -225,14 +227,32 @@ def test_without_mujoco_one_sentence_says_how_to_get_it(monkeypatch: pytest.Monk
 
     monkeypatch.setattr(builtins, "__import__", without)
     source = HalfCheetahVelocity()
-    with pytest.raises(MissingDataError, match=r"No module named 'mujoco'.*pip install 'mujoco") as raised:
+    with pytest.raises(
+        MissingDataError, match=r"No module named 'mujoco'.*pip install -c constraints\.txt -e '\.\[rl\]'"
+    ) as raised:
         source.simulator([task(source, velocity=1.0)])
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("renderer", [None, "egl"])
+def test_what_is_left_of_mujoco_is_one_sentence_too(
+    monkeypatch: pytest.MonkeyPatch, renderer: str | None
+) -> None:
+    for name in ("mujoco", "mujoco.rollout"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    if renderer:
+        monkeypatch.setenv("MUJOCO_GL", renderer)
+    else:
+        monkeypatch.delenv("MUJOCO_GL", raising=False)
+    with pytest.raises(MissingDataError, match=r"AttributeError: .*--force-reinstall.*'\.\[rl\]'") as raised:
+        HalfCheetahVelocity().fingerprint()
+    assert ("unset MUJOCO_GL, which is 'egl'" in str(raised.value)) == (renderer is not None)
     assert "\n" not in str(raised.value)
 
 
 def test_without_gymnasium_one_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mujoco_loading, "find_spec", lambda _: None)
-    with pytest.raises(MissingDataError, match=r"Gymnasium.* pip install"):
+    with pytest.raises(MissingDataError, match=r"Gymnasium.*`pip install"):
         HalfCheetahVelocity().fingerprint()
 
 

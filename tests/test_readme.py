@@ -1,5 +1,6 @@
 """What the README shows works as it stands, as far as one machine can tell."""
 
+import pydoc
 import re
 import shlex
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from harness import cli
@@ -49,6 +51,14 @@ def test_the_recipes_for_clusters_are_well_formed_and_call_what_is_there(tmp_pat
     for pod in pods:
         mounted = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
+    (image,) = re.findall(r"```dockerfile\n(.*?)```", README, flags=re.DOTALL)
+    pinned = re.search(r"^ray==(\S+)$", (REPOSITORY / "constraints.txt").read_text(), flags=re.MULTILINE)
+    assert pinned is not None
+    assert image.splitlines()[0] == f"FROM rayproject/ray:{pinned[1]}-py311"
+    copied = re.search(r"COPY \S+ \. (\S+)", image)
+    assert copied is not None
+    config = job["spec"]["entrypoint"].split()[2]
+    assert (REPOSITORY / config.removeprefix(f"{copied[1]}/")).is_file(), "where the image has it"
     (script,) = re.findall(r"```sh\n(#!/bin/bash\n#SBATCH.*?)```", README, flags=re.DOTALL)
     (tmp_path / "job.sh").write_text(script)
     assert subprocess.run(["bash", "-n", tmp_path / "job.sh"], check=False).returncode == 0
@@ -59,3 +69,37 @@ def test_the_recipes_for_clusters_are_well_formed_and_call_what_is_there(tmp_pat
         options = {word for word in words if word.startswith("--")}
         assert options == {"--data", "--cache", "--out", "--address"}
         assert options <= {option for parameter in cli.run.params for option in parameter.opts}
+
+
+def ignored(path: str) -> bool:
+    """Whether git would not offer the path to be committed."""
+    asked = ["git", "check-ignore", "--quiet", path]
+    return subprocess.run(asked, cwd=REPOSITORY, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="this is no clone")
+def test_what_newcomers_run_changes_no_file_that_git_knows() -> None:
+    """`make quickstart` leaves the report that comes along; commands have ignored folders of their own."""
+    dry = subprocess.run(
+        ["make", "--dry-run", "--always-make", "quickstart"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = (line for line in dry.stdout.splitlines() if " run " in line and "quickstart.gin" in line)
+    words = shlex.split(line)
+    out = words[words.index("--out") + 1]
+    assert ignored(f"{out}/report.md")
+    assert not ignored("reports/quickstart/report.md")
+    assert f"{out}/report.html" in README
+    for command in (cli.leaderboard, cli.paper, cli.compare):
+        (folder,) = (str(option.default) for option in command.params if "--out" in option.opts)
+        assert ignored(f"{folder}/report.md"), command.name
+
+
+def test_what_the_readme_has_pydoc_show_is_there() -> None:
+    named = re.search(r"`python -m pydoc (\S+)`, `(\S+)`,\n`(\S+)`", README)
+    assert named is not None
+    for path in named.groups():
+        assert pydoc.locate(path) is not None, path

@@ -14,7 +14,8 @@ import pytest
 from command_line import refused
 from experiments import write_tiny
 from faulty_files import URL, FaultyFileSystem, failing, faulty
-from harness import cli
+from harness import cli, workflow
+from harness.errors import ConfigError
 from harness.remote import lease_object
 from harness.remote import objects as objects_module
 from harness.remote.objects import Objects
@@ -88,6 +89,7 @@ def test_a_run_at_a_url_is_the_run_in_a_folder_and_all_commands_read_it(
     Objects(url=URL).delete(["report.md", "report.html"])
     Objects(url=URL).write("figures/of-an-earlier-report.png", b"old")
     assert cli.main(["report", URL]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"Sent to {URL}"
     listing = Objects(url=URL).listing()
     assert {"report.md", "report.html"} <= listing.keys()
     assert "figures/of-an-earlier-report.png" not in listing
@@ -159,6 +161,9 @@ def test_urls_that_cannot_be_used_are_refused_in_one_sentence(
 ) -> None:
     assert "s3:// needs s3fs: pip install s3fs" in refused(capsys, *RUN, "s3://bucket/x")
     assert "use --backend serial" in refused(capsys, "run", "tiny.gin", "--out", "memory://x")
+    assert "file:///WHOLE/PATH with three slashes" in refused(
+        capsys, "plan", "tiny.gin", "--out", "file://a/b"
+    )
     assert "There are no runs at" in refused(capsys, "report", URL)
     assert "There are no runs at" in refused(capsys, "status", URL)
     assert "There are no runs at" in refused(capsys, "clean", URL)
@@ -168,6 +173,22 @@ def test_urls_that_cannot_be_used_are_refused_in_one_sentence(
     assert "--out must be a path on this machine" in refused(capsys, "paper", URL, "--out", "s3://bucket/x")
     assert "CONFIG must be a path on this machine" in refused(capsys, "plan", "s3://bucket/tiny.gin")
     assert not [path for path in home.iterdir() if path.name.endswith(":")]
+
+
+def test_a_url_that_does_not_outlast_the_command_is_said_to_be_such(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tiny(home)
+
+    def enough(*_: object) -> None:
+        raise ConfigError("enough")
+
+    monkeypatch.setattr(workflow, "_launch_all", enough)
+    for place, warned in (("memory://abc", True), (f"file://{home}/there", False)):
+        assert cli.main([*RUN, place]) == 2
+        said = capsys.readouterr()
+        assert ("all results are gone when the command ends" in said.out) == warned
+        assert said.err == "Error: enough\n"
 
 
 @pytest.mark.slow

@@ -147,6 +147,23 @@ def test_a_run_goes_on_elsewhere_from_the_last_checkpoint_to_the_same_numbers(
     assert RunFolder(reader.path).is_done
 
 
+def test_an_interrupted_run_says_there_how_far_it_came(
+    tmp_path: Path, files: Faulty, runs: dict[str, RunSpec]
+) -> None:
+    told: list[Progress] = []
+
+    def report(progress: Progress) -> None:
+        told.append(progress)
+        if progress.state == "evaluating":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        at(machine(tmp_path, "a"), runs["maml"], report)
+    beaten = json.loads(there(runs["maml"], "progress.json") or b"")["progress"]
+    assert len(told) > 2, "the first is sent at once, the next ones only when it is due"
+    assert (beaten["state"], beaten["done"]) == ("training", told[-2].done)
+
+
 def test_a_machine_that_comes_back_takes_what_another_has_reached(
     tmp_path: Path, files: Faulty, runs: dict[str, RunSpec]
 ) -> None:

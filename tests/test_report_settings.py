@@ -26,6 +26,16 @@ def test_conditions_have_a_row_for_each_protocol_and_name_the_seeds() -> None:
     assert found.rows == ((*rest, "fixed", "2", "0, 3"), (*rest, "meta_dataset", "2", "0, 3"))
 
 
+def test_conditions_name_the_shares_of_a_meta_batch_where_there_are_several() -> None:
+    alone, shared = finished(0, episode_rows([0.5])), finished(1, episode_rows([0.5]))
+    alone.spec["compute"] = {"device": "cpu"}
+    assert "Shares of a meta-batch" not in settings.conditions([alone]).columns
+    shared.spec["compute"] = {"device": "cpu", "training_workers": 2}
+    found = settings.conditions([alone, shared])
+    assert found.columns[-2:] == ("Shares of a meta-batch", "Seeds")
+    assert [row[-2:] for row in found.rows] == [("1", "0"), ("2", "1")]
+
+
 def test_data_that_differs_has_rows_of_its_own() -> None:
     frames = (
         episode_rows([0.5]),

@@ -12,6 +12,7 @@ from PIL import Image
 
 from command_line import refused
 from harness import cli
+from harness.display import shortened
 from harness.episode import Episode, Task
 from harness.errors import WorkspaceError
 from harness.showing.answers import Answer, answers, confusions
@@ -104,6 +105,8 @@ def test_a_run_is_found_by_its_folder_its_id_or_the_beginning(
     for name in (str(runs / run_id), run_id, "anil"):
         assert find_run(name, below).path.name == run_id
     assert find_run("anil", below / "tiny").path.name == run_id  # the experiment's own folder
+    for width in (12, 16, 20, len(run_id) - 1):
+        assert find_run(shortened(run_id, width), below).path.name == run_id, "as the terminal has it"
     again = Workspace(runs=tmp_path / "reports" / "other" / "runs", cache=tmp_path)
     again.folder(run_id).begin(specs["anil"])
     assert find_run(run_id, below).path.name == run_id  # the same run twice is one run

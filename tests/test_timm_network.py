@@ -179,5 +179,7 @@ def test_mistakes_are_said_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -
     assert "ConfigError: The network Timm needs the package timm, which cannot be imported" in said
     assert "install torchvision's CPU build" in said
     monkeypatch.setitem(sys.modules, "timm", None)
-    with pytest.raises(ConfigError, match=r"needs the package timm.*pip install 'harness\[timm\]'"):
+    with pytest.raises(
+        ConfigError, match=r"needs the package timm.*pip install -c constraints\.txt -e '\.\[timm\]'"
+    ):
         Timm().build(3, SIZE)

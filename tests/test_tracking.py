@@ -125,7 +125,7 @@ def test_a_missing_package_is_told_before_anything_is_done(
     monkeypatch.setitem(sys.modules, package, None)
     said = refused(capsys, "run", "tiny.gin", "--backend", "serial")
     assert f"needs the package {package}" in said
-    assert f"pip install '.[{extra}]'" in said
+    assert f"pip install -c constraints.txt -e '.[{extra}]'" in said
     assert listing(home) == {"tiny.gin"}
 
 

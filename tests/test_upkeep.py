@@ -39,7 +39,7 @@ def test_clean_says_what_may_go_and_deletes_leftovers_alone(
     before = listing(tmp_path)
     assert cli.main(["clean", str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert "--failed: 1 (1.0 MB): runs that failed or stopped" in said
+    assert "--failed: 1 (1.0 MB): runs that failed or stopped. Left here, they resume" in said
     assert "--unused: 1 (1.0 MB): " in said
     assert "--checkpoints: 2 (1.0 MB): " in said
     partial = (found["maml"].path / ".status.json.7.partial").relative_to(tmp_path)

@@ -18,7 +18,7 @@ def timm() -> ModuleType:
     """The module; skips where it is not installed."""
     found = importlib.util.find_spec("torchvision")
     if found is None or importlib.util.find_spec("timm") is None:
-        pytest.skip("timm is not installed: pip install 'harness[timm]'")
+        pytest.skip("timm is not installed: pip install -c constraints.txt -e '.[timm]'")
     assert found.origin is not None
     registrations = Path(found.origin).parent / "_meta_registrations.py"
     names = set(re.findall(r'register_fake\("torchvision::(\w+)"', registrations.read_text(encoding="utf-8")))

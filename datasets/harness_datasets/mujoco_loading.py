@@ -1,5 +1,6 @@
 """MuJoCo's bodies, as Gymnasium describes them, with other physics where asked for. Imported only when they move."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -8,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import MissingDataError
+from harness.extras import install_command
 
-INSTALL = "pip install 'mujoco>=3.3' 'gymnasium>=1.1' (or harness with its extra: pip install 'harness[rl]')"
+INSTALL = f"`{install_command('rl')}` in the folder of harness"
 
 
 def mujoco_module() -> Any:
@@ -17,9 +19,19 @@ def mujoco_module() -> Any:
     try:
         import mujoco
         import mujoco.rollout
-    except ImportError as error:
+
+        _ = (
+            mujoco.mjtState,
+            mujoco.MjModel,
+            mujoco.__version__,
+        )  # a folder that is left over has none of these
+    except Exception as error:  # half installed, or without a driver for $MUJOCO_GL, it raises all kinds
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        renderer = os.environ.get("MUJOCO_GL")
+        without = f", or unset MUJOCO_GL, which is {renderer!r}: bodies move without it" if renderer else ""
         raise MissingDataError(
-            f"MuJoCo, which simulates the bodies, cannot be imported ({error}). Install it: {INSTALL}"
+            f"MuJoCo, which simulates the bodies, cannot be imported ({reason}). Install it (again, with "
+            f"--force-reinstall, where it is there): {INSTALL}{without}."
         ) from error
     return mujoco
 
@@ -29,11 +41,11 @@ def description(file: str) -> Path:
     found = find_spec("gymnasium")
     if found is None or found.origin is None:
         raise MissingDataError(
-            f"Gymnasium, which describes the bodies, is not installed. Install it: {INSTALL}"
+            f"Gymnasium, which describes the bodies, is not installed. Install it: {INSTALL}."
         )
     path = Path(found.origin).parent / "envs" / "mujoco" / "assets" / file
     if not path.exists():
-        raise MissingDataError(f"The installed Gymnasium has no {path}. Install one that has it: {INSTALL}")
+        raise MissingDataError(f"The installed Gymnasium has no {path}. Install one that has it: {INSTALL}.")
     return path
 
 

@@ -15,12 +15,13 @@ from harness.control.planning import plan_control
 from harness.control.report.build import build_control_report
 from harness.control.run_spec import CONTROL, ControlRunSpec
 from harness.control.run_worker import execute_control
-from harness.cost import duration
+from harness.cost import GUESSED, duration
 from harness.errors import ConfigError
 from harness.failed_runs import exit_code
 from harness.files import write_json, write_text
 from harness.interruption import terminable
 from harness.lease import held
+from harness.local_resources import without_effect
 from harness.plugin_code import plugin_digests
 from harness.record import CONFIG, RECORD, keep_record, read_record, recorded_runs, took
 from harness.remote.experiment_mirror import ExperimentMirror
@@ -28,6 +29,7 @@ from harness.renewal import delete_runs
 from harness.request import Request
 from harness.stage import Stage
 from harness.store import Workspace
+from harness.wording import counted
 
 UPDATE_STEPS = 12_000
 """Steps a second of one core in a whole update of TRPO with (100, 100) units: sampled, and learned from."""
@@ -43,12 +45,10 @@ def run_control(
     """Plan, launch and report; returns and raises as `workflow.run` does."""
     if request.demo:
         raise ConfigError("--demo draws stand-ins of images; a control experiment needs none: leave it out.")
-    experiment.compute.check_device()
-    for tracker in experiment.trackers:
-        tracker.check()
     planned = plan_control(experiment)
     stage = request.stage(experiment.name, text, mirror, console)
     workspace = stage.workspace
+    stage.note(without_effect(experiment.resources, request.backend, moves_bodies=True))
     with terminable(), held(workspace.runs, stage.say, url=workspace.url):
         outcomes = _launch(experiment, planned, stage, fresh=request.fresh)
         if any(workspace.folder(run.run_id).is_done for run in planned):
@@ -68,7 +68,8 @@ def _launch(
     if fresh:
         delete_runs(planned, stage)
     stage.discard_damaged(planned)
-    stage.say_ahead(experiment.name, planned, f"{len(planned)} runs", _seconds_left(planned, workspace))
+    seconds = _seconds_left(planned, workspace)
+    stage.say_ahead(experiment.name, planned, counted(len(planned), "run"), seconds, GUESSED)
     stage.say_what_is_replaced(before, planned)
     same = before.get("runs") == run_ids and any(workspace.folder(run_id).path.is_dir() for run_id in run_ids)
     record = _record(experiment, planned, stage.command)
@@ -123,8 +124,8 @@ def show_control_plan(experiment: ControlExperiment, runs: Path, console: Consol
         state = "done" if workspace.folder(run.run_id).is_done else "to do"
         console.print(f"{run.run_id}  {state}", highlight=False, soft_wrap=True)
     seconds = _seconds_left(planned, workspace)
-    ahead = f"very roughly {duration(seconds)} of one core" if seconds else "all done"
-    console.print(f"{len(planned)} runs; {ahead}.", highlight=False)
+    ahead = f"very roughly {duration(seconds)} of one core ({GUESSED})" if seconds else "all done"
+    console.print(f"{counted(len(planned), 'run')}; {ahead}.", highlight=False, soft_wrap=True)
 
 
 def _seconds_left(planned: Sequence[ControlRunSpec], workspace: Workspace) -> float:

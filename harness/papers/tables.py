@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from harness.extras import install_command
 from harness.published_numbers import PAPERS
 
 WHOLE_PAPER = "about 640 h of one core for all twelve trainings"
@@ -20,7 +21,7 @@ SHORT_MINI_COST = "about 1 h of one core, at 600 updates"
 META = "harness run gin/metadataset_baselines.gin --data DIR"
 NAVIGATION = "harness run gin/navigation_paper.gin"
 NAVIGATION_COST = "about 4 h of one core for all six trainings"
-CHEETAH_COST = "about 11 h of one core for all six trainings; needs pip install 'harness[rl]'"
+CHEETAH_COST = f"about 11 h of one core for all six trainings; needs {install_command('rl')}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,3 +135,13 @@ def check_backend(url: Url, backend: str) -> None:
             f"{url} lies in the memory of one process, where Ray's workers do not see it: use --backend serial, or "
             "another URL."
         )
+
+
+def lasting(url: Url) -> str:
+    """One sentence on a URL whose content does not outlast the command; empty for all others."""
+    if url.protocol != "memory":
+        return ""
+    return (
+        f"Note: {url} lies in this process's memory: all results are gone when the command ends. Name a folder, or "
+        "another URL, to keep them."
+    )

@@ -32,8 +32,8 @@ class Url:
             raise ConfigError(f"{self.text!r} has '..' in it: write the URL without.")
         if self.protocol in ("file", "local") and not plain.partition(MARK)[2].startswith("/"):
             raise ConfigError(
-                f"{self.text!r} names a folder relative to that of each process, and runs' processes have others: "
-                "write it from the root, as in file:///shared/experiment, or leave file:// out."
+                f"{self.text!r} names no whole path, and workers elsewhere would take it for another folder: write "
+                "file:///WHOLE/PATH with three slashes, or a folder without file://."
             )
         object.__setattr__(self, "text", plain)
 

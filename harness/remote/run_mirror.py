@@ -130,17 +130,23 @@ class RunMirror:
             objects.send(self.path / SPEC, self._key(SPEC))
         self._push_status(objects)
 
-    def push_progress(self) -> None:
-        """Send progress.json now and then, in a thread: a hint, for which no run waits and which no run misses."""
-        busy = self._beating is not None and self._beating.is_alive()
-        if busy or time.monotonic() - self._beat_at < BEAT_SECONDS:
-            return
-        self._beat_at = time.monotonic()
+    def push_progress(self, *, last: bool = False) -> None:
+        """Send progress.json now and then, in a thread: a hint, for which no run waits and which no run misses.
+
+        last: the run has stopped, so send it now, in one try.
+        """
 
         def send() -> None:
             with suppress(HarnessError, OSError):
                 Objects(url=self.url, tries=1).send(self.path / PROGRESS, self._key(PROGRESS))
 
+        if last:
+            send()
+            return
+        busy = self._beating is not None and self._beating.is_alive()
+        if busy or time.monotonic() - self._beat_at < BEAT_SECONDS:
+            return
+        self._beat_at = time.monotonic()
         self._beating = threading.Thread(target=send, name="harness-beat", daemon=True)
         self._beating.start()
 

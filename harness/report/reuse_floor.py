@@ -8,6 +8,9 @@ NEAR_GUESSING = 0.10
 """Accuracy above chance of the method that adapts everything, below which there is little to lose; ours."""
 
 
+LEAD = "Close to guessing"
+
+
 def near_guessing(episodes: pd.DataFrame, rows: pd.DataFrame) -> Said | None:
     """Which sources of one place are such; None for none.
 
@@ -27,4 +30,4 @@ def near_guessing(episodes: pd.DataFrame, rows: pd.DataFrame) -> Said | None:
         f"{' and '.join(sorted(reference))} is less than {100 * NEAR_GUESSING:.0f} points above guessing on {named}. "
         "There is little to lose there, so that small differences, and reuse that holds, say little."
     )
-    return Said("Close to guessing", text)
+    return Said(LEAD, text)

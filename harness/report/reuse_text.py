@@ -14,6 +14,7 @@ from harness.equivalence import FAILS, HOLDS
 from harness.report.blocks import Said
 from harness.report.reuse_verdicts import EVERYTHING, HEAD, Refusal
 from harness.results import OF_EPISODES, OF_TRAINING
+from harness.wording import counted
 
 
 def pair_name(method: str, a: str, b: str) -> str:
@@ -143,7 +144,7 @@ def controls_said(rows: pd.DataFrame) -> Said:
     """Which controls are clearly more accurate than `as trained`, and where; rows of `differences`."""
     better = rows[rows["mean"] - rows["ci95"] > 0]
     number = rows["condition"].nunique()
-    lead = f"{number} control" + "s" * (number != 1)
+    lead = counted(number, "control")
     if better.empty:
         return Said(lead, "none is clearly more accurate than as trained on any source.")
     names = [name for name in rows["condition"].unique() if name in set(better["condition"])]
@@ -263,7 +264,8 @@ def _on(sources: Iterable[str]) -> str:
 
 def _share(names: Sequence[str], total: int) -> str:
     if len(names) == total:
-        return f"the only source ({names[0]})" if total == 1 else f"all {total} sources ({', '.join(names)})"
+        every = {1: "the only source", 2: "both sources"}.get(total, f"all {total} sources")
+        return f"{every} ({', '.join(names)})"
     return f"{len(names)} of {total} sources ({', '.join(names)})"
 
 

@@ -69,15 +69,27 @@ def networks(runs: Sequence[FinishedRun]) -> Table:
 def conditions(runs: Sequence[FinishedRun]) -> Table:
     """Everything beside the method and the data that changes a number."""
     seen: dict[tuple[str, ...], set[int]] = {}
+    shared = any(_shares(run) != "1" for run in runs)  # seldom, and then it changes the order of sums
     for run in runs:
         for found in run.episodes[list(OF_A_RUN)].drop_duplicates().itertuples(index=False):
-            row = (run.method, run.trained_on, *map(str, found))
+            row = (run.method, run.trained_on, *map(str, found), *([_shares(run)] if shared else []))
             seen.setdefault(row, set()).add(run.seed)
     rows = ((*row, ", ".join(str(seed) for seed in sorted(seeds))) for row, seeds in seen.items())
     return Table(
-        columns=("Method", "Trained on", *OF_A_RUN.values(), "Seeds"),
+        columns=(
+            "Method",
+            "Trained on",
+            *OF_A_RUN.values(),
+            *(["Shares of a meta-batch"] if shared else []),
+            "Seeds",
+        ),
         rows=tuple(sorted(rows, key=lambda row: [natural(row[place]) for place in (1, 0, 2, 3, 4, 6)])),
     )
+
+
+def _shares(run: FinishedRun) -> str:
+    compute = run.spec.get("compute")
+    return str(compute.get("training_workers", 1)) if isinstance(compute, dict) else "1"
 
 
 def data(runs: Sequence[FinishedRun]) -> Table:

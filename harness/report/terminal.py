@@ -11,6 +11,7 @@ from rich.text import Text
 
 from harness.report.blocks import Section
 from harness.report.panels import PANEL_KEYS, by_accuracy, heading, labelled, natural
+from harness.report.reuse_floor import LEAD
 
 WIDTH, NAME_WIDTH = 80, 16
 
@@ -43,7 +44,8 @@ def answer_lines(answer: Section | None) -> list[str]:
     lines = []
     for block in answer.blocks if answer else ():
         for said in block.said:
-            who = ", ".join(part for part in (block.title, said.lead) if part)
+            lead = LEAD.lower() if block.title and said.lead == LEAD else said.lead
+            who = ", ".join(part for part in (block.title, lead) if part)
             lines.append(f"{who}: {said.text}" if who else said.text)
     return lines
 

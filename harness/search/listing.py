@@ -6,8 +6,8 @@ from harness.cost import Estimate, estimate
 from harness.plan import Plan
 from harness.search.planned import PlannedSearch
 from harness.search.running import all_rounds, choose
-from harness.spec import RunSpec
 from harness.store import Workspace
+from harness.wording import counted
 
 MANY_RUNS = 200
 """Of trials; from here on a plan says that it is many."""
@@ -35,16 +35,6 @@ def estimates(planned: PlannedSearch, results: Plan, workspace: Workspace) -> li
     return estimate([*planned.trial_runs, *results.runs], workspace)
 
 
-def trial_numbers(planned: PlannedSearch, run: RunSpec) -> str:
-    """The trials that a run is of, counted from 1."""
-    numbers = [
-        k + 1
-        for k in range(len(planned.values))
-        if any(slot.trials[k].run_id == run.run_id for slot in planned.slots)
-    ]
-    return ", ".join(map(str, numbers)) if len(numbers) <= 4 else f"{numbers[0]} and {len(numbers) - 1} more"
-
-
 def trial_lines(planned: PlannedSearch) -> list[str]:
     """`trial 1: MAML.inner_lr = 0.1, inner_steps = 1`, one a trial."""
     return [
@@ -58,9 +48,11 @@ def summary(planned: PlannedSearch, results: Plan, known: bool, left: Sequence[s
     n_trials, n_runs, n_more = len(planned.values), len(planned.trial_runs), planned.search.n_trials
     n_more -= n_trials
     values = "the chosen values" if known else "the values that the trials choose"
+    trials = f"{counted(n_trials, 'trial')} of a {planned.search.kind}: {counted(n_runs, 'run')}"
+    then = f"Then {counted(len(results.runs), 'run')} with {values}"
     lines = [
-        f"{n_trials} trials of a {planned.search.kind}: {n_runs} runs on seed {planned.seed}, none tested; {left[0]}.",
-        f"Then {len(results.runs)} runs with {values}; with the trials, {left[1]}. Runs of one training share it.",
+        f"{trials} on seed {planned.seed}, none tested; {left[0]}.",
+        f"{then}; with the trials, {left[1]}. Runs of one training share it.",
     ]
     if n_more:
         lines.insert(1, f"{n_more} more trials follow from what these score, each at about the same cost.")

@@ -35,6 +35,15 @@ class RecordedSearch:
         every = (slot.runs[k] for k in range(len(self.values)) for slot in self.slots)
         return tuple(dict.fromkeys(every))
 
+    def trials_of(self, run_id: str) -> str:
+        """The numbers of the trials that a run is of, from 1, as `2` or `2, 5` or `2 and 7 more`; empty for none."""
+        numbers = [
+            k + 1 for k in range(len(self.values)) if any(slot.runs[k] == run_id for slot in self.slots)
+        ]
+        return (
+            ", ".join(map(str, numbers)) if len(numbers) <= 4 else f"{numbers[0]} and {len(numbers) - 1} more"
+        )
+
     def is_of_same_trials(self, other: "RecordedSearch | None") -> bool:
         """Whether the other has the same trials, or the first of them, or goes on with others; whatever was chosen."""
         if other is None or len(self.slots) != len(other.slots):

@@ -12,6 +12,7 @@ from harness.search.planned import PlannedSearch, Slot
 from harness.search.recorded import recorded
 from harness.stage import Stage
 from harness.store import Workspace
+from harness.wording import counted
 
 Chosen = list[int | None]
 """Of each slot the place of the chosen trial; None where no trial has a score."""
@@ -32,7 +33,7 @@ def run_trials(
         runs, n = planned.trial_runs, len(planned.values)
         of_all = f" of {planned.search.n_trials}" if n < planned.search.n_trials else ""
         stage.announce(
-            planned.of_trials(), f"{n}{of_all} trials of a {planned.search.kind}, {len(runs)} runs"
+            planned.of_trials(), f"{n}{of_all} trials of a {planned.search.kind}, {counted(len(runs), 'run')}"
         )
         if not all(workspace.folder(run.run_id).is_done for run in runs if run.run_id not in outcomes):
             prepare(planned.of_trials())

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from harness.errors import ConfigError
+from harness.extras import install_command
 from harness.parameters import check_whole
 from harness.search.ranges import Range
 from harness.search.settings import RangeSearch, Rounds
@@ -34,8 +35,8 @@ class TuneSearch(RangeSearch):
         for package in ("ray", "optuna", "tensorboardX"):
             if find_spec(package) is None:
                 raise ConfigError(
-                    f"TuneSearch needs {package}, which is not installed: `pip install -c constraints.txt -e "
-                    "'.[tune]'`, or use @RandomSearch()."
+                    f"TuneSearch needs {package}, which is not installed: `{install_command('tune')}` in the folder of "
+                    "harness, or use @RandomSearch()."
                 )
 
     def rounds(self, seed: int) -> Rounds:

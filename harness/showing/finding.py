@@ -1,4 +1,4 @@
-"""A run by its folder, its id, or the beginning of one."""
+"""A run by its folder, its id, the beginning of one, or what the terminal has shortened it to."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from harness.store import RunFolder
 
 
 def find_run(name: str, below: Path) -> RunFolder:
-    """The run in the folder `name`, or the one of that id, which may be cut short.
+    """The run in the folder `name`, or the one of that id, which may be cut short: at its end, or by a … in its middle.
 
     below: an experiment's folder, or one that holds several.
     Raises WorkspaceError where there is none, or are several.
@@ -18,7 +18,7 @@ def find_run(name: str, below: Path) -> RunFolder:
     there = sorted(
         path.parent for places in ("runs/*", "*/runs/*") for path in below.glob(f"{places}/spec.json")
     )
-    found = [path for path in there if path.name == name] or [p for p in there if p.name.startswith(name)]
+    found = [path for path in there if path.name == name] or [p for p in there if _may_be(p.name, name)]
     ids = {path.name for path in found}
     if len(ids) > 1:
         raise WorkspaceError(
@@ -31,3 +31,9 @@ def find_run(name: str, below: Path) -> RunFolder:
             f"begins so.{hint} Name the run's folder, or where its experiment lies with --below DIR."
         )
     return RunFolder(found[0])
+
+
+def _may_be(run_id: str, name: str) -> bool:
+    """Whether `name` is the beginning of the id, or its beginning and a later part with … between."""
+    start, _, later = name.partition("…")
+    return run_id.startswith(start) and later in run_id[len(start) :]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.errors import ConfigError
+from harness.extras import install_command
 from harness.tracking.settings import Setting
 
 NEW, BEGUN, DONE = "new", "begun", "done"
@@ -106,6 +107,6 @@ def require(tracker: Tracker, packages: Sequence[str], extra: str) -> None:
         if found is None or found.origin is None:  # a mere folder of that name has no origin
             raise ConfigError(
                 f"The experiment's trackers have {tracker.name}, which needs the package {package}, and that is not "
-                f"installed. Install it with `pip install '.[{extra}]'` in the folder of harness, or leave out "
+                f"installed. Install it with `{install_command(extra)}` in the folder of harness, or leave out "
                 f"@{tracker.name}()."
             )
