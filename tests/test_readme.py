@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import cli
+from harness import cli, cli_results
 from harness.config import load_experiment
 from harness.plan import plan
 from harness.testing import check_method
@@ -93,7 +93,7 @@ def test_what_newcomers_run_changes_no_file_that_git_knows() -> None:
     assert ignored(f"{out}/report.md")
     assert not ignored("reports/quickstart/report.md")
     assert f"{out}/report.html" in README
-    for command in (cli.leaderboard, cli.paper, cli.compare):
+    for command in (cli_results.leaderboard, cli_results.paper, cli_results.compare):
         (folder,) = (str(option.default) for option in command.params if "--out" in option.opts)
         assert ignored(f"{folder}/report.md"), command.name
 

@@ -115,10 +115,10 @@ def test_that_is_where_its_checkpoint_is(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(training, "REPORT_SECONDS", 1e9)
     step = training.take_step
 
-    def third(settings, learner, optimiser, iteration, gradient):
+    def third(method, settings, learner, optimiser, iteration, gradient):
         if iteration == 2:
             signal.raise_signal(signal.SIGINT)
-        return step(settings, learner, optimiser, iteration, gradient)
+        return step(method, settings, learner, optimiser, iteration, gradient)
 
     monkeypatch.setattr(training, "take_step", third)
     run = planned.runs[0]
