@@ -29,7 +29,7 @@ class InnerStep:
     """One inner step as it was taken.
 
     number: from 1. before, after: the adapted weights, [T, ...] each. gradients: of each task's support loss at
-    `before`, not clipped, under the same names. Without graphs.
+    `before`, on the images that the step is on, not clipped, under the same names. Without graphs.
     """
 
     number: int

@@ -281,6 +281,8 @@ def test_the_outer_step_survives_being_plain_data() -> None:
     [
         ("ControlExperiment.methods = [@MAMLPlusPlus()]", "must hold a method of policies"),
         ("ControlRegime.source = @Glyphs()", "ControlRegime.source must hold a control source"),
+        ("ControlExperiment.compute = 'cuda'", "ControlExperiment.compute must hold a Compute"),
+        ("ControlExperiment.resources = 2", "ControlExperiment.resources must hold a Resources"),
         ("ControlRegime.outer = @Sampling()", "ControlRegime.outer must be @TrustRegion"),
         ("Experiment.name = 'both'", "a file is about one of them"),
         ("Navigation2D.horizon = 0", "Navigation2D.horizon must be a whole number of at least 1"),

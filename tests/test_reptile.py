@@ -155,6 +155,14 @@ def test_adaptation_at_test_goes_on_with_adam_on_minibatches_of_the_support_set(
         assert all(torch.equal(moment, moments[n]) for n, moment in second_moments(learner).items())
 
 
+def test_only_training_changes_what_adam_remembers() -> None:
+    method = Reptile(inner_lr=0.02, inner_steps=2)
+    learner = learner_of(method).eval()
+    method.outer_loss(learner, EPISODES)
+    assert int(learner.inner_steps_taken) == 0
+    assert not any(bool(moment.any()) for moment in second_moments(learner).values())
+
+
 def test_a_support_set_of_one_minibatch_is_used_whole() -> None:
     method = Reptile(test_inner_steps=3, test_inner_batch=6)
     batch = stack([EPISODES[0].task])

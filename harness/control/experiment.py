@@ -101,8 +101,9 @@ class ControlExperiment:
         check_seeds("ControlExperiment", self.seeds)
         check_above("ControlExperiment.margin_return", self.margin_return, 0)
         check_experiment_name("ControlExperiment", self.name)
-        _check_compute(self.compute)
-        _check_resources(self.resources, on_gpu=self.compute.device == "cuda")
+        if isinstance(self.compute, Compute) and isinstance(self.resources, Resources):
+            _check_compute(self.compute)
+            _check_resources(self.resources, on_gpu=self.compute.device == "cuda")
 
     @property
     def seed_list(self) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """What each place of a control experiment must hold. Gin checks names, not kinds; this does."""
 
 from harness import plugins
+from harness.compute import Compute
 from harness.control.clipped_surrogate import ClippedSurrogate
 from harness.control.experiment import ControlEvaluation, ControlExperiment, ControlRegime
 from harness.control.sampling import Sampling
@@ -17,6 +18,7 @@ def check_control_roles(experiment: ControlExperiment) -> None:
     check_list("ControlExperiment.probes", experiment.probes, plugins.POLICY_PROBES)
     check_place("ControlExperiment.network", experiment.network, plugins.POLICY_NETWORKS)
     check_place("ControlExperiment.resources", experiment.resources, Resources)
+    check_place("ControlExperiment.compute", experiment.compute, Compute)
     check_list("ControlExperiment.trackers", experiment.trackers, Tracker)
     check_list("ControlExperiment.regimes", experiment.regimes, ControlRegime)
     check_list("ControlExperiment.evaluations", experiment.evaluations, ControlEvaluation)

@@ -288,7 +288,10 @@ def _reordered(subject: _Subject) -> str:
 
 
 def _state(subject: _Subject) -> str:
+    """With what an update has left in the learner, which a resumed training must find again."""
     learner = subject.learner()
+    if subject.is_trained:
+        subject.loss(learner.train())
     task = subject.episode().task
     other = subject.method.trainer.init(Conv4(filters=8).build(1, IMAGES.size), subject.rows)
     other.load_state_dict(learner.state_dict())

@@ -42,7 +42,18 @@ def shares_add_up(
         f"the gradients of {n_shares} shares of a meta-batch add up to another than the whole's, by "
         f"{apart / largest:.1e} of the largest: the loss is no mean over tasks. Say why in `unshared`",
     )
+    for name in sorted(whole.mean_buffers):
+        _same_mean(name, whole.get_buffer(name), shared.get_buffer(name))
     return f"{n_shares} shares"
+
+
+def _same_mean(name: str, whole: torch.Tensor, shared: torch.Tensor) -> None:
+    apart, largest = float((whole - shared).abs().max()), float(whole.abs().max())
+    require(
+        apart <= APART * largest,
+        f"the buffer {name} is one of `mean_buffers`, but of shares of a meta-batch its mean is another than of the "
+        f"whole, by {apart:.1e} where the largest is {largest:.1e}: it is no mean over episodes",
+    )
 
 
 def _gradient(parameter: torch.nn.Parameter) -> torch.Tensor:

@@ -128,7 +128,7 @@ class Reptile(InnerLoopMethod):
         return minibatches_at([passes(rng, n_images, size, steps) for rng in rngs], every.support_y.device)
 
     def outer_loss(self, learner: Learner, episodes: Sequence[Episode]) -> Tensor:
-        """Its value is the mean query loss after the inner steps, its gradient the mean of θ - W."""
+        """Its value is the mean query loss after inner steps on queries, too; its gradient the mean of θ - W."""
         assert isinstance(learner, ReptileLearner)
         stored = learner.adaptable(self.adapted_layers(learner))
         away, moments = ({name: torch.zeros_like(p) for name, p in stored.items()} for _ in range(2))
