@@ -78,8 +78,10 @@ class Catalogue:
         known = {f.name for f in fields(self.classes[full]) if f.init}
         if parameter not in known:
             name = full.rpartition(".")[2]
+            of_images = name == "ControlExperiment" and parameter in {f.name for f in fields(Experiment)}
+            why = ", which is for experiments on images alone: leave it out" if of_images else ""
             raise ConfigError(
-                f"{name} has no parameter {parameter!r}.{did_you_mean(parameter, known)} "
+                f"{name} has no parameter {parameter!r}{why}.{did_you_mean(parameter, known)} "
                 f"Parameters: {named_choices(known)}."
             )
 
