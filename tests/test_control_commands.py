@@ -162,7 +162,7 @@ COMPUTE = ("ControlExperiment.compute = @Compute()",)
         (("ControlExperiment.resources = @Resources()", "Resources.gpus = 1"), "computed on the CPU"),
         (
             ("ControlExperiment.search = @GridSearch()", "GridSearch.grid = {'MAML.inner_lr': [0.1, 0.2]}"),
-            "ControlExperiment has no parameter 'search'",
+            "ControlExperiment has no parameter 'search', which is for experiments on images alone: leave it out.",
         ),
         (
             ("ControlExperiment.trackers = [@TensorBoard(), @TensorBoard()]",),

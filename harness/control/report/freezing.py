@@ -84,7 +84,7 @@ def fewer_tasks(probes: pd.DataFrame, tasks: pd.DataFrame) -> str:
         counts[counts["measured"] < counts["tested"]]
         .astype("int64")
         .drop_duplicates()
-        .sort_values("measured")
+        .sort_values(["measured", "tested"])
     )
     if fewer.empty:
         return ""
