@@ -32,7 +32,8 @@ def _looked_at(places: Sequence[Place]) -> tuple[Path, ...]:
     multiple=True,
     metavar="CONDITION",
     help="Rank apart what differs in this: network, image_size, batch_norm, precision, protocol, protocol_version, "
-    "fingerprint or max_images_per_class; repeatable.",
+    "fingerprint or max_images_per_class; of control tasks network, protocol_version, fingerprint, horizon or "
+    "sampling; repeatable.",
 )
 @click.option(
     "--out", type=PATH, default=Path("leaderboard"), show_default=True, help="Folder to write into."

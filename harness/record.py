@@ -8,7 +8,7 @@ So what lies beside a report belongs to that report, also when a changed experim
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -124,12 +124,18 @@ def timed(runs: Path, began: float, working: bool) -> Iterator[None]:
 
 def took(record: dict[str, Any], runs: Sequence[RunFolder]) -> str:
     """How long the experiment took, in words; no more than is known when a command was killed."""
-    seconds = record.get("seconds", 0)
+    seconds = _seconds(record, "seconds")
     if record.get("time_missing"):
         keys = ("training_seconds", "evaluation_seconds")
-        seconds = max([seconds, *(sum(run.status().get(key, 0) for key in keys) for run in runs)])
+        seconds = max([seconds, *(sum(_seconds(run.status(), key) for key in keys) for run in runs)])
     least = "at least " if record.get("time_missing") else ""
     return f"{least}{duration(seconds)} of wall clock" if seconds else ""
+
+
+def _seconds(values: Mapping[str, Any], key: str) -> float:
+    """What is recorded there; 0 for what is missing or damaged."""
+    found = values.get(key)
+    return found if isinstance(found, int | float) else 0.0
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -101,6 +101,15 @@ def test_what_was_not_measured_alike_is_refused(tmp_path: Path, capsys: pytest.C
     assert not (tmp_path / "c").exists()
 
 
+def test_that_networks_differ_is_said(tmp_path: Path) -> None:
+    a, b = experiment(tmp_path, "a"), experiment(tmp_path, "b", "MLP.hidden = (8, 9)")
+    said = read_sides(a, b).differing
+    assert (
+        "network: mlp, hidden 8, initial_std 1, min_std 1e-06 in A, mlp, hidden 8 9, initial_std 1, min_std 1e-06 in B"
+        in said
+    )
+
+
 def test_seeds_that_disagree_count(tmp_path: Path) -> None:
     """The error of a difference over seeds is that of the seeds' means where it is the larger."""
     seeds = "ControlExperiment.seeds = 3"

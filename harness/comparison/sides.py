@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from harness.comparison.measures import ACCURACY, RETURN, Measure
+from harness.control.declared_margin import declared_margin
 from harness.control.finished_runs import read_control_run, told_apart
 from harness.control.recognising import holds_control_runs
 from harness.errors import ConfigError, WorkspaceError, named_choices
@@ -94,7 +95,7 @@ def _measure(a: Path, b: Path, are_control: Sequence[bool]) -> Measure:
 def _margin(folder: Path) -> float:
     """What the experiment at a folder, or of a run's, declares not to matter."""
     experiment = folder.parent.parent if (folder / "spec.json").is_file() else folder
-    return float(read_record(experiment).get("margin_return", DEFAULT_MARGIN))
+    return declared_margin(read_record(experiment), experiment)
 
 
 def _folder(path: Path) -> Path:

@@ -9,20 +9,53 @@ import pandas as pd
 
 from harness.control.policy_probe import POLICY_PROBE_COLUMNS
 from harness.control.task_rows import CURVE, TASK_COLUMNS
-from harness.report.gather import FinishedRun
+from harness.errors import WorkspaceError
+from harness.report.gather import FinishedRun, differences_of, mixture
 from harness.report.panels import natural
-from harness.report.run_checks import at, foreign_rows
-from harness.report.settings import parameter_words
+from harness.report.run_checks import at, disagreement, foreign_rows
+from harness.report.settings import in_words, parameter_words, unshared
 from harness.store import LeftOut, RunFolder, read_curves, read_finished, read_tables
 
 SAMPLING = "sampling"
 """Column of a finished run's tasks beside TASK_COLUMNS: how its trajectories were sampled, in words."""
 
-OBJECTS = (
-    *("method.params", "network.params", "train.sampling", "train.outer.params"),
-    "train.source.component.params",
-)
-"""Places of a spec at which there is a JSON object."""
+PLACES: dict[str, type] = {
+    "method_name": str,
+    "trained_on": str,
+    "seed": int,
+    "method.plugin": str,
+    "method.params": dict,
+    "network.plugin": str,
+    "network.params": dict,
+    "train.source.name": str,
+    "train.source.fingerprint": str,
+    "train.source.component.plugin": str,
+    "train.source.component.params": dict,
+    "train.source.component.params.horizon": int,
+    "train.sampling.trajectories": int,
+    "train.outer.plugin": str,
+    "train.outer.params": dict,
+    "train.iterations": int,
+    "train.meta_batch": int,
+    "evaluations": list,
+}
+"""What a spec has where, as far as it is read."""
+
+OF_EVALUATION: dict[str, type] = {
+    "source.name": str,
+    "source.component.plugin": str,
+    "source.component.params": dict,
+    "split": str,
+    "sampling": dict,
+    "n_tasks": int,
+}
+"""The same of each of its evaluations."""
+
+OWN = ("run_id", "training_id", "seed")
+"""Keys of a spec in which two runs of one method and training may differ."""
+
+SHARED = ("train", "network", "evaluations", "protocol_version", "compute")
+"""Keys in which all runs of one training must agree."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +76,7 @@ class GatheredRuns:
 
 
 def gather_runs(folders: Sequence[RunFolder]) -> GatheredRuns:
-    """Read them all."""
+    """Read them all. Raises WorkspaceError when finished runs disagree: two configurations under one name."""
     runs: list[FinishedRun] = []
     left_out: list[LeftOut] = []
     for folder in folders:
@@ -51,9 +84,10 @@ def gather_runs(folders: Sequence[RunFolder]) -> GatheredRuns:
         runs += [run] if run else []
         left_out += missing
     runs.sort(key=lambda run: (natural(run.trained_on), natural(run.method), run.seed, run.run_id))
+    _refuse_mixtures(runs)
     kept = [run.folder for run in runs if run.folder]
     frames = [run.episodes for run in runs]
-    probes, without = read_tables([one.probes for one in kept if _is_probed(one)], POLICY_PROBE_COLUMNS)
+    probes, without = _probes(runs)
     curves, cut = read_curves(kept, CURVE)
     return GatheredRuns(
         runs=tuple(runs),
@@ -68,12 +102,39 @@ def gather_runs(folders: Sequence[RunFolder]) -> GatheredRuns:
     )
 
 
-def _is_probed(folder: RunFolder) -> bool:
-    return folder.probes.exists() or bool(folder.spec().get("probes"))
+def _refuse_mixtures(runs: Sequence[FinishedRun]) -> None:
+    """Raise WorkspaceError when runs of one name have different settings: folders of several commands lie together."""
+    seen: dict[tuple[str, ...], tuple[FinishedRun, dict[str, Any]]] = {}
+    for run in runs:
+        whole = {key: value for key, value in run.spec.items() if key not in OWN}
+        shared = {key: run.spec.get(key) for key in SHARED}
+        for key, value in (((run.trained_on, run.method), whole), ((run.trained_on,), shared)):
+            other, known = seen.setdefault(key, (run, value))
+            if other is not run and (found := list(differences_of(known, value))):
+                raise WorkspaceError(mixture(other, run, found))
+
+
+def _probes(runs: Sequence[FinishedRun]) -> tuple[pd.DataFrame, list[LeftOut]]:
+    """The probes of `runs`, in their order, and the runs whose probes are damaged or another run's."""
+    frames, without = [read_tables([], POLICY_PROBE_COLUMNS)[0]], []
+    for run in runs:
+        if run.folder is None or not (run.spec.get("probes") or run.folder.probes.exists()):
+            continue
+        found, unread = read_tables([run.folder.probes], POLICY_PROBE_COLUMNS)
+        if unread or len(found) == 0:
+            without += unread
+        elif reason := disagreement("probes.parquet", run.columns, found):
+            without.append(LeftOut(run_id=run.run_id, reason=reason))
+        else:
+            frames.append(found)
+    return pd.concat(frames, ignore_index=True), without
 
 
 def read_control_run(folder: RunFolder) -> tuple[FinishedRun | None, list[LeftOut]]:
-    """A finished run, its episodes being its tasks; None, with the reason, for what cannot be used."""
+    """A finished run, its episodes being its tasks; None, with the reason, for what cannot be used.
+
+    Tasks have SAMPLING, and `network` with its parameters, as what is one network by its name may be two.
+    """
     name = folder.path.name
     if not folder.path.is_dir():
         return None, [LeftOut(run_id=name, reason="never started")]
@@ -84,7 +145,9 @@ def read_control_run(folder: RunFolder) -> tuple[FinishedRun | None, list[LeftOu
     spec, status = folder.spec(), folder.status()
     if reason := _unfit(name, spec, tasks):
         return None, [LeftOut(run_id=name, reason=reason)]
-    whole = tasks.assign(**{SAMPLING: _samplings(spec)})
+    whole = tasks.assign(**{SAMPLING: _samplings(spec)}, network=_network_words(spec))
+    # What a run was tested on twice has the same rows twice: the same tasks, met by the same trajectories.
+    whole = whole.drop_duplicates(["source", "split", "fingerprint", SAMPLING, "episode"], ignore_index=True)
     return FinishedRun(run_id=name, spec=spec, status=status, episodes=whole, folder=folder), []
 
 
@@ -104,22 +167,26 @@ def _unfit(name: str, spec: Mapping[str, Any], tasks: pd.DataFrame) -> str:
 
 
 def _wrong_places(spec: Mapping[str, Any]) -> Iterator[str]:
-    for key, kind in (("method_name", str), ("trained_on", str), ("seed", int)):
-        if not isinstance(spec.get(key), kind):
-            yield key
-    yield from (place for place in OBJECTS if not isinstance(at(spec, place), dict))
-    evaluations = spec.get("evaluations")
-    if not isinstance(evaluations, list) or not all(map(_is_evaluation, evaluations)):
-        yield "evaluations"
+    yield from (place for place, kind in PLACES.items() if not _is(at(spec, place), kind))
+    for number, one in enumerate(_evaluations(spec)):
+        wrong = [place for place, kind in OF_EVALUATION.items() if not _is(at(one, place), kind)]
+        yield from (f"evaluations[{number}].{place}" for place in wrong)
 
 
-def _is_evaluation(value: Any) -> bool:
-    return (
-        isinstance(value, dict)
-        and isinstance(value.get("n_tasks"), int)
-        and isinstance(at(value, "sampling"), dict)
-        and isinstance(at(value, "source.component.params"), dict)
-    )
+def _evaluations(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    found = spec.get("evaluations")
+    return [one if isinstance(one, dict) else {} for one in found] if isinstance(found, list) else []
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def _network_words(spec: Mapping[str, Any]) -> str:
+    """`mlp, hidden 64 64, initial_std 1, min_std 1e-06`."""
+    params = dict(spec["network"]["params"])
+    name = str(params.pop("name", spec["network"]["plugin"]))
+    return ", ".join([name, *(f"{key} {in_words(params[key]).replace(', ', ' ')}" for key in sorted(params))])
 
 
 def _samplings(spec: Mapping[str, Any]) -> list[str]:
@@ -134,10 +201,16 @@ def _samplings(spec: Mapping[str, Any]) -> list[str]:
 def told_apart(tasks: pd.DataFrame) -> pd.DataFrame:
     """`tasks`, a source of several parameters or samplings being several sources, named by what they differ in."""
     source = tasks["source"].astype("string")
-    for column, mark in (
-        ("fingerprint", tasks["fingerprint"].astype("string").str.slice(0, 6)),
-        (SAMPLING, tasks[SAMPLING].astype("string")),
-    ):
-        several = tasks.groupby([source, "split"])[column].transform("nunique") > 1
-        source = source.mask(several, source + " [" + mark + "]")
+    for words in (tasks["fingerprint"].astype("string").str.slice(0, 6), tasks[SAMPLING].astype("string")):
+        mark = words.groupby([source, tasks["split"]]).transform(_marks).astype("string")
+        source = source.mask(mark != "", source + " [" + mark + "]")
     return tasks.assign(source=source)
+
+
+def _marks(values: pd.Series) -> pd.Series:
+    """What tells each of the values of one source from the others; empty where there is one only."""
+    several = list(dict.fromkeys(map(str, values)))
+    if len(several) < 2:
+        return pd.Series("", index=values.index)
+    marks = {value: ", ".join(parts) for value, parts in zip(several, unshared(several), strict=True)}
+    return values.map(marks)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from harness.control.meta_batch import Course
 from harness.control.source import ControlTask
+from harness.errors import WorkspaceError
 from harness.files import write_aside
 
 TASKS, TRAJECTORIES = 4, 5
@@ -48,9 +49,22 @@ def save_paths(paths: Paths, folder: Path) -> None:
 
 
 def load_paths(folder: Path) -> Paths | None:
-    """Those of a run's folder; None where it has none that can be read."""
-    try:
-        with np.load(folder / FILE) as kept:
-            return Paths(goals=kept["goals"], before=kept["before"], after=kept["after"])
-    except (OSError, ValueError, KeyError):
+    """Those of a run's folder; None where it has none. Raises WorkspaceError for a file that is damaged."""
+    if not (folder / FILE).is_file():
         return None
+    try:
+        with (folder / FILE).open("rb") as file, np.load(file) as kept:
+            paths = Paths(goals=kept["goals"], before=kept["before"], after=kept["after"])
+    except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
+        raise WorkspaceError(f"{FILE} cannot be read ({type(error).__name__})") from error
+    if not _is_whole(paths):
+        raise WorkspaceError(f"{FILE} holds no paths in the plane")
+    return paths
+
+
+def _is_whole(paths: Paths) -> bool:
+    goals, walks = paths.goals, (paths.before, paths.after)
+    if not all(values.dtype.kind == "f" for values in (goals, *walks)):
+        return False
+    plane = goals.ndim == 2 and goals.shape[1] == 2 and len(goals) > 0
+    return plane and all(w.ndim == 4 and w.shape[0] == len(goals) and w.shape[3] == 2 for w in walks)

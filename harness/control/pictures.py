@@ -1,6 +1,7 @@
 """What a run keeps of its first test tasks for pictures: paths in the plane, or frames of a body that moves."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -12,6 +13,7 @@ from harness.control.policy import Policy
 from harness.control.run_spec import ControlRunSpec, source_of
 from harness.control.source import ControlSource, task_of
 from harness.control.task_evaluation import test_course
+from harness.errors import WorkspaceError
 from harness.files import write_aside
 from harness.store import RunFolder
 
@@ -56,3 +58,16 @@ def _save_frames(source: ControlSource, course: Course, folder: RunFolder) -> No
     buffer = io.BytesIO()
     Image.fromarray(np.concatenate(strips)).save(buffer, format="PNG")
     write_aside(folder.path / FRAMES, lambda aside: aside.write_bytes(buffer.getbuffer()))
+
+
+def frames_of(folder: Path) -> Path | None:
+    """The strips of a run's folder; None where it has none. Raises WorkspaceError for a picture that is damaged."""
+    path = folder / FRAMES
+    if not path.is_file():
+        return None
+    try:
+        with Image.open(path) as picture:
+            picture.load()
+    except Exception as error:  # Pillow raises many kinds for a damaged file
+        raise WorkspaceError(f"{FRAMES} cannot be read ({type(error).__name__})") from error
+    return path

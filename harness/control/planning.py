@@ -48,6 +48,7 @@ def plan_control(experiment: ControlExperiment) -> tuple[ControlRunSpec, ...]:
     for evaluation in experiment.evaluations:
         for source in evaluation.sources:
             _collect(problems, lambda s=source, e=evaluation: check_split(s.name, e.split, s.splits))  # type: ignore[misc]
+    problems += _tested_twice(experiment)
     runs = [] if problems else list(_runs(experiment))
     problems += [
         f"The run name {run.run_id!r} is too long for a folder: give the regime a shorter ControlRegime.name."
@@ -75,6 +76,21 @@ def _repeated(what: str, names: list[str]) -> list[str]:
 
 def _twice(names: list[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
+def _tested_twice(experiment: ControlExperiment) -> list[str]:
+    """What would be measured twice: the same tasks, met by the same trajectories."""
+    tests = [
+        (source.name, evaluation.split, source, evaluation.sampling)
+        for evaluation in experiment.evaluations
+        for source in evaluation.sources
+    ]
+    twice = dict.fromkeys(test[:2] for place, test in enumerate(tests) if test in tests[:place])
+    return [
+        f"ControlExperiment.evaluations tests on the {split} split of {name} twice with the same parameters and "
+        "sampling: remove one, and give the other ControlEvaluation.n_tasks that suffice."
+        for name, split in twice
+    ]
 
 
 def _sources(experiment: ControlExperiment) -> Iterator[ControlSource]:

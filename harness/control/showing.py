@@ -1,5 +1,6 @@
 """`harness show RUN` for a run on control tasks: what it was, how it learned, its best and its worst tasks."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from harness.control.finished_runs import read_control_run, told_apart
 from harness.control.paths import load_paths
-from harness.control.pictures import FRAMES
+from harness.control.pictures import FRAMES, frames_of
 from harness.control.report.figures import draw_paths, draw_tasks
 from harness.control.report.pictures import RETURNS
 from harness.control.task_rows import CURVE, TASK_COLUMNS
@@ -21,6 +22,7 @@ from harness.control.task_statistics import CELL, summary
 from harness.cost import duration
 from harness.errors import ConfigError, WorkspaceError, did_you_mean, named_choices
 from harness.files import make_folder, write_aside, write_text
+from harness.report.album import slug
 from harness.report.curve_figure import draw_curves
 from harness.report.settings import component_words, in_words, parameter_words
 from harness.report.style import styles
@@ -61,9 +63,10 @@ def show_control(folder: RunFolder, source: str | None, out: Path | None, consol
     console.print(_returns(tasks))
     console.print(_extremes(own, name))
     place = make_folder(out or Path("show") / run.run_id)
-    _draw(folder, tasks, name, place)
     content = own[list(TASK_COLUMNS)].to_csv(index=False, float_format="%.6g", lineterminator="\n")
-    write_text(place / f"tasks-{name}.csv", content)
+    write_text(place / f"{_file_of(name)}.csv", content)
+    for problem in _draw(folder, tasks, name, place):
+        console.print(f"Not drawn: {problem}.", highlight=False, soft_wrap=True, markup=False)
     console.print(f"Pictures and tables: {place}", highlight=False, soft_wrap=True)
 
 
@@ -83,7 +86,7 @@ def _say_what_it_is(folder: RunFolder, console: Console) -> None:
         "trained on": f"{component_words(_part(train, 'source'))}, {updates}",
         "sampling": parameter_words({"params": _part(train, "sampling")}),
         "outer step": component_words(_part(train, "outer")),
-        "training": "" if seconds is None else duration(seconds),
+        "training": duration(seconds) if isinstance(seconds, int | float) else "",
         "error": status.get("error", ""),
     }
     for name, text in lines.items():
@@ -130,17 +133,26 @@ def _extremes(tasks: pd.DataFrame, name: str) -> Table:
     return table
 
 
-def _draw(folder: RunFolder, tasks: pd.DataFrame, name: str, out: Path) -> None:
+def _file_of(source: str) -> str:
+    """`tasks-far`: also of a source of several samplings, whose name says them, a name for a file."""
+    return f"tasks-{source}" if re.fullmatch(r"[\w.-]+", source) else f"tasks-{slug(source)}"
+
+
+def _draw(folder: RunFolder, tasks: pd.DataFrame, name: str, out: Path) -> list[str]:
+    """Write the pictures; returns why some could not be drawn."""
     looks = styles([str(tasks["method"].iloc[0])])
-    curves, _ = read_curves([folder], CURVE)
+    curves, cut = read_curves([folder], CURVE)
     if len(curves):
         draw_curves(str(tasks["trained_on"].iloc[0]), curves, {}, looks, out / "curve.png", RETURNS)
-    draw_tasks({name: tasks[tasks["source"] == name]}, looks, out / f"tasks-{name}.png")
-    paths = load_paths(folder.path)
-    if paths is not None:
-        first = tasks.head(len(paths.goals))  # of the first evaluation, as the paths are
-        returns = list(zip(first["return_before"], first["return_after"], strict=True))
-        draw_paths(paths, returns, out / "paths.png")
-    frames = folder.path / FRAMES
-    if frames.is_file():
-        write_aside(out / FRAMES, lambda aside: shutil.copyfile(frames, aside))
+    draw_tasks({name: tasks[tasks["source"] == name]}, looks, out / f"{_file_of(name)}.png")
+    problems = [one.reason for one in cut]
+    try:
+        if (paths := load_paths(folder.path)) is not None:
+            first = tasks.head(len(paths.goals))  # of the first evaluation, as the paths are
+            returns = list(zip(first["return_before"], first["return_after"], strict=True))
+            draw_paths(paths, returns, out / "paths.png")
+        if (frames := frames_of(folder.path)) is not None:
+            write_aside(out / FRAMES, lambda aside: shutil.copyfile(frames, aside))
+    except WorkspaceError as error:
+        problems.append(str(error))
+    return problems

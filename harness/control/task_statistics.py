@@ -11,6 +11,8 @@ from harness.nested import NestedMean, half_width, nested_mean
 CELL = ["trained_on", "source", "split", "horizon"]
 """What makes a cell: methods are compared within one."""
 
+VERDICT_COLUMNS = ["a", "b", *CELL, "difference", "ci95", "n_tasks", "n_seeds", "margin", "verdict"]
+
 FEWEST_PAIRS = 20
 """Fewer tasks get no test, as of images."""
 
@@ -68,7 +70,7 @@ def verdicts(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, margin: f
                         "verdict": verdict,
                     }
                 )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=pd.Index(VERDICT_COLUMNS))
 
 
 def differences(frame: pd.DataFrame, a: str, b: str) -> Iterator[tuple[dict[str, object], NestedMean]]:

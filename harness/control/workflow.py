@@ -109,6 +109,7 @@ def report_control(folder: Path, console: Console) -> Path:
             f"after (gain {row['gain']:.1f} ± {row['gain_ci95']:.1f}, {row['n_tasks']} tasks, seeds: {row['n_seeds']})",
             highlight=False,
             soft_wrap=True,
+            markup=False,
         )
     for line in built.verdicts:
         console.print(line, highlight=False, soft_wrap=True, markup=False)

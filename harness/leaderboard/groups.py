@@ -18,6 +18,7 @@ from harness.nested import half_width, nested_mean, p_differs
 from harness.pairing import refuse_repeats
 from harness.ranking import PairedRanking, paired_ranking, published_ranks
 from harness.report.panels import natural
+from harness.report.settings import unshared
 
 FEWEST_PAIRS = 20
 """Episodes or tasks of a source that all methods share; with fewer there is no paired ranking."""
@@ -28,10 +29,10 @@ class RankedGroup:
     """Methods that were measured alike.
 
     conditions: what all rows share, by column; apart: those of them that set the group apart. cells: a row a method
-    and source, with the score's value and ci95, n_episodes, n_seeds. sources: that all methods have, in which they
-    are ranked; not_shared: the others. published: source by
-    method, ranks by Meta-Dataset's rule. paired: None where it cannot be
-    made, and `unpaired` says why. against: rows of each method's difference from the baseline on each source.
+    and source, with the score's value and ci95, n_episodes, n_seeds, and what its rows share that concerns the source.
+    sources: that all methods have, in which they are ranked; not_shared: the others. published: source by method, ranks
+    by Meta-Dataset's rule. paired: None where it cannot be made, and `unpaired` says why. against: rows of each
+    method's difference from the baseline on each source.
     """
 
     score: Score
@@ -130,11 +131,10 @@ def _refuse_unlike(
 
 def _told(values: Sequence[object]) -> list[str]:
     """Values as they are named: of lists in words, such as `discount 0.9, trajectories 20`, what they do not share."""
-    parts = [str(value).split(", ") for value in values]
-    if all(len(own) == 1 for own in parts):
-        return sorted(own[0][:12] for own in parts)
-    shared = set(parts[0]).intersection(*parts[1:])
-    return sorted(" and ".join(part for part in own if part not in shared) for own in parts)
+    texts = [str(value) for value in values]
+    if not any(", " in text for text in texts):
+        return sorted(text[:12] for text in texts)
+    return sorted(" and ".join(parts) for parts in unshared(texts))
 
 
 def _ranked(rows: pd.DataFrame, apart: Sequence[str], baseline: str | None, score: Score) -> RankedGroup:
@@ -174,7 +174,9 @@ def _cells(rows: pd.DataFrame, score: Score) -> pd.DataFrame:
         found.append(
             (method, source, float(values.mean()), score.ci95(values, seeds), len(values), len(set(seeds)))
         )
-    return pd.DataFrame(found, columns=["method", "source", score.value, "ci95", "n_episodes", "n_seeds"])
+    cells = pd.DataFrame(found, columns=["method", "source", score.value, "ci95", "n_episodes", "n_seeds"])
+    alike = rows.groupby(["method", "source"], observed=True)[list(score.of_source)].first()
+    return cells.merge(alike.reset_index(), on=["method", "source"])
 
 
 def _paired(rows: pd.DataFrame, methods: Sequence[str], score: Score) -> tuple[PairedRanking | None, str]:

@@ -5,11 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from harness.control.task_rows import TASK_COLUMNS, source_fingerprint
+from harness.control.finished_runs import read_control_run
+from harness.control.task_rows import source_fingerprint
 from harness.control.task_statistics import summary
 from harness.papers.measured import Measured, Place, longest
+from harness.report.gather import FinishedRun
 from harness.spec import digest
-from harness.store import LeftOut, RunFolder, read_tables
+from harness.store import LeftOut, RunFolder
 
 DIFFERENT = ("run_id", "training_id", "seed", "evaluations", "probes")
 """Keys of a spec in which runs of one configuration may differ."""
@@ -21,18 +23,17 @@ def measured_returns(runs: Iterable[RunFolder]) -> tuple[dict[Place, Measured], 
     Only what was tested on the test split of the very tasks that were trained on: the same source and parameters.
     """
     found: list[Measured] = []
-    groups: dict[str, list[RunFolder]] = {}
+    groups: dict[str, list[FinishedRun]] = {}
     left_out: list[LeftOut] = []
-    for run in sorted(runs, key=lambda one: one.path.name):
-        if run.is_done:
-            spec = {key: value for key, value in run.spec().items() if key not in DIFFERENT}
+    for folder in sorted(runs, key=lambda one: one.path.name):
+        run, missing = read_control_run(folder)
+        left_out += missing
+        if run is not None:
+            spec = {key: value for key, value in run.spec.items() if key not in DIFFERENT}
             groups.setdefault(digest(spec, 16), []).append(run)
-        else:
-            left_out.append(LeftOut(run_id=run.path.name, reason=run.state or "not begun"))
     for key in sorted(groups):
-        rows, damaged = read_tables([run.episodes for run in groups[key]], TASK_COLUMNS)
-        left_out += damaged
-        one = _measured(groups[key][0].spec(), rows)
+        rows = pd.concat([run.episodes for run in groups[key]], ignore_index=True)
+        one = _measured(groups[key][0].spec, rows)
         found += [one] if one else []
     return longest(found), left_out
 
@@ -63,7 +64,8 @@ def _measured(spec: Mapping[str, Any], rows: pd.DataFrame) -> Measured | None:
 def _said(spec: Mapping[str, Any], n_seeds: int) -> str:
     """`500 updates of 20 tasks, each of 20 trajectories of 100 steps, mlp of 100 and 100 units, 3 seeds`."""
     train, network = spec["train"], spec["network"]["params"]
-    units: Sequence[int] = network.get("hidden", ())
+    hidden = network.get("hidden")
+    units: Sequence[int] = hidden if isinstance(hidden, list) else ()
     horizon = train["source"]["component"]["params"]["horizon"]
     return (
         f"{int(train['iterations']):,} updates of {train['meta_batch']} tasks, each of "

@@ -33,9 +33,13 @@ class Album:
         return Figure(path=f"figures/{file}", caption=caption)
 
     def remove_others(self) -> None:
-        """Delete figures of an earlier report: those of KINDS that were not added. Raises WorkspaceError."""
+        """Delete figures of an earlier report: those of KINDS that were not added. Raises WorkspaceError.
+
+        Control experiments once had one figure of a kind, without a name of its own.
+        """
         for kind in KINDS:
-            for path in [path for form in FORMS for path in self.folder.glob(f"{kind}-*.{form}")]:
+            patterns = [f"{kind}{rest}.{form}" for form in FORMS for rest in ("", "-*")]
+            for path in [path for pattern in patterns for path in self.folder.glob(pattern)]:
                 if f"{path.stem}.png" not in self.names:
                     with explained(path):
                         path.unlink(missing_ok=True)

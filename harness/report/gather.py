@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.errors import WorkspaceError
 from harness.report.panels import PANEL_KEYS, natural
-from harness.report.run_checks import unfit
+from harness.report.run_checks import disagreement, unfit
 from harness.results import ACROSS_COLUMNS, DISTANCE_COLUMNS, EPISODE_COLUMNS, PROBE_COLUMNS
 from harness.spec import kind_of_training
 from harness.statistics import with_shots
@@ -68,6 +68,16 @@ class FinishedRun:
     def seed(self) -> int:
         """The seed."""
         return int(self.spec["seed"])
+
+    @property
+    def columns(self) -> dict[str, object]:
+        """What every row that it measured has in common."""
+        return {
+            "run_id": self.run_id,
+            "method": self.method,
+            "trained_on": self.trained_on,
+            "seed": self.seed,
+        }
 
     @property
     def training_sources(self) -> tuple[str, ...]:
@@ -169,10 +179,7 @@ def _probes(
         ]
         if found.empty:
             continue
-        own = {"run_id": run.run_id, "method": run.method, "trained_on": run.trained_on, "seed": run.seed}
-        wrong = [column for column, value in own.items() if set(found[column].unique()) != {value}]
-        if wrong:
-            reason = f"probes.parquet and spec.json disagree about {', '.join(wrong)}"
+        if reason := disagreement("probes.parquet", run.columns, found):
             without.append(LeftOut(run_id=run.run_id, reason=reason))
         else:
             frames.append(found)
@@ -224,10 +231,11 @@ def _refuse_mixtures(runs: list[FinishedRun], chosen: bool) -> None:
         for key, value in ((row, entry), *(() if chosen else shared)):
             other, known = seen.setdefault(key, (run, value))
             if found := list(differences_of(known, value)):
-                raise WorkspaceError(_mixture(other, run, found))
+                raise WorkspaceError(mixture(other, run, found))
 
 
-def _mixture(one: FinishedRun, other: FinishedRun, found: list[str]) -> str:
+def mixture(one: FinishedRun, other: FinishedRun, found: Sequence[str]) -> str:
+    """That two finished runs cannot be in one report. found: clauses of `differences_of` their specs."""
     what = f"method {one.method!r}, " if one.method == other.method else ""
     return (
         f"Two configurations share one name ({what}trained on {one.trained_on!r}): the finished runs "

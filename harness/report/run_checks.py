@@ -68,6 +68,12 @@ def foreign_rows(name: str, spec: Mapping[str, Any], episodes: pd.DataFrame) -> 
     return None
 
 
+def disagreement(file: str, own: Mapping[str, object], rows: pd.DataFrame) -> str:
+    """Why the rows of `file` are not of the run whose columns are `own`, in a clause; empty when they are."""
+    wrong = [column for column, value in own.items() if set(rows[column].unique()) != {value}]
+    return f"{file} and spec.json disagree about {', '.join(wrong)}" if wrong else ""
+
+
 def _wrong_in_spec(spec: Mapping[str, Any]) -> Iterator[str]:
     """The keys whose values are not of the type that they should be."""
     for key, kind in NAMES.items():

@@ -288,6 +288,13 @@ def _rounded(value: float | None) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
+def unshared(texts: Sequence[str]) -> list[list[str]]:
+    """Of each of several `discount 0.9, trajectories 20` the parts that not all of them have."""
+    parts = [text.split(", ") for text in texts]
+    shared = set(parts[0]).intersection(*parts[1:]) if parts else set()
+    return [[part for part in own if part not in shared] for own in parts]
+
+
 def distinct_rows(
     columns: tuple[str, ...], runs: Sequence[FinishedRun], row: Callable[[FinishedRun], tuple[str, ...]]
 ) -> Table:

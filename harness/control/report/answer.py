@@ -24,10 +24,18 @@ MOST_NAMED = 4
 """Methods that are named behind a leader."""
 
 
-def answer(judged: pd.DataFrame, found: Sequence[Standing], frozen: Sequence[Frozen]) -> tuple[Section, ...]:
+def answer(
+    judged: pd.DataFrame,
+    found: Sequence[Standing],
+    frozen: Sequence[Frozen],
+    *,
+    caveat: str,
+    is_declared: bool,
+) -> tuple[Section, ...]:
     """Verdicts first, where something was judged; then returns, source by source; then what freezing costs.
 
-    The last on the sources of the training; the chapter on what adapts has it of all.
+    The last on the sources of the training; the chapter on what adapts has it of all. caveat: which tasks it is of.
+    is_declared: whether the experiment's record has its margin.
     """
     cells = [one.cell for one in found]
     sections = []
@@ -36,9 +44,14 @@ def answer(judged: pd.DataFrame, found: Sequence[Standing], frozen: Sequence[Fro
         one_seed = (
             "" if (judged["n_seeds"] > 1).all() else " With one seed they are about these policies only."
         )
+        set_by = (
+            "which was set before"
+            if is_declared
+            else "which is not known, as the experiment's record is lost, and has its default here"
+        )
         note = (
             "Does a policy whose last layer alone adapts get as much as one that adapts everything? Reuse holds where "
-            "it is worse by less than the margin, which was set before; paired by task and seed." + one_seed
+            f"it is worse by less than the margin, {set_by}; paired by task and seed.{one_seed}"
         )
         sections.append(Section(title="Feature reuse", note=note, blocks=(Block(said=said),)))
     gains = tuple(_standing(one, cells) for one in found)
@@ -46,7 +59,10 @@ def answer(judged: pd.DataFrame, found: Sequence[Standing], frozen: Sequence[Fro
     sections.append(Section(title=title, note="", blocks=(Block(said=gains),)))
     near = {one.cell for one in found if one.in_training}
     if shown := [one for one in frozen if one.cell in near]:
-        note = "Return when only some layers of a trained policy may adapt, on the same tasks of the training's source:"
+        note = (
+            "Return when only some layers of a trained policy adapt, whatever its method adapts, on the same tasks of "
+            f"the training's source. {caveat}".strip()
+        )
         sections.append(Section(title="Within a policy", note=note, blocks=(freezing_block(shown, cells),)))
     return tuple(sections)
 

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from harness.control.declared_margin import KEY, declared_margin
 from harness.control.finished_runs import GatheredRuns, gather_runs, told_apart
 from harness.control.report.answer import answer
-from harness.control.report.freezing import frozen_returns
+from harness.control.report.freezing import fewer_tasks, frozen_returns
 from harness.control.report.leaderboard import write_rankings
 from harness.control.report.page import render_control_html, render_control_markdown
 from harness.control.report.paper import paper_chapter
@@ -33,6 +34,7 @@ from harness.learner import HEAD
 from harness.provenance import changes, launch_of
 from harness.report import settings
 from harness.report.album import Album
+from harness.report.blocks import Said
 from harness.report.gather import FinishedRun
 from harness.report.markdown import paragraphs
 from harness.report.style import styles
@@ -67,12 +69,12 @@ def build_control_report(
             f"No run in {folder} can be reported ({named(gathered.left_out, 3) or 'there is none'}), so nothing was "
             "written: `harness run` carries on."
         )
+    margin = declared_margin(record, folder)
     missing, launch = missing_runs(runs, gathered.left_out), launch_of(record)
     tasks = told_apart(gathered.tasks)
     found = summary(tasks)
     judged, others = (
-        verdicts(tasks, _pairs(_kinds(gathered.runs), kind), margin=_margin(record))
-        for kind in ("less", "other")
+        verdicts(tasks, _pairs(_kinds(gathered.runs), kind), margin=margin) for kind in ("less", "other")
     )
     album = Album(folder=make_folder(folder / "figures"))
     view = ControlView(
@@ -81,7 +83,9 @@ def build_control_report(
         missing_runs=missing,
         command=str(record.get("command") or ""),
         took=took,
-        chapters=tuple(_chapters(gathered, tasks, _Found(found, judged, others), record, took, album)),
+        chapters=tuple(
+            _chapters(gathered, tasks, _Found(found, judged, others, KEY in record), margin, took, album)
+        ),
         left_out=(*gathered.left_out, *other_folders(folder / "runs", runs)),
         cut_curves=gathered.cut_curves,
         environment=settings.environment(gathered.runs, launch),
@@ -111,34 +115,36 @@ def _verdicts_of(view: ControlView) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Found:
-    """The summary, and verdicts on pairs that are judged on reuse and on others."""
+    """The summary, and verdicts on pairs that are judged on reuse and on others; whether their margin was declared."""
 
     summary: pd.DataFrame
     judged: pd.DataFrame
     others: pd.DataFrame
+    is_declared: bool
 
 
 def _chapters(
     gathered: GatheredRuns,
     tasks: pd.DataFrame,
     found: _Found,
-    record: Mapping[str, Any],
+    margin: float,
     took: str,
     album: Album,
 ) -> list[Chapter]:
     """In the order of the report."""
     looks = styles(run.method for run in gathered.runs)
     cells = standings(tasks, found.summary, gathered.runs)
-    probes = _of_known_sources(gathered, tasks)
-    frozen = frozen_returns(probes, tasks)
-    short = Chapter(anchor="short", title="In short", sections=answer(found.judged, cells, frozen))
+    probes, without = _of_known_sources(gathered, tasks)
+    frozen, caveat = frozen_returns(probes, tasks), fewer_tasks(probes, tasks)
+    sections = answer(found.judged, cells, frozen, caveat=caveat, is_declared=found.is_declared)
+    short = Chapter(anchor="short", title="In short", sections=sections)
     parts = [
         short,
         *return_chapters(cells, found.judged, found.others, looks),
         task_chapter(tasks, cells, looks, album),
         curve_chapter(gathered, looks, album),
-        probe_chapter(probes, frozen, gathered.without_probes, looks),
-        paper_chapter([run.folder for run in gathered.runs if run.folder], _margin(record)),
+        probe_chapter(probes, frozen, without, looks, caveat),
+        paper_chapter([run.folder for run in gathered.runs if run.folder], margin),
         *picture_chapters(gathered.runs, album),
         settings_chapter(gathered.runs),
         cost_chapter(gathered.runs, took),
@@ -146,15 +152,22 @@ def _chapters(
     return [part for part in parts if part is not None]
 
 
-def _of_known_sources(gathered: GatheredRuns, tasks: pd.DataFrame) -> pd.DataFrame:
-    """The probes' rows, but for sources whose name stands for several: the rows do not say which they are of."""
+def _of_known_sources(gathered: GatheredRuns, tasks: pd.DataFrame) -> tuple[pd.DataFrame, list[Said]]:
+    """The probes' rows, but for sources whose name stands for several; and what is left out of them.
+
+    The rows do not say which of the several they are of.
+    """
     known = set(zip(tasks["source"], tasks["split"], strict=True))
-    places = zip(gathered.probes["source"], gathered.probes["split"], strict=True)
-    return gathered.probes[np.array([place in known for place in places], dtype=bool)]
-
-
-def _margin(record: Mapping[str, Any]) -> float:
-    return float(record.get("margin_return", 1.0))
+    places = list(zip(gathered.probes["source"], gathered.probes["split"], strict=True))
+    kept = gathered.probes[np.array([place in known for place in places], dtype=bool)]
+    said = [Said(one.run_id, f"its probes are left out: {one.reason}") for one in gathered.without_probes]
+    for source, split in sorted({place for place in places if place not in known}):
+        text = (
+            "its probes are left out: it was tested in several ways under one name, and the probes' rows do not say "
+            "which they are of. Sources of different names are told apart."
+        )
+        said.append(Said(f"{source}, {split} split", text))
+    return kept, said
 
 
 def _kinds(runs: Sequence[FinishedRun]) -> dict[str, str]:

@@ -73,6 +73,25 @@ def frozen_returns(probes: pd.DataFrame, tasks: pd.DataFrame) -> list[Frozen]:
     return found
 
 
+def fewer_tasks(probes: pd.DataFrame, tasks: pd.DataFrame) -> str:
+    """That freezing was measured on a part of the test tasks, whose means are others than those of all; or nothing."""
+    place = ["source", "split"]
+    measured = probes[probes["quantity"] == QUANTITY].groupby(place)["episode"].nunique()
+    counts = pd.DataFrame(
+        {"measured": measured, "tested": tasks.groupby(place)["episode"].nunique()}
+    ).dropna()
+    fewer = (
+        counts[counts["measured"] < counts["tested"]]
+        .astype("int64")
+        .drop_duplicates()
+        .sort_values(["measured", "tested"])
+    )
+    if fewer.empty:
+        return ""
+    said = " or ".join(f"the first {row['measured']} of {row['tested']}" for row in fewer.to_dict("records"))
+    return f"Measured on {said} test tasks of a source, so that means are not those of all, which are under Returns."
+
+
 def _mean(values: pd.Series) -> NestedMean:
     known = values.dropna()
     seeds = known.index.get_level_values("seed").to_numpy(dtype=np.int64)

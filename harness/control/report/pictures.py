@@ -1,24 +1,29 @@
 """The chapters of pictures: learning curves, paths in the plane, strips of frames."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
 from harness.control.finished_runs import GatheredRuns
-from harness.control.paths import FILE as PATHS_FILE
-from harness.control.paths import load_paths
-from harness.control.pictures import FRAMES
+from harness.control.paths import Paths, load_paths
+from harness.control.pictures import frames_of
 from harness.control.report.figures import draw_paths
 from harness.control.report.view import Chapter
+from harness.errors import WorkspaceError
 from harness.files import write_aside
 from harness.report.album import Album
-from harness.report.blocks import Block, Figure, Section
+from harness.report.blocks import Block, Figure, Said, Section
 from harness.report.curve_figure import Quantity, draw_curves
 from harness.report.gather import FinishedRun
 from harness.report.interactive import curve_specs
 from harness.report.style import Style
+
+Kept = TypeVar("Kept")
+"""What a run keeps for a picture."""
 
 RETURNS = (
     Quantity(column="return_after", title="return after adaptation"),
@@ -64,57 +69,63 @@ def curve_chapter(gathered: GatheredRuns, looks: Mapping[str, Style], album: Alb
 
 
 def picture_chapters(runs: Sequence[FinishedRun], album: Album) -> list[Chapter]:
-    """Paths and strips, as far as the runs kept any."""
+    """Paths and strips, as far as the runs kept any that can be read."""
+    paths, no_paths = _firsts(runs, load_paths)
+    strips, no_strips = _firsts(runs, frames_of)
+    damaged = [*no_paths, *no_strips]
     chapters = []
     for anchor, title, note, figures in (
-        ("paths", "Paths", PATHS, list(_paths(runs, album))),
-        ("frames", "Frames", STRIPS, list(_strips(runs, album))),
+        ("paths", "Paths", PATHS, [_path_figure(run, kept, _name(run, runs), album) for run, kept in paths]),
+        ("frames", "Frames", STRIPS, [_strip(run, kept, _name(run, runs), album) for run, kept in strips]),
     ):
         if figures:
             blocks = tuple(Block(figure=figure) for figure in figures)
             section = Section(title="", note=note, blocks=blocks)
             chapters.append(Chapter(anchor=anchor, title=title, sections=(section,)))
     if not chapters:
-        section = Section(title="", note=NO_PICTURES, blocks=())
+        section = Section(title="", note="" if damaged else NO_PICTURES, blocks=())
         chapters.append(Chapter(anchor="pictures", title="Pictures", sections=(section,)))
+    if damaged:
+        missing = Section(title="Not shown", note="", blocks=(Block(said=tuple(damaged)),))
+        chapters[-1] = replace(chapters[-1], sections=(*chapters[-1].sections, missing))
     return chapters
 
 
-def _firsts(runs: Sequence[FinishedRun], file: str) -> Iterator[tuple[FinishedRun, Path]]:
-    """Of each method and training the run of the first seed that kept `file`."""
-    seen: set[tuple[str, str]] = set()
+def _firsts(
+    runs: Sequence[FinishedRun], read: Callable[[Path], Kept | None]
+) -> tuple[list[tuple[FinishedRun, Kept]], list[Said]]:
+    """Of each method and training the run of the first seed that kept something, and what cannot be read."""
+    found: dict[tuple[str, str], tuple[FinishedRun, Kept]] = {}
+    damaged = []
     for run in runs:
-        key = (run.trained_on, run.method)
-        path = (run.folder.path if run.folder else Path()) / file
-        if key not in seen and path.is_file():
-            seen.add(key)
-            yield run, path
-
-
-def _paths(runs: Sequence[FinishedRun], album: Album) -> Iterator[Figure]:
-    for run, path in _firsts(runs, PATHS_FILE):
-        kept = load_paths(path.parent)
-        if kept is None:
+        if run.folder is None or (run.trained_on, run.method) in found:
             continue
-        first = run.episodes.head(len(kept.goals))  # of the first evaluation, as the paths are
-        returns = list(zip(first["return_before"], first["return_after"], strict=True))
-        yield album.add(
-            "paths",
-            _name(run, runs),
-            f"{_name(run, runs)} on {first['source'].iloc[0]}",
-            lambda file, kept=kept, returns=returns: draw_paths(kept, returns, file),  # type: ignore[misc]
-        )
+        try:
+            kept = read(run.folder.path)
+        except WorkspaceError as error:
+            damaged.append(Said(run.run_id, f"{error}; the run's returns are as they were"))
+            continue
+        if kept is not None:
+            found[run.trained_on, run.method] = run, kept
+    return list(found.values()), damaged
 
 
-def _strips(runs: Sequence[FinishedRun], album: Album) -> Iterator[Figure]:
-    for run, path in _firsts(runs, FRAMES):
-        figure = album.add(
-            "frames",
-            _name(run, runs),
-            f"{_name(run, runs)} on {run.episodes['source'].iloc[0]}",
-            lambda file, path=path: write_aside(file, lambda aside: shutil.copyfile(path, aside)),  # type: ignore[misc]
-        )
-        yield Figure(path=figure.path, caption=figure.caption, is_strip=True)
+def _path_figure(run: FinishedRun, kept: Paths, name: str, album: Album) -> Figure:
+    first = run.episodes.head(len(kept.goals))  # of the first evaluation, as the paths are
+    returns = list(zip(first["return_before"], first["return_after"], strict=True))
+    caption = f"{name} on {first['source'].iloc[0]}"
+    return album.add("paths", name, caption, lambda file: draw_paths(kept, returns, file))
+
+
+def _strip(run: FinishedRun, kept: Path, name: str, album: Album) -> Figure:
+    caption = f"{name} on {run.episodes['source'].iloc[0]}"
+    figure = album.add(
+        "frames",
+        name,
+        caption,
+        lambda file: write_aside(file, lambda aside: shutil.copyfile(kept, aside)),
+    )
+    return Figure(path=figure.path, caption=figure.caption, is_strip=True)
 
 
 def _name(run: FinishedRun, runs: Sequence[FinishedRun]) -> str:

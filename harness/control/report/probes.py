@@ -15,7 +15,6 @@ from harness.report.blocks import Block, Said, Section
 from harness.report.panels import natural
 from harness.report.settings import DASH, Table
 from harness.report.style import Style
-from harness.store import LeftOut
 
 LAYERED = (
     ("pooled_cka", "CKA before against after (debiased, all tasks)"),
@@ -27,9 +26,16 @@ LAYERED = (
 
 
 def probe_chapter(
-    probes: pd.DataFrame, frozen: Sequence[Frozen], without: Sequence[LeftOut], looks: Mapping[str, Style]
+    probes: pd.DataFrame,
+    frozen: Sequence[Frozen],
+    without: Sequence[Said],
+    looks: Mapping[str, Style],
+    caveat: str,
 ) -> Chapter | None:
-    """None where no probe was measured. frozen: what freezing changes, of `probes`."""
+    """None where no probe was measured. frozen: what freezing changes, of `probes`, and caveat, on which tasks.
+
+    without: which probes are left out, and why.
+    """
     if not len(probes) and not without:
         return None
     cells = [one.cell for one in frozen]
@@ -38,23 +44,20 @@ def probe_chapter(
         freeze_spec(where(cell, cells), list(own), looks)
         for cell, own in groupby(by_cell, key=lambda one: one.cell)
     ]
-    sections = [section for section in (_freezing(probes, frozen), _layers(probes)) if section]
-    said = [
-        *_reasons(probes),
-        *(Said(one.run_id, f"its probes are left out: {one.reason}") for one in without),
-    ]
-    if said:
+    sections = [section for section in (_freezing(probes, frozen, caveat), _layers(probes)) if section]
+    if said := [*_reasons(probes), *without]:
         sections.append(Section(title="Not measured", note="", blocks=(Block(said=tuple(said)),)))
     return Chapter(anchor="adapts", title="What adapts", sections=tuple(sections), plots=tuple(plots))
 
 
-def _freezing(probes: pd.DataFrame, frozen: Sequence[Frozen]) -> Section | None:
+def _freezing(probes: pd.DataFrame, frozen: Sequence[Frozen], caveat: str) -> Section | None:
     rows = probes[(probes["quantity"] == "return") & probes["value"].notna()]
     if not len(rows):
         return None
     note = (
         "Return after adaptation with only some layers adapted, mean over tasks and seeds; whatever a method itself "
-        "adapts, under everything all its layers do. A trained body whose freezing costs nothing is reused as it is."
+        "adapts, under everything all its layers do. A trained body whose freezing costs nothing is reused as it is. "
+        f"{caveat}".strip()
     )
     said = freezing_block(frozen, [one.cell for one in frozen])
     blocks = (Block(table=_table(rows, "condition", digits=1)), said)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.control.task_rows import source_fingerprint
 from harness.control.task_statistics import CELL, differences
 from harness.nested import half_width
 from harness.report.gather import FinishedRun
@@ -53,7 +54,7 @@ class Standing:
 
 def standings(tasks: pd.DataFrame, found: pd.DataFrame, runs: Sequence[FinishedRun]) -> list[Standing]:
     """Of all cells: by training, its own source first. found: the `summary` of `tasks`."""
-    trained = {(run.trained_on, str(run.spec["train"]["source"].get("name"))) for run in runs}
+    trained = {(run.trained_on, _trained_fingerprint(run)) for run in runs}
     made = []
     for cell, rows in found.groupby(CELL, sort=True):
         trained_on, source, split, horizon = cell
@@ -70,12 +71,24 @@ def standings(tasks: pd.DataFrame, found: pd.DataFrame, runs: Sequence[FinishedR
         made.append(
             Standing(
                 cell=tuple(cell),
-                in_training=(trained_on, source) in trained,
+                in_training=(trained_on, _fingerprint(own, place)) in trained,
                 rows=tuple({str(key): value for key, value in row.items()} for row in ranked),
                 behind=tuple(sorted(behind, key=lambda one: (one.difference, one.method))),
             )
         )
     return sorted(made, key=lambda one: (one.trained_on, not one.in_training, one.cell))
+
+
+def _trained_fingerprint(run: FinishedRun) -> str:
+    source = run.spec["train"]["source"]
+    component = source["component"]
+    return source_fingerprint(component["plugin"], component["params"], source["fingerprint"])
+
+
+def _fingerprint(tasks: pd.DataFrame, place: Mapping[str, Any]) -> str:
+    """That of the tasks of one cell: a source of the training's name may have other parameters, and the reverse."""
+    own = tasks[(tasks["source"] == place["source"]) & (tasks["split"] == place["split"])]
+    return str(own["fingerprint"].iloc[0])
 
 
 def where(cell: Sequence[Any], cells: Sequence[Sequence[Any]]) -> str:
