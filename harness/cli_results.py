@@ -86,10 +86,11 @@ def paper(folders: tuple[Place, ...], out: Path, tolerance: float) -> None:
 )
 @click.option("--out", type=PATH, default=Path("comparison"), show_default=True, help="Folder to write into.")
 def compare(a: Place, b: Place, out: Path, margin: float | None) -> None:
-    """Compare two runs or experiments on the episodes, or control tasks, they share.
+    """Compare two runs or experiments on what they share.
 
-    A and B are runs (a folder DIR/runs/RUN, or a checkpoint in it) or experiments (a folder DIR), also at a URL. Of two
-    experiments, each method and training that both have is compared.
+    Differences are on the very same episodes, or control tasks. A and B are runs (a folder DIR/runs/RUN, or a
+    checkpoint in it) or experiments (a folder DIR), also at a URL. Of two experiments, each method and training that
+    both have is compared.
     """
     from harness.comparison import command
 
