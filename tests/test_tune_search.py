@@ -116,11 +116,11 @@ def test_rounds_are_run_resumed_planned_and_reported(
     assert "4 more trials follow from what these score, each at about the same cost." in shown
     real, left = worker.execute, [3]
 
-    def interrupted(*arguments: Any) -> None:
+    def interrupted(*arguments: Any, **named: Any) -> None:
         if left[0] == 0:
             raise KeyboardInterrupt
         left[0] -= 1
-        real(*arguments)
+        real(*arguments, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(worker, "execute", interrupted)

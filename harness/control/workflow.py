@@ -78,14 +78,17 @@ def _launch(
         if stage.mirror:
             stage.mirror.pull_runs(run_ids)
 
+    asked = experiment.resources
     return stage.execute(
         planned,
-        experiment.resources,
+        asked,
         began=began,
         after=ended,
         experiment=experiment.name,
         trackers=experiment.trackers,
-        execute=functools.partial(execute_control, threads=int(experiment.resources.cpus)),
+        execute=functools.partial(
+            execute_control, threads=int(asked.cpus), checkpoint_seconds=asked.checkpoint_seconds
+        ),
     )
 
 
