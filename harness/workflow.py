@@ -29,7 +29,7 @@ from harness.planned_sources import datasets_of
 from harness.pool_status import note_use
 from harness.pools import ensure_pool
 from harness.provenance import launch_of
-from harness.record import CONFIG, RECORD, read_record, recorded_search, recorded_trials, took
+from harness.record import CONFIG, RECORD, earlier_runs, read_record, recorded_search, recorded_trials, took
 from harness.remote.experiment_mirror import ExperimentMirror
 from harness.renewal import delete_runs
 from harness.request import Request
@@ -218,5 +218,5 @@ def _delete(planned: Plan, before: dict[str, Any], stage: Stage, search: Recorde
     """
     tables = {name for name, _ in across_stage.across_files(planned)}
     tables |= {name for name in before.get("across", ()) if Path(name).name == name}
-    others = {*search.trial_runs, *before.get("runs", ())} if search else ()
+    others = {*search.trial_runs, *earlier_runs(before)} if search else ()
     delete_runs(planned.runs, stage, others=others, tables=tables)

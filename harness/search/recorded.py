@@ -1,7 +1,7 @@
 """A search as an experiment's record keeps it: enough to read its trials back from their folders alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,13 @@ class RecordedSearch:
             return False
         n = min(len(self.values), len(other.values))
         return all(a.runs[:n] == b.runs[:n] for a, b in zip(self.slots, other.slots, strict=True))
+
+    def with_later(self, earlier: "RecordedSearch") -> "RecordedSearch":
+        """This one and the later trials of `earlier`, which has the same first ones; nothing is chosen yet."""
+        if len(earlier.values) <= len(self.values):
+            return self
+        slots = tuple(replace(slot, chosen=None) for slot in earlier.slots)
+        return replace(self, values=earlier.values, slots=slots)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
