@@ -23,7 +23,7 @@ from harness.errors import WorkspaceError
 from harness.files import write_json, write_text
 from harness.plan import Plan
 from harness.plugin_code import plugin_digests
-from harness.search.recorded import RecordedSearch, read_search
+from harness.search.recorded import WRITTEN_AGAIN, RecordedSearch, read_search
 from harness.store import RunFolder, Workspace, run_folders
 
 RECORD, CONFIG = "experiment.json", "config.gin"
@@ -145,16 +145,17 @@ def read_record(folder: Path) -> dict[str, Any]:
     Raises WorkspaceError when it is damaged.
     """
     path = next((path for path in (folder / "runs" / RECORD, folder / RECORD) if path.exists()), None)
-    if path is None:
-        return {}
+    return {} if path is None else read_file(path)
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The record in the file `path`. Raises WorkspaceError when it is damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise WorkspaceError(
-            f"{path} cannot be read ({error}). Delete it; `harness run` writes it again."
-        ) from error
+        raise WorkspaceError(f"{path} cannot be read ({error}). {WRITTEN_AGAIN}") from error
     if not isinstance(value, dict) or not all(_are_names(value.get(key, ())) for key in ("runs", EARLIER)):
-        raise WorkspaceError(f"{path} is damaged or foreign. Delete it; `harness run` writes it again.")
+        raise WorkspaceError(f"{path} is damaged or foreign. {WRITTEN_AGAIN}")
     _search_of(value, path)
     return value
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
+from harness import damaged_record
 from harness.attempt import Execute, Outcome
 from harness.cost import duration, estimate
 from harness.display import showing
@@ -46,6 +47,13 @@ class Stage:
     def say(self, text: str) -> None:
         """One line, as it is."""
         self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    def record_before(self) -> dict[str, Any]:
+        """The record that is there; a damaged one is put aside first, which is said. Raises as `put_aside` does."""
+        folder = self.workspace.runs.parent
+        for was, kept in damaged_record.put_aside(folder):
+            self.say(f"{was} is damaged: it is kept as {kept.name}, and written again from this command.")
+        return read_record(folder)
 
     def announce(self, planned: Plan, what: str) -> None:
         """Say what is ahead: `what`, how much of it is done, and what the rest takes."""

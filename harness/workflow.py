@@ -90,7 +90,7 @@ def _launch_all(
     if stage.mirror:
         stage.mirror.pull_record()
         stage.pull(everything, finish=not request.fresh, everything=searched is not None)
-    before = read_record(folder)
+    before = stage.record_before()
     if request.fresh:
         _delete(everything, before, stage, recorded_search(folder) if searched else None)
     say_what_is_unlike(planned, stage.console)

@@ -64,7 +64,7 @@ def _launch(
     if stage.mirror:
         stage.mirror.pull_record()
         stage.mirror.pull_runs(run_ids, finish=not fresh)
-    before = read_record(workspace.runs.parent)
+    before = stage.record_before()
     if fresh:
         delete_runs(planned, stage)
     stage.discard_damaged(planned)

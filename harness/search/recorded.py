@@ -8,6 +8,8 @@ from typing import Any
 from harness.errors import WorkspaceError
 from harness.search.planned import PlannedSearch
 
+WRITTEN_AGAIN = "Run the same `harness run` again: it writes it anew, and keeps this one under another name."
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedSlot:
@@ -105,6 +107,4 @@ def _slot(content: Mapping[str, Any]) -> RecordedSlot:
 
 
 def _damaged(path: Path) -> str:
-    return (
-        f"{path} is damaged or foreign in what it says of a search. Delete it; `harness run` writes it again."
-    )
+    return f"{path} is damaged or foreign in what it says of a search. {WRITTEN_AGAIN}"
