@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from harness.attempt import Execute, Outcome, attempt, not_tried
 from harness.errors import ConfigError, WorkspaceError, did_you_mean, named_choices
@@ -43,7 +44,7 @@ def launch(
         workers: runs at the same time on this machine; None for what its cores allow. Ray only.
         address: of a running Ray cluster, which must see the folder of the runs unless they lie at a URL; None
             starts Ray on this machine.
-        resources: what a run gets, and how long and often it may try; None for the defaults. Ray only.
+        resources: what a run gets, and how long and often it may try; None for the defaults.
         data_dir: where raw data is; nodes of a cluster on which a pool is not prepared look for it there.
         on_progress, on_outcome, on_note: called in this process with what the runs say of themselves, whenever a run
             ends, and with what else a person would like to know.
@@ -55,15 +56,16 @@ def launch(
     place = replace(workspace, runs=make_folder(workspace.runs).resolve(), cache=workspace.cache.resolve())
     waiting = [run for run in runs if not place.folder(run.run_id).is_done]
     outcomes = {run.run_id: Outcome(run_id=run.run_id, state="done") for run in runs}
+    given = resources or Resources()
     if backend == "serial":
-        ended = _serial(waiting, place, on_progress or _silent, execute)
+        ended = _serial(waiting, place, on_progress or _silent, execute or _here(given))
     else:
         ended = ray_outcomes(
             waiting,
             place,
             workers=workers,
             address=address,
-            resources=resources or Resources(),
+            resources=given,
             data_dir=data_dir.resolve() if data_dir else None,
             report=on_progress or _silent,
             say=on_note or _silent,
@@ -106,8 +108,19 @@ def check_options(backend: str, workers: int | None = None, address: str | None 
         )
 
 
+def _here(resources: Resources) -> Execute:
+    """`worker.execute` as the resources ask, as far as that concerns a run in this process."""
+
+    def execute(run: Any, workspace: Workspace, report: Report) -> None:
+        from harness import worker
+
+        worker.execute(run, workspace, report, checkpoint_seconds=resources.checkpoint_seconds)
+
+    return execute
+
+
 def _serial(
-    runs: Iterable[Launchable], workspace: Workspace, report: Report, execute: Execute | None
+    runs: Iterable[Launchable], workspace: Workspace, report: Report, execute: Execute
 ) -> Generator[Outcome]:
     diverged: dict[str, Outcome] = {}
     for run in runs:

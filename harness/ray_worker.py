@@ -128,7 +128,7 @@ def _with_pools(driver: Driver, execute: Execute) -> Execute:
 
 
 def _sharing(run: Launchable, workspace: Workspace, board: Any, driver: Driver) -> Execute:
-    """`worker.execute`, with other Ray workers to help where that was asked for."""
+    """`worker.execute` as the resources ask, with other Ray workers to help where that was asked for."""
     from harness.worker import execute
 
     others: dict[str, Any] = {}
@@ -140,4 +140,4 @@ def _sharing(run: Launchable, workspace: Workspace, board: Any, driver: Driver) 
         from harness.ray_team import Recruiter
 
         others["recruit"] = Recruiter(ray=ray_here(), workspace=workspace, driver=driver)
-    return functools.partial(execute, **others)
+    return functools.partial(execute, checkpoint_seconds=driver.resources.checkpoint_seconds, **others)

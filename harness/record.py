@@ -23,10 +23,13 @@ from harness.errors import WorkspaceError
 from harness.files import write_json, write_text
 from harness.plan import Plan
 from harness.plugin_code import plugin_digests
-from harness.search.recorded import RecordedSearch, read_search
+from harness.search.recorded import WRITTEN_AGAIN, RecordedSearch, read_search
 from harness.store import RunFolder, Workspace, run_folders
 
 RECORD, CONFIG = "experiment.json", "config.gin"
+
+EARLIER = "earlier_runs"
+"""In a record whose trials are still tried: results of the same search, which its choice may lead to again."""
 
 
 def write_record(
@@ -40,7 +43,8 @@ def write_record(
     """Write what a report must know and the runs do not, and the config that the runs are made for.
 
     before: the record that is there; what it says of the time is kept when it is about the same runs and some
-    of them are still here. search: how the runs' settings are chosen; while its trials run, the plan has no runs yet.
+    of them are still here. search: how the runs' settings are chosen; while its trials run, the plan has no runs yet,
+    and what `before` knows of later trials and of results stays, so that nobody takes them for unused.
     """
     experiment = planned.experiment
     runs = [run.run_id for run in planned.runs]
@@ -75,7 +79,10 @@ def write_record(
         "runs": runs,
     }
     if search is not None:
-        value["search"] = search.to_json()
+        earlier = _search_of(before, Path(RECORD)) if same and not runs else None
+        value["search"] = (search.with_later(earlier) if earlier else search).to_json()
+        if earlier and (results := earlier_runs(before)):
+            value[EARLIER] = results
     keep_record(value, before if same else {}, config, workspace, made)
 
 
@@ -144,16 +151,17 @@ def read_record(folder: Path) -> dict[str, Any]:
     Raises WorkspaceError when it is damaged.
     """
     path = next((path for path in (folder / "runs" / RECORD, folder / RECORD) if path.exists()), None)
-    if path is None:
-        return {}
+    return {} if path is None else read_file(path)
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """The record in the file `path`. Raises WorkspaceError when it is damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise WorkspaceError(
-            f"{path} cannot be read ({error}). Delete it; `harness run` writes it again."
-        ) from error
-    if not isinstance(value, dict) or not _are_names(value.get("runs", ())):
-        raise WorkspaceError(f"{path} is damaged or foreign. Delete it; `harness run` writes it again.")
+        raise WorkspaceError(f"{path} cannot be read ({error}). {WRITTEN_AGAIN}") from error
+    if not isinstance(value, dict) or not all(_are_names(value.get(key, ())) for key in ("runs", EARLIER)):
+        raise WorkspaceError(f"{path} is damaged or foreign. {WRITTEN_AGAIN}")
     _search_of(value, path)
     return value
 
@@ -175,6 +183,11 @@ def recorded_runs(folder: Path) -> list[RunFolder]:
 def recorded_search(folder: Path) -> RecordedSearch | None:
     """The search of the last `harness run` in `folder`, where it has one. WorkspaceError when the record is damaged."""
     return _search_of(read_record(folder), folder / RECORD)
+
+
+def earlier_runs(record: dict[str, Any]) -> list[str]:
+    """The results that a record with a search knows of: its own, else those of the same search before its trials."""
+    return list(record.get("runs") or record.get(EARLIER, ()))
 
 
 def recorded_trials(folder: Path) -> list[RunFolder]:

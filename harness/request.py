@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from harness import damaged_record
 from harness.errors import ConfigError
 from harness.record import RECORD
 from harness.remote.experiment_mirror import ExperimentMirror, check_backend, experiment_mirror, lasting
@@ -80,7 +81,9 @@ class Request:
 def _check_not_foreign(folder: Path) -> None:
     """Raises ConfigError where a report lies that no `harness run` has written."""
     theirs = [folder / name for name in ("report.md", "report.html") if (folder / name).exists()]
-    if theirs and not any((place / RECORD).exists() for place in (folder, folder / "runs")):
+    if theirs and not any(
+        (place / RECORD).exists() or damaged_record.is_there(place) for place in (folder, folder / "runs")
+    ):
         raise ConfigError(
             f"{theirs[0]} is there and no experiment's ({folder / RECORD} is missing), and would be replaced: name "
             "another folder with --out, or move it away."

@@ -7,6 +7,9 @@ from typing import Any
 from harness.errors import ConfigError
 from harness.parameters import check_above, check_fields, check_whole, fit
 
+CHECKPOINT_SECONDS = 60.0
+"""A killed training loses at most about this much work, where nothing else is said."""
+
 SMALLEST = 1e-4
 """Of a resource, that Ray counts."""
 
@@ -21,7 +24,8 @@ NOT_CUSTOM = {
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """`Experiment.resources = @Resources()`. Changes no number and no run's id; for the backend `ray` alone.
+    """`Experiment.resources = @Resources()`. Changes no number and no run's id; but for what is said, for the backend
+    `ray` alone.
 
     cpus: cores that Ray reserves for a run, which computes on one, so that as many runs go on at a time as fit into the
     machine's cores or the cluster's, unless --workers says how many; bodies of control tasks move on all of them, with
@@ -32,6 +36,8 @@ class Resources:
     None for no limit. retries: how many times a run is tried again, from its checkpoint, whose process or
     machine was lost. What a run raises itself is not tried again. evaluation_shards: parts of a run's test
     episodes that are done at the same time where the cluster has room, each with as much as a run gets.
+    checkpoint_seconds: between two checkpoints of a training, beside those that validations leave; with the backend
+    `serial` too.
     """
 
     cpus: float = 1.0
@@ -40,10 +46,12 @@ class Resources:
     hours: float | None = None
     retries: int = 1
     evaluation_shards: int = 1
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
 
     def __post_init__(self) -> None:
         check_fields(self)
         check_above("Resources.hours", self.hours, 0)
+        check_above("Resources.checkpoint_seconds", self.checkpoint_seconds, 0)
         _check_amount("Resources.cpus", self.cpus)
         if self.gpus is not None:
             _check_amount("Resources.gpus", self.gpus)

@@ -1,15 +1,17 @@
 """One launch of an experiment's runs and what goes with it: announced, recorded, shown, tracked and timed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from harness import damaged_record
 from harness.attempt import Execute, Outcome
 from harness.cost import basis, duration, estimate
 from harness.display import showing
+from harness.errors import FEW_NAMES
 from harness.launch import launch
 from harness.plan import Plan
 from harness.plugin_code import plugin_digests
@@ -52,6 +54,13 @@ class Stage:
         """As `say`, where there is something to say."""
         if text:
             self.say(text)
+
+    def record_before(self) -> dict[str, Any]:
+        """The record that is there; a damaged one is put aside first, which is said. Raises as `put_aside` does."""
+        folder = self.workspace.runs.parent
+        for was, kept in damaged_record.put_aside(folder):
+            self.say(f"{was} is damaged: it is kept as {kept.name}, and written again from this command.")
+        return read_record(folder)
 
     def announce(self, planned: Plan, what: str) -> None:
         """Say what is ahead: `what`, how much of it is done, and what the rest takes."""
@@ -173,12 +182,20 @@ class Stage:
 
         finish: send what the URL lacks of runs that are finished here. everything: also of runs that are in no plan.
         """
-        if self.mirror is None:
-            return
         asked = planned.experiment
         networks = asked.dissimilarity is not None or asked.across is not None
         wanted = None if everything else [run.run_id for run in planned.runs]
-        self.mirror.pull_runs(wanted, networks=networks, finish=finish)
+        self.pull_runs(wanted, networks=networks, finish=finish)
+
+    def pull_runs(
+        self, wanted: Collection[str] | None, *, networks: bool = False, finish: bool = False
+    ) -> None:
+        """As `ExperimentMirror.pull_runs`, where the experiment lies at a URL; says what that has lost."""
+        lost = self.mirror.pull_runs(wanted, networks=networks, finish=finish) if self.mirror else []
+        if self.mirror and lost:
+            named = ", ".join(lost[:FEW_NAMES]) + (", ..." if len(lost) > FEW_NAMES else "")
+            then = "what is here was sent again" if finish else "the same command sends what is here again"
+            self.say(f"{self.mirror.url} has lost {len(lost)} finished runs ({named}): {then}.")
 
 
 def _starting(backend: str, address: str | None) -> str:

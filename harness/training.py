@@ -19,12 +19,10 @@ from harness.outer_gradients import Alone, Gradient, Outer, SharedGradients, Tea
 from harness.outer_steps import learning_rate, new_optimiser
 from harness.progress import Progress, Report
 from harness.read_ahead import ReadAhead
+from harness.resources import CHECKPOINT_SECONDS
 from harness.spec import RunSpec, TrainSpec
 from harness.store import RunFolder
 from harness.updates import Updates
-
-CHECKPOINT_SECONDS = 60.0
-"""A killed training loses at most about this much work."""
 
 REPORT_SECONDS = 0.5
 
@@ -45,7 +43,7 @@ class Trainer:
 
     `updates`: what iterations learn from, None for a method that is not trained; its spec has no iterations.
     `validation` holds one sequence for each validation source. `recruit` forms the team of a training that several
-    workers share; None for this one alone.
+    workers share; None for this one alone. `checkpoint_seconds`: between two checkpoints, beside those at validations.
     """
 
     spec: RunSpec
@@ -56,6 +54,7 @@ class Trainer:
     folder: RunFolder
     report: Report
     recruit: Recruit | None = None
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
 
     def run(self) -> TrainingState:
         """Train to the last iteration, resuming from the folder's checkpoint; the learner holds the result.
@@ -89,7 +88,7 @@ class Trainer:
                 if validated:
                     self._validate(state)
                 stopping = interrupt.requested
-                if validated or stopping or clock.due("checkpoint", CHECKPOINT_SECONDS):
+                if validated or stopping or clock.due("checkpoint", self.checkpoint_seconds):
                     self._save(optimiser, state)
                 if validated or stopping or clock.due("report", REPORT_SECONDS):
                     self.report(self._progress(state, clock))

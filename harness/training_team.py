@@ -34,6 +34,9 @@ SILENCE = timedelta(minutes=10)
 """A worker that has sent nothing for so long is lost with its machine; of one whose process dies it is known at once.
 Where the first one validates for longer, the others come anew after it."""
 
+CONNECT = timedelta(seconds=30)
+"""Those who have answered connect at once: one that does not by then has died since, and the others do without it."""
+
 ANSWER_SECONDS = 10.0
 """How long the first one waits for those it calls, and for those whom a newcomer makes it call again."""
 
@@ -77,13 +80,14 @@ class _Wire:
 
 
 def _connected(store: Any, number: int, rank: int, size: int, host: str) -> _Wire:
-    """Raises TeamLostError."""
+    """Raises TeamLostError where one of the team does not come within CONNECT."""
     options = dist.ProcessGroupGloo._Options()  # type: ignore[attr-defined]
     options._devices = [dist.ProcessGroupGloo.create_device(hostname=host)]
-    options._timeout = SILENCE
+    options._timeout = CONNECT
     try:
         prefixed = dist.PrefixStore(f"wire/{number}", store)  # type: ignore[attr-defined]
         group = dist.ProcessGroupGloo(prefixed, rank, size, options)
+        group._set_default_timeout(SILENCE)
     except RuntimeError as problem:
         raise TeamLostError(str(problem)) from problem
     return _Wire(group=group, rank=rank, size=size)

@@ -10,7 +10,7 @@ from rich.console import Console
 from harness.errors import WorkspaceError
 from harness.files import explained
 from harness.lease import held
-from harness.record import CONFIG, read_record
+from harness.record import CONFIG, earlier_runs, read_record
 from harness.standing import FAILED, STOPPED, runs_of_record, standing
 from harness.store import RunFolder, run_folders
 
@@ -46,7 +46,8 @@ def settings_of(folder: Path) -> tuple[Path, str, bool]:
 def wasted(folder: Path) -> list[Waste]:
     """What may go, by kind; every kind is there, also without anything."""
     runs = run_folders(folder / "runs")
-    known = {run.path.name for run in runs_of_record(folder)} if read_record(folder) else None
+    record = read_record(folder)
+    known = {*(run.path.name for run in runs_of_record(folder)), *earlier_runs(record)} if record else None
     states = {run: standing(run).state for run in runs}
     unused = [run for run in runs if known is not None and run.path.name not in known]
     unused = [run for run in unused if run.spec().get("run_id") == run.path.name]  # nothing that is no run

@@ -18,6 +18,7 @@ from harness.pools import Pool, open_pool
 from harness.probing import probe_all
 from harness.progress import Progress, Report
 from harness.provenance import note_code
+from harness.resources import CHECKPOINT_SECONDS
 from harness.run_evaluation import RunEvaluation, Share, Tell
 from harness.seeds import seed_torch
 from harness.selection import select
@@ -40,11 +41,13 @@ def execute(
     *,
     share: Share | None = None,
     recruit: Recruit | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
 ) -> None:
     """Train, select a checkpoint, evaluate, probe, and leave the results in runs/<run_id>/.
 
     share: has other workers do parts of the evaluation; None to do all of it here. recruit: has them compute shares
     of the training's updates, where `Compute.training_workers` asks for that; None to compute all of them here.
+    checkpoint_seconds: as `Resources` has it.
 
     A finished run returns at once; an interrupted one resumes to the same numbers. On an error the run's
     status says `failed` with the traceback, and the error goes on up; on Ctrl-C a checkpoint is saved, the
@@ -57,7 +60,7 @@ def execute(
     reset_peak_memory()
     folder.begin(spec)
     try:
-        _execute(spec, workspace, folder, report, share, recruit)
+        _execute(spec, workspace, folder, report, share, recruit, checkpoint_seconds)
     except KeyboardInterrupt:
         folder.write_status("interrupted")
         raise
@@ -86,6 +89,7 @@ def _execute(
     report: Report,
     share: Share | None,
     recruit: Recruit | None,
+    checkpoint_seconds: float,
 ) -> None:
     method: Method = plugins.build(plugins.METHODS, spec.method)
     network: Network = plugins.build(plugins.NETWORKS, spec.network)
@@ -95,23 +99,15 @@ def _execute(
     folder.write_status("training")
     if folder.mirror is not None:
         folder.mirror.push_status()
-    state = _trainer(spec, workspace, folder, trainer, learner, report, recruit).run()
+    training = _trainer(spec, workspace, folder, trainer, learner, report, recruit, checkpoint_seconds)
+    state = training.run()
     chosen, iteration = select(spec.selection, learner, state)
     learner.load_state_dict(chosen)
 
-    began = time.perf_counter()
-    if spec.probes and folder.episodes.exists():  # an earlier launch was interrupted while probing
-        evaluation_seconds = float(pd.read_parquet(folder.episodes)["seconds"].sum())
-    else:
-        folder.write_status("evaluating")
-        if folder.mirror is not None:
-            folder.mirror.push_when_due()
-        evaluation = RunEvaluation(
-            spec=spec, workspace=workspace, method=method, network=network.name, learner=learner
-        )
-        rows = (share or RunEvaluation.whole)(evaluation, _telling(spec, evaluation.n_episodes, report))
-        folder.write_episodes(pd.DataFrame(rows))
-        evaluation_seconds = time.perf_counter() - began
+    evaluation = RunEvaluation(
+        spec=spec, workspace=workspace, method=method, network=network.name, learner=learner
+    )
+    evaluation_seconds = _evaluated(evaluation, folder, report, share)
     began = time.perf_counter()
     if spec.probes:
         folder.write_status("probing")
@@ -136,6 +132,19 @@ def _execute(
         folder.previous_checkpoint.unlink(missing_ok=True)
 
 
+def _evaluated(evaluation: RunEvaluation, folder: RunFolder, report: Report, share: Share | None) -> float:
+    """Write the rows of the test episodes, unless they are there already; the seconds that this took."""
+    spec, began = evaluation.spec, time.perf_counter()
+    if spec.probes and folder.episodes.exists():  # an earlier launch was interrupted while probing
+        return float(pd.read_parquet(folder.episodes)["seconds"].sum())
+    folder.write_status("evaluating")
+    if folder.mirror is not None:
+        folder.mirror.push_when_due()
+    rows = (share or RunEvaluation.whole)(evaluation, _telling(spec, evaluation.n_episodes, report))
+    folder.write_episodes(pd.DataFrame(rows))
+    return time.perf_counter() - began
+
+
 def fresh_learner(spec: RunSpec, method: Trainable, network: Network) -> Learner:
     """The learner before its first update: pure in the spec."""
     seed_torch(spec.seed, "init")
@@ -152,6 +161,7 @@ def _trainer(
     learner: Learner,
     report: Report,
     recruit: Recruit | None,
+    checkpoint_seconds: float,
 ) -> Trainer:
     train, images = spec.train, spec.images
     # A stream of its own: whoever tests on the valid split must not test on the episodes that chose.
@@ -175,6 +185,7 @@ def _trainer(
         folder=folder,
         report=report,
         recruit=recruit,
+        checkpoint_seconds=checkpoint_seconds,
     )
 
 

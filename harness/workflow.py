@@ -32,7 +32,7 @@ from harness.pool_status import note_use
 from harness.pools import ensure_pool
 from harness.provenance import launch_of
 from harness.ray_address import check_reachable
-from harness.record import CONFIG, RECORD, read_record, recorded_search, recorded_trials, took
+from harness.record import CONFIG, RECORD, earlier_runs, read_record, recorded_search, recorded_trials, took
 from harness.remarks import remarks
 from harness.remote.experiment_mirror import ExperimentMirror
 from harness.renewal import delete_runs
@@ -95,7 +95,7 @@ def _launch_all(
     if stage.mirror:
         stage.mirror.pull_record()
         stage.pull(everything, finish=not request.fresh, everything=searched is not None)
-    before = read_record(folder)
+    before = stage.record_before()
     if request.fresh:
         _delete(everything, before, stage, recorded_search(folder) if searched else None)
     say_what_is_unlike(planned, request.data_dir, stage.console)
@@ -235,5 +235,5 @@ def _delete(planned: Plan, before: dict[str, Any], stage: Stage, search: Recorde
     """
     tables = {name for name, _ in across_stage.across_files(planned)}
     tables |= {name for name in before.get("across", ()) if Path(name).name == name}
-    others = {*search.trial_runs, *before.get("runs", ())} if search else ()
+    others = {*search.trial_runs, *earlier_runs(before)} if search else ()
     delete_runs(planned.runs, stage, others=others, tables=tables)

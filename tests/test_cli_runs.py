@@ -57,7 +57,7 @@ def test_an_interrupted_new_experiment_leaves_the_report_and_its_config(
 ) -> None:
     from harness import worker
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **named: object) -> None:
         raise KeyboardInterrupt
 
     write_tiny(home, "Experiment.methods = [@ANIL()]")
@@ -82,7 +82,7 @@ def seconds_of(folder: Path) -> float:
 def test_the_time_is_that_of_all_commands(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from harness import worker
 
-    def interrupted(run: RunSpec, workspace: Workspace, report: object) -> None:
+    def interrupted(run: RunSpec, workspace: Workspace, report: object, **named: object) -> None:
         workspace.folder(run.run_id).begin(run)
         time.sleep(1)
         raise KeyboardInterrupt
@@ -150,10 +150,10 @@ def test_a_failed_run_is_named_and_the_others_are_reported(
 
     real = worker.execute
 
-    def sometimes(run: object, workspace: Workspace, report: object) -> None:
+    def sometimes(run: object, workspace: Workspace, report: object, **named: object) -> None:
         if run.method_name == "maml":  # type: ignore[attr-defined]
             raise ValueError("made to fail")
-        real(run, workspace, report)  # type: ignore[arg-type]
+        real(run, workspace, report, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(worker, "execute", sometimes)
     write_tiny(home)
@@ -173,7 +173,7 @@ def test_ctrl_c_says_how_to_go_on(
 ) -> None:
     from harness import worker
 
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **named: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(worker, "execute", interrupted)

@@ -16,7 +16,6 @@ from command_line import refused
 from control_experiments import needs_entry_points, write_control
 from faulty_files import URL, FaultyFileSystem, faulty
 from harness import cli
-from harness.control import run_worker
 from harness.control.meta_training import MetaTraining, Update
 from harness.papers.returns import measured_returns
 from harness.remote import lease_object
@@ -89,6 +88,7 @@ def test_a_run_at_a_url_is_the_run_in_a_folder_and_its_report_is_written_from_th
 def test_another_machine_goes_on_from_the_checkpoint_at_the_url(
     files: type[FaultyFileSystem], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write_control(place, "ControlExperiment.resources = @Resources()", "Resources.checkpoint_seconds = 1e-9")
     assert cli.main([*RUN, "--out", "whole"]) == 0
     update, made = MetaTraining.update, list[int]()
 
@@ -101,7 +101,6 @@ def test_another_machine_goes_on_from_the_checkpoint_at_the_url(
         made.append(self.iteration)
         return update(self)
 
-    monkeypatch.setattr(run_worker, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(MetaTraining, "update", interrupted)
     assert cli.main([*RUN, "--out", URL]) == 130
     monkeypatch.setenv("HARNESS_CACHE", str(place / "second"))

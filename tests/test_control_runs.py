@@ -14,7 +14,6 @@ import torch
 from control_experiments import needs_entry_points, planned_control, write_control
 from harness.cli import main
 from harness.config import load_experiment
-from harness.control import run_worker
 from harness.control.experiment import ControlExperiment
 from harness.control.meta_training import MetaTraining, Update
 from harness.control.planning import plan_control
@@ -171,10 +170,9 @@ def test_a_run_that_was_interrupted_gives_the_same_rows(
             raise KeyboardInterrupt
         return update(self)
 
-    monkeypatch.setattr(run_worker, "CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(MetaTraining, "update", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        execute_control(run, broken, silent)
+        execute_control(run, broken, silent, checkpoint_seconds=1e-9)
     folder = broken.folder(run.run_id)
     assert folder.state == "interrupted"
     made: list[int] = []

@@ -44,13 +44,13 @@ def executed(monkeypatch: pytest.MonkeyPatch, fails: Fails | None = None) -> lis
     ran: list[str] = []
     real = worker.execute
 
-    def execute(run: RunSpec, workspace: Workspace, report: Report) -> None:
+    def execute(run: RunSpec, workspace: Workspace, report: Report, **named: Any) -> None:
         ran.append(run.run_id)
         if fails and (error := fails(run)):
             workspace.folder(run.run_id).begin(run)
             workspace.folder(run.run_id).write_status("failed", error=f"{type(error).__name__}: {error}")
             raise error
-        real(run, workspace, report)
+        real(run, workspace, report, **named)
 
     monkeypatch.setattr(worker, "execute", execute)
     return ran

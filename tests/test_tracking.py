@@ -3,6 +3,7 @@
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,13 +138,13 @@ def test_runs_are_logged_from_the_command_line_and_once_when_they_are_resumed(
     command = ["run", "tiny.gin", "--backend", "serial", "--set", ANIL]
     real = worker.execute
 
-    def interrupted(run: RunSpec, workspace: Workspace, report: Report) -> None:
+    def interrupted(run: RunSpec, workspace: Workspace, report: Report, **named: Any) -> None:
         def stop(progress: Progress) -> None:
             report(progress)
             if progress.done == 2:
                 raise KeyboardInterrupt
 
-        real(run, workspace, stop)
+        real(run, workspace, stop, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(worker, "execute", interrupted)

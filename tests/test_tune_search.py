@@ -15,7 +15,7 @@ from harness.errors import ConfigError
 from harness.search import tune_search
 from harness.search.settings import RandomSearch
 from harness.search.tune_search import TuneSearch
-from harness.store import run_folders
+from harness.store import RunFolder, run_folders
 
 RANGES = {
     "x": ("log_uniform", 0.001, 1.0),
@@ -104,6 +104,28 @@ def test_mistakes_name_the_search(home: Path, capsys: pytest.CaptureFixture[str]
     )
 
 
+def check_that_a_trial_tried_again_loses_no_other(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, record: dict[str, Any]
+) -> None:
+    """A trial of the first round is made again, and that is interrupted: no later one is taken for unused."""
+
+    def interrupted(*_: Any, **named: Any) -> None:
+        raise KeyboardInterrupt
+
+    first = RunFolder(FOLDER / "runs" / record["search"]["slots"][0]["runs"][0])
+    first.episodes.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "execute", interrupted)
+        assert cli.main(COMMAND) == 130
+    capsys.readouterr()
+    assert cli.main(["clean", str(FOLDER)]) == 0
+    assert "--unused: 0 " in capsys.readouterr().out
+    assert cli.main(COMMAND) == 0
+    after = json.loads((FOLDER / "runs" / "experiment.json").read_text())
+    assert (after["search"], after["runs"]) == (record["search"], record["runs"])
+    assert "earlier_runs" not in after
+
+
 @pytest.mark.slow
 def test_rounds_are_run_resumed_planned_and_reported(
     home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -116,11 +138,11 @@ def test_rounds_are_run_resumed_planned_and_reported(
     assert "4 more trials follow from what these score, each at about the same cost." in shown
     real, left = worker.execute, [3]
 
-    def interrupted(*arguments: Any) -> None:
+    def interrupted(*arguments: Any, **named: Any) -> None:
         if left[0] == 0:
             raise KeyboardInterrupt
         left[0] -= 1
-        real(*arguments)
+        real(*arguments, **named)
 
     with monkeypatch.context() as patch:
         patch.setattr(worker, "execute", interrupted)
@@ -139,6 +161,7 @@ def test_rounds_are_run_resumed_planned_and_reported(
     assert "6 trials of a search by Ray Tune and Optuna: 6 runs on seed 0, none tested; all done." in (
         capsys.readouterr().out
     )
+    check_that_a_trial_tried_again_loses_no_other(capsys, monkeypatch, record)
     made = {path.path.name for path in run_folders(FOLDER / "runs")}
     for name in made:
         (FOLDER / "runs" / name / "mark").touch()

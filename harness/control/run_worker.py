@@ -25,9 +25,9 @@ from harness.inner_loop_method import InnerLoopMethod
 from harness.interruption import DeferredInterrupt
 from harness.progress import Progress, Report
 from harness.provenance import note_code
+from harness.resources import CHECKPOINT_SECONDS
 from harness.store import RunFolder, Workspace
 
-CHECKPOINT_SECONDS = 60.0
 CURVE_EVERY = 10
 """Updates a line of the curve."""
 
@@ -44,10 +44,17 @@ class _Course:
     since: list[dict[str, float]] = field(default_factory=list)
 
 
-def execute_control(spec: ControlRunSpec, workspace: Workspace, report: Report, *, threads: int = 1) -> None:
+def execute_control(
+    spec: ControlRunSpec,
+    workspace: Workspace,
+    report: Report,
+    *,
+    threads: int = 1,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+) -> None:
     """Meta-train, evaluate, and leave the results in runs/<run_id>/; as `worker.execute` for other runs.
 
-    threads: of its simulators, whose number changes no bit.
+    threads: of its simulators, whose number changes no bit. checkpoint_seconds: as `Resources` has it.
     A finished run returns at once; an interrupted one resumes to the same numbers. On an error the run's status says
     `failed` with the traceback, and the error goes on up; on Ctrl-C a checkpoint is saved.
     """
@@ -60,7 +67,7 @@ def execute_control(spec: ControlRunSpec, workspace: Workspace, report: Report, 
     folder.begin(spec)
     try:
         with simulating_with(threads):
-            _execute(spec, workspace, folder, report)
+            _execute(spec, workspace, folder, report, checkpoint_seconds)
     except KeyboardInterrupt:
         folder.write_status("interrupted")
         raise
@@ -71,12 +78,14 @@ def execute_control(spec: ControlRunSpec, workspace: Workspace, report: Report, 
         raise
 
 
-def _execute(spec: ControlRunSpec, workspace: Workspace, folder: RunFolder, report: Report) -> None:
+def _execute(
+    spec: ControlRunSpec, workspace: Workspace, folder: RunFolder, report: Report, checkpoint_seconds: float
+) -> None:
     note_code(spec, folder, checkpoint.adopt(spec, workspace))
     folder.write_status("training")
     if folder.mirror is not None:
         folder.mirror.push_status()
-    training, course = trained(spec, folder, report)
+    training, course = trained(spec, folder, report, checkpoint_seconds)
     folder.write_status("evaluating")
     if folder.mirror is not None:
         folder.mirror.push_when_due()
@@ -122,7 +131,9 @@ def build_training(spec: ControlRunSpec) -> MetaTraining:
     )
 
 
-def trained(spec: ControlRunSpec, folder: RunFolder, report: Report) -> tuple[MetaTraining, "_Course"]:
+def trained(
+    spec: ControlRunSpec, folder: RunFolder, report: Report, checkpoint_seconds: float = CHECKPOINT_SECONDS
+) -> tuple[MetaTraining, "_Course"]:
     """The training at its last update, resumed from the folder's checkpoint where there is one."""
     training, course = build_training(spec), _Course()
     found = checkpoint.latest(folder, spec.training_id)
@@ -142,7 +153,7 @@ def trained(spec: ControlRunSpec, folder: RunFolder, report: Report) -> tuple[Me
             _note(course, update)
             if update.iteration % CURVE_EVERY == 0 or update.iteration == spec.train.iterations:
                 _write_line(folder, course, update.iteration)
-            if interrupt.requested or now - saved > CHECKPOINT_SECONDS:
+            if interrupt.requested or now - saved > checkpoint_seconds:
                 _save(folder, spec, training, course)
                 saved = now
             report(

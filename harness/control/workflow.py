@@ -63,8 +63,8 @@ def _launch(
     began, workspace, run_ids = time.perf_counter(), stage.workspace, [run.run_id for run in planned]
     if stage.mirror:
         stage.mirror.pull_record()
-        stage.mirror.pull_runs(run_ids, finish=not fresh)
-    before = read_record(workspace.runs.parent)
+    stage.pull_runs(run_ids, finish=not fresh)
+    before = stage.record_before()
     if fresh:
         delete_runs(planned, stage)
     stage.discard_damaged(planned)
@@ -75,18 +75,17 @@ def _launch(
     record = _record(experiment, planned, stage.command)
     keep_record(record, before if same else {}, stage.config, workspace, run_ids)
 
-    def ended() -> None:
-        if stage.mirror:
-            stage.mirror.pull_runs(run_ids)
-
+    asked = experiment.resources
     return stage.execute(
         planned,
-        experiment.resources,
+        asked,
         began=began,
-        after=ended,
+        after=functools.partial(stage.pull_runs, run_ids),
         experiment=experiment.name,
         trackers=experiment.trackers,
-        execute=functools.partial(execute_control, threads=int(experiment.resources.cpus)),
+        execute=functools.partial(
+            execute_control, threads=int(asked.cpus), checkpoint_seconds=asked.checkpoint_seconds
+        ),
     )
 
 

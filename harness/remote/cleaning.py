@@ -11,6 +11,7 @@ from harness.remote.looking import outlined
 from harness.remote.objects import Objects
 from harness.remote.places import Url, mirror_of
 from harness.remote.run_mirror import STATUS
+from harness.remote.tombstones import leave
 from harness.standing import runs_of_record
 
 
@@ -28,6 +29,8 @@ def clean_at(url: Url, kinds: Sequence[str], cache: Path, console: Console) -> N
         upkeep.clean_held(folder, kinds, lambda text: say(text.replace(str(folder), url.text)))
         gone = sorted(before - _files(folder), key=lambda key: (not key.endswith(f"/{STATUS}"), key))
         objects.delete(gone)
+        runs = {key.split("/")[1] for key in gone if key.startswith("runs/") and key.count("/") > 1}
+        leave(objects, sorted(run_id for run_id in runs if not (folder / "runs" / run_id).exists()))
 
 
 def _files(folder: Path) -> set[str]:

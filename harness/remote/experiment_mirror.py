@@ -11,6 +11,7 @@ from harness.remote import manifest
 from harness.remote.objects import Objects
 from harness.remote.places import Url, mirror_of
 from harness.remote.run_mirror import STATUS, RunMirror, pull_specs
+from harness.remote.tombstones import deleted_runs, leave
 
 FIGURES = "figures/"
 
@@ -35,10 +36,14 @@ REPORT = (
 
 @dataclass(frozen=True, kw_only=True)
 class ExperimentMirror:
-    """The experiment at `url`, mirrored in `folder`. All methods raise WorkspaceError where the URL fails them."""
+    """The experiment at `url`, mirrored in `folder`. All methods raise WorkspaceError where the URL fails them.
+
+    is_copy: nothing was made in the folder, so that it has what is at the URL and no more.
+    """
 
     url: str
     folder: Path
+    is_copy: bool = False
 
     @property
     def objects(self) -> Objects:
@@ -65,28 +70,38 @@ class ExperimentMirror:
 
     def pull_runs(
         self, wanted: Collection[str] | None = None, *, networks: bool = False, finish: bool = False
-    ) -> None:
+    ) -> list[str]:
         """Take what changed of the runs at the URL: of `wanted`, or of all; their networks too where asked for.
 
-        finish: send what the URL lacks of runs that are finished here.
+        finish: send what the URL lacks of runs that are finished here. Returns the runs that are finished here and that
+        the URL has lost, though nobody has deleted them.
         """
         objects = self.objects
         listing = objects.listing("runs")
         there = sorted({key.split("/")[1] for key in listing if key.count("/") == 2})
         pull_specs(objects, self.folder / "runs", there)
-        ids = there if wanted is None else wanted
+        ids = sorted({*there, *self._sent_before()}) if wanted is None else wanted
         keys = [f"runs/{run_id}/{STATUS}" for run_id in ids]
         statuses = objects.read_all(
             key for key in keys if key in listing
         )  # before the manifests, see RunMirror
         keys = [f"runs/{run_id}/{manifest.FILE}" for run_id in ids]
         manifests = objects.read_all(key for key in keys if key in listing)
+        deleted = set(ids) if self.is_copy else deleted_runs(objects)
+        lost = []
         for run_id in ids:
             mirror, status = self.run(run_id), statuses.get(f"runs/{run_id}/{STATUS}")
-            mirror.take(status, manifests.get(f"runs/{run_id}/{manifest.FILE}"), networks=networks)
+            described = manifests.get(f"runs/{run_id}/{manifest.FILE}")
+            if mirror.take(status, described, deleted=run_id in deleted, networks=networks):
+                lost.append(run_id)
             if finish and mirror.is_finished:
                 mirror.finish(listing, status)
         self._pull_tables(listing)
+        return lost
+
+    def _sent_before(self) -> list[str]:
+        """The runs here that have been at the URL."""
+        return [path.parent.name for path in (self.folder / "runs").glob(f"*/{manifest.FILE}")]
 
     def _pull_tables(self, listing: dict[str, int]) -> None:
         """Distances and comparisons: their names say what they hold, so one that is here is the same."""
@@ -115,11 +130,15 @@ class ExperimentMirror:
         objects.delete(key for key in written if key not in sent)
 
     def delete(self, run_ids: Iterable[str], tables: Iterable[str] = ()) -> None:
-        """Remove runs and files right below runs/ at the URL: status first, lest a run seem done without results."""
+        """Remove runs and files right below runs/ at the URL: status first, lest a run seem done without results.
+
+        Other machines then delete what they have of these runs.
+        """
         listing, gone = self.objects.listing("runs"), set(run_ids)
         keys = [key for key in listing if key.count("/") > 1 and key.split("/")[1] in gone]
         keys.sort(key=lambda key: (not key.endswith(f"/{STATUS}"), key))
         self.objects.delete([*keys, *(f"runs/{name}" for name in tables)])
+        leave(self.objects, sorted(gone))
 
 
 def experiment_mirror(url: Url, cache: Path) -> ExperimentMirror:

@@ -26,7 +26,7 @@ def looked_at(place: Place, cache: Path) -> Path:
     if isinstance(place, Path):
         return place
     root, run_id, rest = _parts(place)
-    copy = ExperimentMirror(url=root.text, folder=cache / MIRRORS / f"{root.label}-copy")
+    copy = ExperimentMirror(url=root.text, folder=cache / MIRRORS / f"{root.label}-copy", is_copy=True)
     copy.objects.check()
     copy.pull_record()
     copy.pull_runs([run_id] if run_id else None, networks=bool(run_id))
@@ -39,7 +39,7 @@ def looked_at(place: Place, cache: Path) -> Path:
 def copied_report(url: Url, cache: Path) -> ExperimentMirror:
     """A copy of the experiment, in which its report can be written and pushed."""
     folder = looked_at(url, cache)
-    return ExperimentMirror(url=url.text, folder=folder)
+    return ExperimentMirror(url=url.text, folder=folder, is_copy=True)
 
 
 def outlined(place: Place, cache: Path) -> Path:

@@ -2,8 +2,9 @@
 
 Pushed: the curve, then snapshots and checkpoint.pt, then results, then the manifest, and status.json last, so that a
 run is never `done` at the URL before its results are there. Pulled: status.json is read first and written last, for
-the same reason here. Whoever changed a run at the URL last is right: a run that was deleted there is deleted here, one
-that another machine has taken further or begun anew replaces the one here, and what was only gone on with here stays.
+the same reason here. Whoever changed a run at the URL last is right: a run that was deleted there on purpose
+(`remote.tombstones`) is deleted here, one that another machine has taken further or begun anew replaces the one here,
+and what was only gone on with here stays, as does what the URL has lost: that is sent again.
 """
 
 import shutil
@@ -19,6 +20,7 @@ from harness.files import explained, make_folder, write_aside
 from harness.remote import manifest
 from harness.remote.manifest import Entry, entries_of, entry_of
 from harness.remote.objects import TRIES, Objects
+from harness.remote.tombstones import tombstone
 from harness.siblings import training_of
 from harness.store import RunFolder
 
@@ -59,27 +61,34 @@ class RunMirror:
         objects = Objects(url=self.url)
         status = objects.read(self._key(STATUS))
         described = objects.read(self._key(manifest.FILE))
-        self.take(status, described, networks=networks and not self.is_finished)
+        deleted = described is None and objects.read(tombstone(self.path.name)) is not None
+        self.take(status, described, deleted=deleted, networks=networks and not self.is_finished)
         if training_id is not None and not self.is_finished:
             self._pull_siblings(objects, training_id)
 
-    def take(self, status: bytes | None, described: bytes | None, *, networks: bool = True) -> None:
+    def take(
+        self, status: bytes | None, described: bytes | None, *, deleted: bool, networks: bool = True
+    ) -> bool:
         """Make the local files those that the manifest `described` names; without `networks`, not the networks.
 
-        status: that at the URL, read before the manifest. Where the URL is as this machine has left it, files that
-        are here stay, for it may have gone on with them since.
+        status: that at the URL, read before the manifest. deleted: what is not there was deleted on purpose. Where the
+        URL is as this machine has left it, files that are here stay, for it may have gone on with them since.
+        Returns whether the URL has lost the run, finished here: the next push sends all of it again.
         """
         known = self._known()
         if described is None:
-            if known is not None:
+            if known is not None and deleted:
                 shutil.rmtree(self.path, ignore_errors=True)
+            elif known is not None:
+                (self.path / manifest.FILE).unlink(missing_ok=True)
+                return self.is_finished
             elif status is not None and self._folder.state is None:
                 self._write(STATUS, status)
-            return
+            return False
         entries = entries_of(described, self.url)
         if not entries:  # damaged: nothing can be told from it, and the next push replaces it
             (self.path / manifest.FILE).unlink(missing_ok=True)
-            return
+            return False
         changed = described != known and not self._has_results(entries)
         if changed:
             own = [path for path in self._to_send() if path.name not in entries]
@@ -88,10 +97,11 @@ class RunMirror:
         for name, entry in entries.items():
             self._take_file(name, entry, changed=changed, networks=networks)
         if self.is_finished and not changed:
-            return
+            return False
         self._write(manifest.FILE, described)
         if status is not None:
             self._write(STATUS, status)
+        return False
 
     def push(self, *, again: Collection[str] = (), tries: int = TRIES) -> None:
         """Send what has changed here; also the files named `again`, which the URL has lost.
@@ -113,6 +123,8 @@ class RunMirror:
         content = manifest.written(entries)
         if content != self._known() or manifest.FILE in again:
             objects.write(self._key(manifest.FILE), content)
+            if self._known() is None:  # it has been begun anew, so that it is deleted no more
+                objects.delete([tombstone(self.path.name)])
             self._write(manifest.FILE, content)
         self._push_status(objects)
         objects.delete(map(self._key, joined))

@@ -1,12 +1,14 @@
 """A search as an experiment's record keeps it: enough to read its trials back from their folders alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from harness.errors import WorkspaceError
 from harness.search.planned import PlannedSearch
+
+WRITTEN_AGAIN = "Run the same `harness run` again: it writes it anew, and keeps this one under another name."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,13 @@ class RecordedSearch:
             return False
         n = min(len(self.values), len(other.values))
         return all(a.runs[:n] == b.runs[:n] for a, b in zip(self.slots, other.slots, strict=True))
+
+    def with_later(self, earlier: "RecordedSearch") -> "RecordedSearch":
+        """This one and the later trials of `earlier`, which has the same first ones; nothing is chosen yet."""
+        if len(earlier.values) <= len(self.values):
+            return self
+        slots = tuple(replace(slot, chosen=None) for slot in earlier.slots)
+        return replace(self, values=earlier.values, slots=slots)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
@@ -107,6 +116,4 @@ def _slot(content: Mapping[str, Any]) -> RecordedSlot:
 
 
 def _damaged(path: Path) -> str:
-    return (
-        f"{path} is damaged or foreign in what it says of a search. Delete it; `harness run` writes it again."
-    )
+    return f"{path} is damaged or foreign in what it says of a search. {WRITTEN_AGAIN}"
