@@ -181,7 +181,7 @@ def test_a_run_without_its_probes_is_not_done(planned: Planned, workspace: Works
     pd.testing.assert_frame_equal(probed(workspace), before)
     folder.probes.write_bytes(b"damaged")
     _, (left_out,) = read_probes(run_folders(workspace.runs))
-    assert "probes.parquet cannot be read" in left_out.reason
+    assert "probes.parquet is damaged" in left_out.reason
 
 
 def test_episodes_of_varying_size_leave_pooled_sizes_empty(planned: Planned, workspace: Workspace) -> None:
