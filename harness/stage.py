@@ -195,7 +195,7 @@ class Stage:
         if self.mirror and lost:
             named = ", ".join(lost[:FEW_NAMES]) + (", ..." if len(lost) > FEW_NAMES else "")
             then = "what is here was sent again" if finish else "the same command sends what is here again"
-            self.say(f"{self.mirror.url} has lost {len(lost)} finished runs ({named}): {then}.")
+            self.say(f"{self.mirror.url} has lost {counted(len(lost), 'finished run')} ({named}): {then}.")
 
 
 def _starting(backend: str, address: str | None) -> str:

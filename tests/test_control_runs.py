@@ -299,7 +299,7 @@ def test_mistakes_in_the_file_are_named(tmp_path: Path, line: str, words: str) -
             "Experiment.seeds = 3",
             "gives values to ControlExperiment, not to Experiment; write ControlExperiment.seeds.",
         ),
-        ("Experiment.trackers = []", "ControlExperiment has no trackers: leave it out."),
+        ("Experiment.search = None", "ControlExperiment has no search: leave it out."),
     ],
 )
 def test_a_setting_of_the_other_kind_of_experiment_is_said_in_this_one_s_words(

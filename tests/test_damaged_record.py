@@ -66,7 +66,7 @@ def test_a_damaged_record_is_kept_and_written_again_by_the_same_command(
     assert cli.main(COMMAND) == 0
     shown = capsys.readouterr()
     assert shown.out.count(" is damaged: it is kept as experiment.damaged.json, and written again") == 1
-    assert "1 runs, 1 of them done already" in shown.out
+    assert "1 run, 1 of them done already" in shown.out
     assert (RUNS / "experiment.damaged.json").read_bytes() == b"torn"
     assert json.loads((RUNS / "experiment.json").read_text()) == made, "the report's copy knows the time"
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_a_loss_that_blew_up_is_remarked_on(
 ) -> None:
     write_tiny(home)
 
-    def execute(run: RunSpec, workspace: Workspace, report: Report) -> None:
+    def execute(run: RunSpec, workspace: Workspace, report: Report, **_: Any) -> None:
         folder = write_run(workspace.runs, run, 0.8)
         folder.cut_curve(0)
         folder.append_curve({"iteration": 4, "loss": loss, "valid_accuracy": 0.4, "seconds": 1.0})

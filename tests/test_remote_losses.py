@@ -145,9 +145,9 @@ def test_the_same_command_says_what_the_url_has_lost_and_clean_deletes_for_all(
     capsys.readouterr()
     assert cli.main(RUN) == 0
     shown = capsys.readouterr().out
-    assert f"{URL} has lost 1 finished runs (anil-glyphs-s0-" in shown
+    assert f"{URL} has lost 1 finished run (anil-glyphs-s0-" in shown
     assert "): what is here was sent again." in shown
-    assert "1 runs, 1 of them done already" in shown
+    assert "1 run, 1 of them done already" in shown
     assert set(Objects(url=URL).listing()) == before
     (mine,) = (path.parent for path in (home / "cache" / "mirrors").rglob("mirror.json"))
     Objects(url=URL).write("runs/experiment.json", b'{"runs": ["another"]}')
