@@ -12,14 +12,10 @@ from harness.control import trust_region
 from harness.control.adaptation import Adaptation, adaptation_of, adapted
 from harness.control.clipped_surrogate import ClippedSurrogate, clipped_step
 from harness.control.experience import Experience
+from harness.control.fisher import Outputs, fisher_product
 from harness.control.meta_batch import MetaObjective
 from harness.control.policy import Gaussian, Policy
-from harness.control.trust_region import (
-    TrustRegion,
-    conjugate_gradient,
-    fisher_product,
-    trust_region_step,
-)
+from harness.control.trust_region import TrustRegion, conjugate_gradient, trust_region_step
 from harness_methods.anil import ANIL
 from harness_methods.boil import BOIL
 from harness_methods.fo_maml import FOMAML
@@ -239,8 +235,7 @@ def test_the_trust_region_step_is_that_of_the_dense_fisher_matrix(
     ).numpy()
 
     objective = MetaObjective(policy, adaptation, experiences)
-    _, divergence = objective.surrogate_and_divergence(graph=True)
-    product = fisher_product(divergence, list(policy.parameters()), 0.0)
+    product = fisher_product(objective.outputs(), list(policy.parameters()), 0.0)
     identity = torch.eye(len(gradient), dtype=torch.float64)
     got = torch.stack([product(row) for row in identity]).numpy()
     np.testing.assert_allclose(got, fisher, rtol=1e-8, atol=1e-11)
@@ -250,9 +245,7 @@ def test_the_trust_region_step_is_that_of_the_dense_fisher_matrix(
     direction = np.linalg.solve(damped, gradient)
     full = np.sqrt(2 * limit / (direction @ damped @ direction)) * direction
     settings = TrustRegion(max_kl=limit, damping=damping, cg_iterations=200)
-    taken = trust_region_step(
-        list(policy.parameters()), lambda graph: objective.surrogate_and_divergence(graph=graph), settings
-    )
+    taken = trust_region_step(list(policy.parameters()), objective, settings)
     moved = (
         plain_policy.flat(params).detach().numpy() - plain_policy.flat(parameters_of(policy)).detach().numpy()
     )
@@ -276,14 +269,19 @@ def test_a_step_that_never_helps_leaves_the_policy_bit_for_bit() -> None:
     before = [p.detach().clone() for p in policy.parameters()]
     parameters = list(policy.parameters())
 
-    def objective(graph: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """Worse wherever one goes, though its gradient promises better."""
-        apart = sum(((p - b) ** 2).sum() for p, b in zip(parameters, before, strict=True))
-        assert isinstance(apart, torch.Tensor)
-        first = parameters[0].sum() - before[0].sum()
-        return (first, apart) if graph else (apart.detach(), apart.detach())
+    class WorseEverywhere:
+        """Though its gradient promises better."""
 
-    taken = trust_region_step(parameters, objective, TrustRegion())
+        def surrogate_and_divergence(self, *, graph: bool) -> tuple[torch.Tensor, torch.Tensor]:
+            apart = sum(((p - b) ** 2).sum() for p, b in zip(parameters, before, strict=True))
+            assert isinstance(apart, torch.Tensor)
+            first = parameters[0].sum() - before[0].sum()
+            return (first, apart) if graph else (apart.detach(), apart.detach())
+
+        def outputs(self) -> list[Outputs]:
+            return [Outputs(values=parameters, curvature=[torch.full_like(p, 2.0) for p in parameters])]
+
+    taken = trust_region_step(parameters, WorseEverywhere(), TrustRegion())
     assert taken.share == 0
     assert all(torch.equal(p, b) for p, b in zip(parameters, before, strict=True))
 

@@ -31,6 +31,12 @@ class Experience:
         """Each task's mean over the steps taken: values [T, S] -> [T]."""
         return (values * self.mask).sum(1) / self.mask.sum(1).clamp(min=1)
 
+    def of(self, tasks: slice) -> Experience:
+        """That of some of the tasks."""
+        parts = (self.observations, self.actions, self.advantages, self.mask)
+        observations, actions, advantages, mask = (part[tasks] for part in parts)
+        return Experience(observations=observations, actions=actions, advantages=advantages, mask=mask)
+
 
 def experience(
     trajectories: Trajectories, *, discount: float, gae_lambda: float, regularisation: float

@@ -95,11 +95,7 @@ class MetaTraining:
         if isinstance(self._outer, ClippedSurrogate):
             assert self._optimiser is not None
             return clipped_step(self._parameters, objective, self._optimiser, self._outer)
-        return trust_region_step(
-            self._parameters,
-            lambda graph: objective.surrogate_and_divergence(graph=graph),
-            self._outer,
-        )
+        return trust_region_step(self._parameters, objective, self._outer)
 
     def state_dict(self) -> dict[str, Any]:
         """All that resuming needs to give the same bits: tensors and plain values."""

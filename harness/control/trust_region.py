@@ -5,18 +5,29 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from harness.control.fisher import Outputs, fisher_product, flat, split
 from harness.errors import ConfigError
 from harness.parameters import check_above, check_fields, check_whole
 
-Objective = Callable[[bool], tuple[Tensor, Tensor]]
-"""Whether to keep a graph -> (what to minimise, the divergence from where it began), scalars, at the parameters."""
-
 CONVERGED = 1e-10
 """Conjugate gradient stops at this squared length of the residual."""
+
+
+class Objective(Protocol):
+    """What a step improves, and how far it goes by it, as functions of parameters that it was built on."""
+
+    def surrogate_and_divergence(self, *, graph: bool) -> tuple[Tensor, Tensor]:
+        """What to minimise and the divergence from where it was built, scalars; with `graph`, differentiable."""
+        ...
+
+    def outputs(self) -> Sequence[Outputs]:
+        """What the divergence is a sum over; asked before the parameters change."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,35 +78,17 @@ def trust_region_step(
     divergence is 0; its length makes the quadratic model of the divergence `max_kl`. Where no shortening of it is
     accepted the parameters stay bit for bit as they were.
     """
-    loss, divergence = objective(True)
-    gradient = _flat(torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True), parameters)
+    loss, _ = objective.surrogate_and_divergence(graph=True)
+    gradient = flat(torch.autograd.grad(loss, parameters, allow_unused=True), parameters)
     if not gradient.isfinite().all() or not gradient.any():
         return StepTaken(share=0.0, improvement=0.0, kl=0.0)
-    product = fisher_product(divergence, parameters, settings.damping)
+    product = fisher_product(objective.outputs(), parameters, settings.damping)
     direction = conjugate_gradient(product, gradient, settings.cg_iterations)
     curvature = float(direction @ product(direction))
     if not (math.isfinite(curvature) and curvature > 0):
         return StepTaken(share=0.0, improvement=0.0, kl=0.0)
     step = math.sqrt(2 * settings.max_kl / curvature) * direction
     return _search(parameters, objective, step, float(loss.detach()), settings)
-
-
-def fisher_product(
-    divergence: Tensor, parameters: Sequence[nn.Parameter], damping: float
-) -> Callable[[Tensor], Tensor]:
-    """v -> (F + damping I) v for flat v in float64, by differentiating the divergence's gradient along v."""
-    slope = torch.autograd.grad(divergence, parameters, create_graph=True, allow_unused=True)
-
-    def product(vector: Tensor) -> Tensor:
-        parts = _split(vector, parameters)
-        pairs = [
-            (g * v).sum() for g, v in zip(slope, parts, strict=True) if g is not None and g.requires_grad
-        ]
-        along = torch.stack(pairs).sum()
-        curved = torch.autograd.grad(along, parameters, retain_graph=True, allow_unused=True)
-        return _flat(curved, parameters) + damping * vector
-
-    return product
 
 
 def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, iterations: int) -> Tensor:
@@ -125,8 +118,8 @@ def _search(
     start = [parameter.detach().clone() for parameter in parameters]
     share = 1.0
     for _ in range(settings.line_search_steps):
-        _place(parameters, start, _split(step, parameters), share)
-        loss, kl = (float(value) for value in objective(False))
+        _place(parameters, start, split(step, parameters), share)
+        loss, kl = (float(value) for value in objective.surrogate_and_divergence(graph=False))
         # Values that are no numbers compare as false.
         if loss < loss_before and kl <= settings.max_kl:
             return StepTaken(share=share, improvement=loss_before - loss, kl=kl)
@@ -145,15 +138,3 @@ def _place(
     """Parameters at `start` minus `share` of the step."""
     for i, parameter in enumerate(parameters):
         parameter.copy_(start[i] if step is None else start[i] - share * step[i])
-
-
-def _flat(tensors: Sequence[Tensor | None], parameters: Sequence[nn.Parameter]) -> Tensor:
-    """One vector in float64; what does not matter to the result has a derivative of 0."""
-    filled = (torch.zeros_like(p) if t is None else t for t, p in zip(tensors, parameters, strict=True))
-    return torch.cat([tensor.detach().double().flatten() for tensor in filled])
-
-
-def _split(vector: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
-    """The vector's parts, each of the shape and type of its parameter."""
-    parts = torch.split(vector, [parameter.numel() for parameter in parameters])
-    return [part.view_as(p).to(p.dtype) for part, p in zip(parts, parameters, strict=True)]
