@@ -260,8 +260,11 @@ def test_conjugate_gradient_solves_in_as_many_iterations_as_there_are_dimensions
     root = rng.normal(size=(6, 6))
     matrix, target = root @ root.T + np.eye(6), rng.normal(size=6)
     given = torch.from_numpy(matrix)
-    got = conjugate_gradient(lambda v: given @ v, torch.from_numpy(target), 6)
+    got, _ = conjugate_gradient(lambda v: given @ v, torch.from_numpy(target), 6)
     np.testing.assert_allclose(got.numpy(), np.linalg.solve(matrix, target), rtol=1e-8)
+    early, missing = conjugate_gradient(lambda v: given @ v, torch.from_numpy(target), 3)
+    assert float(missing.norm()) > 1e-3
+    np.testing.assert_allclose(missing.numpy(), target - matrix @ early.numpy(), rtol=1e-8)
 
 
 def test_a_step_that_never_helps_leaves_the_policy_bit_for_bit() -> None:

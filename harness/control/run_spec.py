@@ -11,11 +11,13 @@ from harness.control.source import ControlSource
 from harness.control.trust_region import TrustRegion
 from harness.errors import WorkspaceError
 from harness.plugins import Component
-from harness.seeds import PROTOCOL_VERSION
 from harness.spec import canonical, digest
 
 CONTROL = "control"
 """`kind` of such a run's spec.json, and of its experiment's record; others have none."""
+
+CONTROL_PROTOCOL_VERSION = 5
+"""As `seeds.PROTOCOL_VERSION`, of control tasks alone: their rows never meet those of images."""
 
 OUTER = {"trust_region": TrustRegion, "clipped_surrogate": ClippedSurrogate}
 
@@ -72,7 +74,7 @@ class ControlRunSpec:
     train: ControlTrainSpec
     evaluations: tuple[ControlEvaluationSpec, ...]
     seed: int
-    protocol_version: int = PROTOCOL_VERSION
+    protocol_version: int = CONTROL_PROTOCOL_VERSION
     compute: Compute = field(default_factory=Compute)
     probes: tuple[Component, ...] = ()
 

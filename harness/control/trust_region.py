@@ -83,16 +83,21 @@ def trust_region_step(
     if not gradient.isfinite().all() or not gradient.any():
         return StepTaken(share=0.0, improvement=0.0, kl=0.0)
     product = fisher_product(objective.outputs(), parameters, settings.damping)
-    direction = conjugate_gradient(product, gradient, settings.cg_iterations)
-    curvature = float(direction @ product(direction))
+    direction, residual = conjugate_gradient(product, gradient, settings.cg_iterations)
+    curvature = float(direction @ (gradient - residual))
     if not (math.isfinite(curvature) and curvature > 0):
         return StepTaken(share=0.0, improvement=0.0, kl=0.0)
     step = math.sqrt(2 * settings.max_kl / curvature) * direction
     return _search(parameters, objective, step, float(loss.detach()), settings)
 
 
-def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, iterations: int) -> Tensor:
-    """x with A x ≈ target for a positive definite A given by its products, from x = 0 (Hestenes & Stiefel 1952)."""
+def conjugate_gradient(
+    product: Callable[[Tensor], Tensor], target: Tensor, iterations: int
+) -> tuple[Tensor, Tensor]:
+    """x with A x ≈ target for a positive definite A given by its products, from x = 0 (Hestenes & Stiefel 1952).
+
+    Also what is missing, target - A x, so that A x costs no further product.
+    """
     x, residual, direction = torch.zeros_like(target), target.clone(), target.clone()
     squared = residual @ residual
     for _ in range(iterations):
@@ -104,7 +109,7 @@ def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, iter
         residual = residual - length * curved
         before, squared = squared, residual @ residual
         direction = residual + squared / before * direction
-    return x
+    return x, residual
 
 
 def _search(

@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_trust_region.py [--rounds N]
 
 Seconds of one CPU core for a product, by the settings of 2D-Navigation (20 tasks of 20 trajectories of 100 steps, a
-policy of two layers of 100 units), in rounds that take turns: the median, with the least. A step makes eleven products.
+policy of two layers of 100 units), in rounds that take turns: the median, with the least. A step makes ten products.
 The last column is by how much the two differ, as a share of their length.
 """
 
