@@ -378,7 +378,7 @@ def test_two_panels_make_two_figures(tmp_path):
     frame.loc[frame["source"] == "textures", "n_support"] = 25
     folder.write_episodes(frame)
     text = report(tmp_path)
-    assert "### 5-way 5-shot, test split" in text
+    assert "\n### 5-way 5-shot, test split\n" in text
     assert len(list((tmp_path / "figures").glob("accuracy-*.png"))) == 2
 
 
