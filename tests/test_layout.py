@@ -110,7 +110,8 @@ def test_a_report_loads_nothing_that_most_reports_do_not_need() -> None:
 
 def test_extras_are_installed_by_one_command_wherever_that_is_said() -> None:
     """The one of `harness.extras`, which keeps to the versions that everything is tested with."""
-    texts = [REPOSITORY / "README.md", *(REPOSITORY / "gin").rglob("*.gin"), *CODE]
+    pages = [REPOSITORY / "README.md", REPOSITORY / "gin" / "README.md"]
+    texts = [*pages, *(REPOSITORY / "gin").rglob("*.gin"), *CODE]
     for path in texts:
         text = path.read_text(encoding="utf-8")
         assert "pip install 'harness[" not in text, path

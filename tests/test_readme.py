@@ -18,6 +18,8 @@ from harness.testing import check_method
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+EXPERIMENTS = (REPOSITORY / "gin" / "README.md").read_text(encoding="utf-8")
+PAGES = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "gin/README.md", "reports/README.md")]
 
 
 def test_the_method_of_the_readme_keeps_the_contract() -> None:
@@ -43,7 +45,7 @@ def test_the_experiment_of_the_readme_can_be_planned(tmp_path: Path) -> None:
 
 
 def test_the_recipes_for_clusters_are_well_formed_and_call_what_is_there(tmp_path: Path) -> None:
-    (manifest,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+    (manifest,) = re.findall(r"```yaml\n(.*?)```", EXPERIMENTS, flags=re.DOTALL)
     job = yaml.safe_load(manifest)
     assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
     cluster = job["spec"]["rayClusterSpec"]
@@ -51,7 +53,7 @@ def test_the_recipes_for_clusters_are_well_formed_and_call_what_is_there(tmp_pat
     for pod in pods:
         mounted = {mount["name"] for container in pod["containers"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
-    (image,) = re.findall(r"```dockerfile\n(.*?)```", README, flags=re.DOTALL)
+    (image,) = re.findall(r"```dockerfile\n(.*?)```", EXPERIMENTS, flags=re.DOTALL)
     pinned = re.search(r"^ray==(\S+)$", (REPOSITORY / "constraints.txt").read_text(), flags=re.MULTILINE)
     assert pinned is not None
     assert image.splitlines()[0] == f"FROM rayproject/ray:{pinned[1]}-py311"
@@ -59,7 +61,7 @@ def test_the_recipes_for_clusters_are_well_formed_and_call_what_is_there(tmp_pat
     assert copied is not None
     config = job["spec"]["entrypoint"].split()[2]
     assert (REPOSITORY / config.removeprefix(f"{copied[1]}/")).is_file(), "where the image has it"
-    (script,) = re.findall(r"```sh\n(#!/bin/bash\n#SBATCH.*?)```", README, flags=re.DOTALL)
+    (script,) = re.findall(r"```sh\n(#!/bin/bash\n#SBATCH.*?)```", EXPERIMENTS, flags=re.DOTALL)
     (tmp_path / "job.sh").write_text(script)
     assert subprocess.run(["bash", "-n", tmp_path / "job.sh"], check=False).returncode == 0
     commands = [job["spec"]["entrypoint"], *re.findall(r"harness run \S*metadataset_reuse.*", script)]
@@ -99,7 +101,33 @@ def test_what_newcomers_run_changes_no_file_that_git_knows() -> None:
 
 
 def test_what_the_readme_has_pydoc_show_is_there() -> None:
-    named = re.search(r"`python -m pydoc (\S+)`, `(\S+)`,\n`(\S+)`", README)
+    named = re.search(r"`python\s-m\spydoc\s(\S+)`,\s`(\S+)`,\s`(\S+)`", README)
     assert named is not None
     for path in named.groups():
         assert pydoc.locate(path) is not None, path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_links_of_pages_lead_to_files_and_headings(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    assert links or page.name == "CONTRIBUTING.md"
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+            assert anchor in anchors, link
+
+
+def test_the_experiments_that_come_along_are_all_on_their_page() -> None:
+    linked = set(re.findall(r"\]\((\w+\.gin)\)", EXPERIMENTS))
+    assert linked == {path.name for path in (REPOSITORY / "gin").glob("*.gin")}
+
+
+def test_every_report_is_on_the_page_of_reports() -> None:
+    text = (REPOSITORY / "reports" / "README.md").read_text(encoding="utf-8")
+    linked = {link.partition("/")[0] for link in re.findall(r"\]\(([\w/]+(?:\.md)?)\)", text)}
+    there = {path.name for path in (REPOSITORY / "reports").iterdir() if path.name != "README.md"}
+    assert not there - linked
