@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from harness.config import load_experiment
+from harness.errors import ConfigError
 from harness.plan import Plan, plan
 from harness.pools import ensure_pool
+from harness.spec import RunSpec
 from harness.store import Workspace
 
 TINY = """
@@ -50,3 +54,20 @@ def prepared(folder: Path, *more: str) -> tuple[Plan, Workspace]:
         ensure_pool(need.dataset, need.source, need.split, need.images, data_dir=None, cache=cache)
     (folder / "runs").mkdir(exist_ok=True)
     return made, Workspace(runs=folder / "runs", cache=cache)
+
+
+def tiny_runs(folder: Path, seeds: object = 1) -> tuple[RunSpec, ...]:
+    """The runs of tiny.gin, written into `folder`; their pools are not prepared."""
+    experiment, _ = load_experiment(write_tiny(folder), [f"Experiment.seeds={seeds}"])
+    return plan(experiment, data_dir=None, cache=folder / "cache").runs
+
+
+def refused(config: Path, *bindings: str) -> str:
+    """The sentence with which the file is refused."""
+    with pytest.raises(ConfigError) as caught:
+        load_experiment(config, bindings)
+    message = str(caught.value)
+    assert "Traceback" not in message
+    assert "In call to" not in message, "gin's own wording has leaked"
+    assert message.endswith((".", "?"))
+    return message
