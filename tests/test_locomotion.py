@@ -116,6 +116,20 @@ def test_rewards_are_of_clipped_actions() -> None:
 
 
 @needs_mujoco
+def test_scaled_actions_are_those_that_the_body_receives() -> None:
+    plain, scaled = HalfCheetahVelocity(), HalfCheetahVelocity(action_scale=10.0)
+    moved = []
+    for source, factor in ((plain, 1.0), (scaled, 10.0)):
+        simulator = source.simulator([task(source, velocity=1.0)])
+        simulator.reset([np.random.default_rng(0)])
+        moved.append(simulator.step(np.array([[0.5, -0.25, 1.0, 0.0, -2.0, 0.125]]) * factor))
+    np.testing.assert_array_equal(moved[0].observations, moved[1].observations)
+    np.testing.assert_array_equal(moved[0].rewards, moved[1].rewards)
+    with pytest.raises(ConfigError, match=r"HalfCheetahVelocity.action_scale must be a number above 0"):
+        HalfCheetahVelocity(action_scale=0.0)
+
+
+@needs_mujoco
 def test_bodies_do_not_depend_on_those_beside() -> None:
     source = HalfCheetahDirection()
     tasks = [task(source, direction=d) for d in (1.0, -1.0, 1.0)]

@@ -73,17 +73,21 @@ BODIES = {
 class Locomotion:
     """Tasks of moving along x. A subclass says what a task is (`draw`) and what a velocity is worth in it (`worth`).
 
-    The reward of a step is what its mean velocity is worth, less 0.05 ‖a‖², a the action clipped to [-1, 1], as the
-    body receives it. No trajectory ends before the horizon, whatever becomes of the body.
+    The reward of a step is what its mean velocity is worth, less 0.05 ‖a‖², a the action as the body receives it:
+    divided by `action_scale`, and clipped to [-1, 1]. No trajectory ends before the horizon, whatever becomes of the
+    body.
 
     horizon: 100 is the reference implementation's, 200 the MAML paper's for locomotion. body: `half_cheetah`, `ant`
     (observed without contact forces) or `walker2d`, with observations, starts and dynamics of Gymnasium's
-    environments, version 5. gravity, mass, friction: factors on the body's own, 1 for as it is.
+    environments, version 5. action_scale: 10 is the reference implementation's, so that a policy of deviation 1 begins
+    with a tenth of the motors' strength; with 1 most of its actions are at their limits. gravity, mass, friction:
+    factors on the body's own, 1 for as it is.
     """
 
     name: str
     horizon: int = 100
     body: str = "half_cheetah"
+    action_scale: float = 1.0
     gravity: float = 1.0
     mass: float = 1.0
     friction: float = 1.0
@@ -97,7 +101,7 @@ class Locomotion:
         check_name(plugin, self.name)
         check_whole(f"{plugin}.horizon", self.horizon, low=1)
         check_choice(f"{plugin}.body", self.body, tuple(BODIES))
-        for name in ("gravity", "mass", "friction"):
+        for name in ("action_scale", "gravity", "mass", "friction"):
             check_above(f"{plugin}.{name}", getattr(self, name), 0)
 
     @property
@@ -176,7 +180,7 @@ class LocomotionSimulator:
 
     def step(self, actions: Array) -> Transition:
         """Hold the actions for as many steps of the simulation as the body's plan says."""
-        applied = np.clip(actions, -1.0, 1.0)
+        applied = np.clip(actions / self._source.action_scale, -1.0, 1.0)
         before = self._states
         controls = np.repeat(applied[:, None], self._plan.frame_skip, axis=1)
         with quiet(self._mujoco):
