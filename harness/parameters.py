@@ -106,6 +106,13 @@ def check_choice(parameter: str, value: object, choices: Sequence[str]) -> None:
         raise ConfigError(f"{parameter} must be one of {named_choices(choices)}; got {value!r}.{near}")
 
 
+def as_list(parameter: str, value: object, *, example: str) -> tuple[Any, ...]:
+    """The numbers of a list, as a tuple. Raises ConfigError for what is no list."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise ConfigError(f"{parameter} must be a list, for example {example}; got {value!r}.")
+    return tuple(value)
+
+
 def check_split(source: str, split: str, splits: Sequence[str]) -> None:
     """Raise DataError unless the source called `source` has `split`."""
     if split not in splits:

@@ -281,6 +281,7 @@ def test_the_outer_step_survives_being_plain_data() -> None:
         ("ControlExperiment.resources = 2", "ControlExperiment.resources must hold a Resources"),
         ("ControlRegime.outer = @Sampling()", "ControlRegime.outer must be @TrustRegion"),
         ("Experiment.name = 'both'", "a file is about one of them"),
+        ("MLP.hidden = 100", r"MLP.hidden must be a list, for example \(100, 100\); got 100"),
         ("Navigation2D.horizon = 0", "Navigation2D.horizon must be a whole number of at least 1"),
         ("ControlRegime.meta_batch = 0", "ControlRegime.meta_batch must be a whole number of at least 1"),
     ],
@@ -320,6 +321,10 @@ def test_all_problems_of_a_plan_come_at_once(tmp_path: Path) -> None:
     assert isinstance(experiment, ControlExperiment)
     with pytest.raises(PlanError) as raised:
         plan_control(experiment)
+    assert any(
+        problem.startswith("No policy of this experiment can act in halfcheetah_velocity (observations of 17")
+        for problem in raised.value.problems
+    )
     found = "\n".join(raised.value.problems)
     assert "ControlExperiment.methods has 'maml' twice" in found
     assert "(observations of 2, actions of 2 numbers) can act in none of the evaluated sources" in found

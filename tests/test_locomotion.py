@@ -217,6 +217,7 @@ def test_tasks_are_drawn_as_the_papers_say() -> None:
         (lambda: HalfCheetahVelocity(horizon=0), "HalfCheetahVelocity.horizon must be a whole number"),
         (lambda: HalfCheetahDirection(directions=(2,)), r"must be a list of 1 \(forwards\) and -1"),
         (lambda: HalfCheetahDirection(body="antt"), "Did you mean 'ant'"),
+        (lambda: HalfCheetahDirection(directions=1), r"HalfCheetahDirection.directions must be a list"),  # type: ignore[arg-type]
         (lambda: HalfCheetahDirection(gravity=0.0), "HalfCheetahDirection.gravity must be a number above 0"),
     ],
 )

@@ -7,7 +7,7 @@ import numpy as np
 
 from harness.control.source import Array, ControlTask
 from harness.errors import ConfigError
-from harness.parameters import check_split
+from harness.parameters import as_list, check_split
 from harness_datasets.locomotion import Locomotion
 
 
@@ -23,7 +23,8 @@ class HalfCheetahDirection(Locomotion):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        object.__setattr__(self, "directions", tuple(self.directions))
+        directions = as_list("HalfCheetahDirection.directions", self.directions, example="(1, -1)")
+        object.__setattr__(self, "directions", directions)
         if not self.directions or not set(self.directions) <= {1, -1}:
             raise ConfigError(
                 "HalfCheetahDirection.directions must be a list of 1 (forwards) and -1 (backwards), for example "

@@ -40,7 +40,7 @@ def plan_control(experiment: ControlExperiment) -> tuple[ControlRunSpec, ...]:
         for method in experiment.methods:
             _collect(problems, lambda m=method, r=regime: _check_method(experiment, m, r))  # type: ignore[misc]
         if not list(_evaluations(experiment, regime)):
-            size = (regime.source.observation_size, regime.source.action_size)
+            size = _size(regime.source)
             problems.append(
                 f"A policy trained on {regime.label} (observations of {size[0]}, actions of {size[1]} numbers) can act "
                 "in none of the evaluated sources: add one of these sizes to ControlEvaluation.sources."
@@ -48,6 +48,7 @@ def plan_control(experiment: ControlExperiment) -> tuple[ControlRunSpec, ...]:
     for evaluation in experiment.evaluations:
         for source in evaluation.sources:
             _collect(problems, lambda s=source, e=evaluation: check_split(s.name, e.split, s.splits))  # type: ignore[misc]
+    problems += _met_by_nobody(experiment)
     problems += _tested_twice(experiment)
     runs = [] if problems else list(_runs(experiment))
     problems += [
@@ -76,6 +77,23 @@ def _repeated(what: str, names: list[str]) -> list[str]:
 
 def _twice(names: list[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if names.count(name) > 1]
+
+
+def _met_by_nobody(experiment: ControlExperiment) -> list[str]:
+    """Sources that no policy of the experiment can act in, which would be left out without a word."""
+    trained = {_size(regime.source) for regime in experiment.regimes}
+    return [
+        f"No policy of this experiment can act in {source.name} (observations of {source.observation_size}, actions of "
+        f"{source.action_size} numbers): train one on a source of these sizes, in ControlExperiment.regimes, or take "
+        "it out of ControlEvaluation.sources."
+        for evaluation in experiment.evaluations
+        for source in evaluation.sources
+        if _size(source) not in trained
+    ]
+
+
+def _size(source: ControlSource) -> tuple[int, int]:
+    return source.observation_size, source.action_size
 
 
 def _tested_twice(experiment: ControlExperiment) -> list[str]:
@@ -112,13 +130,9 @@ def _evaluations(
     experiment: ControlExperiment, regime: ControlRegime
 ) -> Iterator[tuple[ControlEvaluation, ControlSource]]:
     """Those that a policy of the regime can act in: their observations and actions have the size of its own."""
-    trained = regime.source
     for evaluation in experiment.evaluations:
         for source in evaluation.sources:
-            if (source.observation_size, source.action_size) == (
-                trained.observation_size,
-                trained.action_size,
-            ):
+            if _size(source) == _size(regime.source):
                 yield evaluation, source
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from harness.errors import ConfigError
 from harness.layers import Statistics
 from harness.networks import Body
-from harness.parameters import check_above, check_fields, check_name, check_whole
+from harness.parameters import as_list, check_above, check_fields, check_name, check_whole
 
 
 class Dense(nn.Module):
@@ -44,7 +44,7 @@ class MLP:
     def __post_init__(self) -> None:
         check_fields(self)
         check_name("MLP", self.name)
-        object.__setattr__(self, "hidden", tuple(self.hidden))
+        object.__setattr__(self, "hidden", as_list("MLP.hidden", self.hidden, example="(100, 100)"))
         if not self.hidden:
             raise ConfigError("MLP.hidden must have at least one layer, for example (100, 100); got ().")
         for units in self.hidden:
