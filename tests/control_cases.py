@@ -27,22 +27,35 @@ def tiny_policy(*, observations: int = 3, actions: int = 2, hidden: tuple[int, .
 
 
 def random_experience(
-    *, seed: int, tasks: int = 2, steps: int = 12, observations: int = 3, actions: int = 2
+    *,
+    seed: int,
+    tasks: int = 2,
+    trajectories: int = 3,
+    horizon: int = 8,
+    observations: int = 3,
+    actions: int = 2,
 ) -> Experience:
-    """Of noise; each task has another number of steps that were taken."""
+    """Of noise; trajectory n of task t ends after horizon - t - n steps, and the last of the last was dropped."""
     generator = torch.Generator().manual_seed(seed)
 
     def noise(*shape: int) -> torch.Tensor:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    mask = torch.ones(tasks, steps, dtype=torch.float64)
+    mask = torch.ones(tasks, trajectories, horizon, dtype=torch.float64)
+    for t, n in np.ndindex(tasks, trajectories):
+        mask[t, n, horizon - t - n :] = 0
+    mask[-1, -1] = 0
+    shares = torch.zeros_like(mask)
     for t in range(tasks):
-        mask[t, steps - t - 1 :] = 0
+        lengths = [float(each.sum()) for each in mask[t]]
+        for n, length in enumerate(lengths):
+            shares[t, n] = mask[t, n] / max(length, 1) / sum(other > 0 for other in lengths)
+    mask, steps = mask.flatten(1), trajectories * horizon
     return Experience(
         observations=noise(tasks, steps, observations) * mask[..., None],
         actions=noise(tasks, steps, actions) * mask[..., None],
         advantages=noise(tasks, steps) * mask,
-        mask=mask,
+        shares=shares.flatten(1),
     )
 
 
@@ -51,7 +64,7 @@ def of_task(experience: Experience, t: int) -> tuple[torch.Tensor, ...]:
         experience.observations[t],
         experience.actions[t],
         experience.advantages[t],
-        experience.mask[t],
+        experience.shares[t],
     )
 
 

@@ -22,8 +22,10 @@ def log_prob(params: Params, observations: torch.Tensor, actions: torch.Tensor) 
     return (-0.5 * z**2 - log_std - 0.5 * math.log(2 * math.pi)).sum(1)
 
 
-def averaged(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return values[mask.bool()].mean()
+def averaged(values: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """The mean of the values [S] as they count."""
+    kept = shares > 0
+    return torch.dot(values[kept], shares[kept]) / shares[kept].sum()
 
 
 def adapted(
@@ -34,10 +36,10 @@ def adapted(
     *,
     first_order: bool = False,
 ) -> Params:
-    """After one policy-gradient step on each (observations, actions, advantages, mask), as a function of `params`."""
+    """After one policy-gradient step on each (observations, actions, advantages, shares), as a function of `params`."""
     now = dict(params)
-    for observations, actions, advantages, mask in steps:
-        loss = -averaged(log_prob(now, observations, actions) * advantages, mask)
+    for observations, actions, advantages, shares in steps:
+        loss = -averaged(log_prob(now, observations, actions) * advantages, shares)
         gradients = torch.autograd.grad(loss, [now[name] for name in names], create_graph=True)
         if first_order:
             gradients = tuple(g.detach() for g in gradients)

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from harness.control.experience import discounted_returns, experience, generalised_advantages, normalised
+from harness.control.experience import (
+    discounted_returns,
+    experience,
+    generalised_advantages,
+    normalised,
+    step_shares,
+)
 from harness.control.linear_baseline import fitted_values
 from harness.control.rollout import Trajectories
 
@@ -99,14 +105,25 @@ def test_a_baseline_that_cannot_be_solved_for_is_regularised_more(monkeypatch: p
     torch.testing.assert_close(got, expected, rtol=1e-9, atol=1e-12)
 
 
-def test_advantages_are_normalised_within_a_task_over_the_steps_taken() -> None:
-    trajectories = sampled()
-    mask = trajectories.mask
-    got = normalised(torch.randn(T, N, H, dtype=torch.float64) * 3 + 5, mask)
+def test_trajectories_count_alike_and_so_do_the_steps_of_one() -> None:
+    mask = sampled().mask
+    got = step_shares(mask)
     for t in range(T):
-        taken = got[t][mask[t] > 0]
-        assert float(taken.mean()) == pytest.approx(0, abs=1e-12)
-        assert float(taken.std(correction=0)) == pytest.approx(1, rel=1e-6)
+        lengths = [int(mask[t, n].sum()) for n in range(N)]
+        alive = [n for n in range(N) if lengths[n]]
+        for n in range(N):
+            expected = [1 / lengths[n] / len(alive)] * lengths[n] if n in alive else []
+            np.testing.assert_allclose(got[t, n], expected + [0.0] * (H - len(expected)), rtol=1e-12)
+    assert not step_shares(torch.zeros(1, 2, 3)).any()
+
+
+def test_advantages_are_normalised_within_a_task_as_its_steps_count() -> None:
+    mask = sampled().mask
+    got = normalised(torch.randn(T, N, H, dtype=torch.float64) * 3 + 5, step_shares(mask))
+    for t in range(T):
+        taken = [got[t, n][mask[t, n] > 0] for n in range(N) if mask[t, n].any()]
+        assert np.mean([float(each.mean()) for each in taken]) == pytest.approx(0, abs=1e-12)
+        assert np.mean([float(each.square().mean()) for each in taken]) == pytest.approx(1, rel=1e-6)
     assert not got[mask == 0].any()
 
 
@@ -116,5 +133,5 @@ def test_what_was_dropped_does_not_count() -> None:
     learnt = experience(trajectories, discount=0.9, gae_lambda=1.0, regularisation=1e-5)
     values = torch.ones(T, N * H, dtype=torch.float64)
     values[1, (N - 1) * H :] = 1e9
-    assert learnt.mean(values).tolist() == [1, 1]
+    assert learnt.mean(values).tolist() == pytest.approx([1, 1])
     assert not learnt.advantages[1, (N - 1) * H :].any()

@@ -46,7 +46,7 @@ def bandit(seed: int, rate: float) -> tuple[Policy, Adaptation, list[Experience]
             observations=torch.zeros_like(e.observations),
             actions=e.actions,
             advantages=e.advantages,
-            mask=e.mask,
+            shares=e.shares,
         )
         for e in experiences
     ]
@@ -60,24 +60,24 @@ def test_the_meta_gradient_of_a_bandit_is_its_closed_form(first_order: bool) -> 
     mu, s = (float(policy.get_parameter(f"head.{name}").detach()) for name in ("bias", "log_std"))
     expected = np.zeros(2)
     for t in range(2):
-        (_, a, A, mask), (_, b, B, later) = (
+        (_, a, A, share), (_, b, B, later) = (
             tuple(x.numpy() for x in of_task(experience, t)) for experience in experiences
         )
-        a, A, b, B = a[mask > 0, 0], A[mask > 0], b[later > 0, 0], B[later > 0]
+        a, b = a[:, 0], b[:, 0]
         shrink = np.exp(-2 * s)
-        mu_after = mu + RATE * np.mean(A * (a - mu)) * shrink
-        s_after = s + RATE * np.mean(A * ((a - mu) ** 2 * shrink - 1))
+        mu_after = mu + RATE * np.sum(share * A * (a - mu)) * shrink
+        s_after = s + RATE * np.sum(share * A * ((a - mu) ** 2 * shrink - 1))
         outer = -np.array(
             [
-                np.mean(B * (b - mu_after)) * np.exp(-2 * s_after),
-                np.mean(B * ((b - mu_after) ** 2 * np.exp(-2 * s_after) - 1)),
+                np.sum(later * B * (b - mu_after)) * np.exp(-2 * s_after),
+                np.sum(later * B * ((b - mu_after) ** 2 * np.exp(-2 * s_after) - 1)),
             ]
         )
-        cross = -2 * RATE * np.mean(A * (a - mu)) * shrink
+        cross = -2 * RATE * np.sum(share * A * (a - mu)) * shrink
         inner = np.array(
             [
-                [1 - RATE * np.mean(A) * shrink, cross],
-                [cross, 1 - 2 * RATE * np.mean(A * (a - mu) ** 2) * shrink],
+                [1 - RATE * np.sum(share * A) * shrink, cross],
+                [cross, 1 - 2 * RATE * np.sum(share * A * (a - mu) ** 2) * shrink],
             ]
         )
         expected += (outer if first_order else inner.T @ outer) / 2
@@ -99,13 +99,13 @@ def plain_objective(
     adaptation: Adaptation,
     score: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = lambda ratio, a: ratio * a,
 ) -> torch.Tensor:
-    """Minus the mean over tasks of the mean of `score(ratio, advantage)`, one task at a time."""
+    """Minus the mean over tasks of the mean, as steps count, of `score(ratio, advantage)`, one task at a time."""
     names = [name for name in params if layer(name) in adaptation.mask]
     total = torch.zeros((), dtype=torch.float64)
-    tasks = len(experiences[0].mask)
+    tasks = len(experiences[0].shares)
     for t in range(tasks):
         before = [of_task(e, t) for e in experiences[:-1]] if names else []
-        observations, actions, advantages, mask = of_task(experiences[-1], t)
+        observations, actions, advantages, shares = of_task(experiences[-1], t)
         new, sampled = (
             plain_policy.adapted(p, before, names, RATE, first_order=adaptation.first_order)
             for p in (params, old)
@@ -114,7 +114,7 @@ def plain_objective(
             plain_policy.log_prob(new, observations, actions)
             - plain_policy.log_prob(sampled, observations, actions).detach()
         )
-        total = total - plain_policy.averaged(score(ratio, advantages), mask) / tasks
+        total = total - plain_policy.averaged(score(ratio, advantages), shares) / tasks
     return total
 
 
@@ -180,11 +180,11 @@ def test_the_inner_gradient_at_the_sampling_policy_is_that_of_likelihood_ratios(
     stepped = adapted(policy, [experience], adaptation, graph=False)
     for t in range(2):
         params = parameters_of(policy)
-        observations, actions, advantages, mask = of_task(experience, t)
+        observations, actions, advantages, shares = of_task(experience, t)
         log_prob = plain_policy.log_prob(params, observations, actions)
         ratio = torch.exp(log_prob - log_prob.detach())
         gradients = torch.autograd.grad(
-            plain_policy.averaged(ratio * advantages, mask), list(params.values())
+            plain_policy.averaged(ratio * advantages, shares), list(params.values())
         )
         for name, gradient in zip(params, gradients, strict=True):
             torch.testing.assert_close(stepped[name][t], params[name].detach() + RATE * gradient)
@@ -193,12 +193,12 @@ def test_the_inner_gradient_at_the_sampling_policy_is_that_of_likelihood_ratios(
 def dense_fisher(
     params: plain_policy.Params, experiences: list[Experience], adaptation: Adaptation
 ) -> np.ndarray:
-    """Mean over tasks and steps of Jᵀ M J: J of an adapted policy's (mean, log std), M = diag(1/σ², 2)."""
+    """Mean, as steps count, of Jᵀ M J: J of an adapted policy's (mean, log std), M = diag(1/σ², 2)."""
     names = [name for name in params if layer(name) in adaptation.mask]
     total = 0.0
-    for t in range(len(experiences[0].mask)):
+    for t in range(len(experiences[0].shares)):
         before = [of_task(e, t) for e in experiences[:-1]] if names else []
-        observations, _, _, mask = of_task(experiences[-1], t)
+        observations, _, _, shares = of_task(experiences[-1], t)
 
         def acting(
             vector: torch.Tensor,
@@ -213,10 +213,10 @@ def dense_fisher(
         at = plain_policy.flat(params).detach().requires_grad_()
         log_std = acting(at)[1].detach().numpy()
         jacobian = torch.autograd.functional.jacobian(acting, at).numpy()
-        kept = mask.numpy() > 0
+        share = shares.numpy()[:, None]
         for weight, part in ((np.exp(-2 * log_std), jacobian[0]), (2 * np.ones_like(log_std), jacobian[1])):
-            total = total + np.einsum("sa,sap,saq->pq", weight[kept], part[kept], part[kept]) / kept.sum()
-    return np.asarray(total) / len(experiences[0].mask)
+            total = total + np.einsum("sa,sap,saq->pq", share * weight, part, part)
+    return np.asarray(total) / len(experiences[0].shares)
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)

@@ -3,7 +3,7 @@
 Each step descends the surrogate of REINFORCE (Williams 1992) with the advantages A of the trajectories that were
 sampled by θ_i (Finn et al. 2017, eq. 4 and section 5.3):
 
-    θ_{i+1} = θ_i - α ∇ L_i(θ_i),    L_i(θ) = -mean over steps of log π_θ(a|s) A(s, a).
+    θ_{i+1} = θ_i - α ∇ L_i(θ_i),    L_i(θ) = -mean over trajectories and their steps of log π_θ(a|s) A(s, a).
 
 The trajectories are constants to the outer gradient, which runs through the log-densities: that θ also decided which
 trajectories there are, the second derivatives leave out, as the reference implementations do.
@@ -106,7 +106,7 @@ def adapted(
     With experience from an earlier policy it is the adaptation that this policy would have made of it. Without `graph`
     the weights have no gradient.
     """
-    tasks = len(experiences[0].mask) if experiences else 0
+    tasks = len(experiences[0].shares) if experiences else 0
     if not adaptation.mask or not tasks:
         return {}
     second = graph and not adaptation.first_order

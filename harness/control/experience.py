@@ -18,39 +18,39 @@ EPSILON = 1e-8
 class Experience:
     """The S = trajectories x horizon steps of each of T tasks.
 
-    observations [T, S, O], actions [T, S, A], advantages [T, S], mask [T, S]: 1 for steps that were taken, and 0, as
-    all else is there, for those after an end and those of trajectories that were dropped.
+    observations [T, S, O], actions [T, S, A], advantages [T, S]; shares [T, S]: what each step counts, see
+    `step_shares`. All are 0 for steps that were not taken.
     """
 
     observations: Tensor
     actions: Tensor
     advantages: Tensor
-    mask: Tensor
+    shares: Tensor
 
     def mean(self, values: Tensor) -> Tensor:
-        """Each task's mean over the steps taken: values [T, S] -> [T]."""
-        return (values * self.mask).sum(1) / self.mask.sum(1).clamp(min=1)
+        """Each task's mean over its trajectories of means over their steps: values [T, S] -> [T]."""
+        return (values * self.shares).sum(1)
 
     def of(self, tasks: slice) -> Experience:
         """That of some of the tasks."""
-        parts = (self.observations, self.actions, self.advantages, self.mask)
-        observations, actions, advantages, mask = (part[tasks] for part in parts)
-        return Experience(observations=observations, actions=actions, advantages=advantages, mask=mask)
+        parts = (self.observations, self.actions, self.advantages, self.shares)
+        observations, actions, advantages, shares = (part[tasks] for part in parts)
+        return Experience(observations=observations, actions=actions, advantages=advantages, shares=shares)
 
 
 def experience(
     trajectories: Trajectories, *, discount: float, gae_lambda: float, regularisation: float
 ) -> Experience:
     """Advantages over a linear baseline that is fitted to each task's own returns, normalised within the task."""
-    mask, rewards = trajectories.mask, trajectories.rewards
+    mask, rewards, shares = trajectories.mask, trajectories.rewards, step_shares(trajectories.mask)
     returns = discounted_returns(rewards, discount)
     values = fitted_values(trajectories.observations, returns, mask, regularisation=regularisation)
     advantages = generalised_advantages(rewards, values, mask, discount=discount, gae_lambda=gae_lambda)
     return Experience(
         observations=trajectories.observations.flatten(1, 2),
         actions=trajectories.actions.flatten(1, 2),
-        advantages=normalised(advantages, mask).flatten(1),
-        mask=mask.flatten(1),
+        advantages=normalised(advantages, shares).flatten(1),
+        shares=shares.flatten(1),
     )
 
 
@@ -76,10 +76,21 @@ def generalised_advantages(
     return discounted_returns((rewards + discount * after - values) * mask, discount * gae_lambda)
 
 
-def normalised(advantages: Tensor, mask: Tensor) -> Tensor:
-    """Of mean 0 and deviation 1 over the steps that a task took: [T, N, H]; 0 elsewhere."""
-    count = mask.sum((1, 2), keepdim=True).clamp(min=1)
-    mean = (advantages * mask).sum((1, 2), keepdim=True) / count
-    centred = (advantages - mean) * mask
-    deviation = (centred.square().sum((1, 2), keepdim=True) / count).sqrt()
+def step_shares(mask: Tensor) -> Tensor:
+    """What each step counts in its task: mask [T, N, H] -> [T, N, H], which sum to 1 within a task that has steps.
+
+    Trajectories count alike, however long they are, as in the reference implementation; those that were dropped do
+    not. Where trajectories end at a goal, this is not the same as counting steps alike: those that arrive are short,
+    and what they did counts for more. On 2D-Navigation, MAML gets worse after its first 60 updates otherwise.
+    """
+    lengths = mask.sum(2, keepdim=True)
+    sampled = (lengths > 0).sum(1, keepdim=True)
+    return mask / lengths.clamp(min=1) / sampled.clamp(min=1)
+
+
+def normalised(advantages: Tensor, shares: Tensor) -> Tensor:
+    """Of mean 0 and deviation 1 over the steps that a task took, as they count: [T, N, H]; 0 elsewhere."""
+    mean = (advantages * shares).sum((1, 2), keepdim=True)
+    centred = (advantages - mean) * (shares > 0)
+    deviation = (centred.square() * shares).sum((1, 2), keepdim=True).sqrt()
     return centred / (deviation + EPSILON)

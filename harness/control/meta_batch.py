@@ -101,8 +101,8 @@ class MetaObjective:
 
     With θ' the adaptation that θ makes of the stored experience, and θ'_old the one that sampled the last of it:
 
-        surrogate(θ) = -mean over tasks and steps of π_θ'(a|s) / π_θ'_old(a|s) A(s, a)
-        divergence(θ) = mean over tasks and steps of KL(π_θ'_old(·|s) ‖ π_θ'(·|s))
+        surrogate(θ) = -mean over tasks, trajectories and steps of π_θ'(a|s) / π_θ'_old(a|s) A(s, a)
+        divergence(θ) = mean over tasks, trajectories and steps of KL(π_θ'_old(·|s) ‖ π_θ'(·|s))
 
     Whenever θ changes, as along a line search, the inner steps are taken anew, from θ and on the same experience.
     """
@@ -125,7 +125,7 @@ class MetaObjective:
             return Comparison(ratio=ratio, kl=self._old.kl_to(new))
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean over tasks of means over the steps taken: [T, S] -> a scalar."""
+        """The mean over tasks, trajectories and steps: [T, S] -> a scalar."""
         return self._after.mean(values).mean()
 
     @property
@@ -144,8 +144,8 @@ class MetaObjective:
         Right while θ is what this was built on: KL(old ‖ new) has there the second derivatives 1/σ² by a mean and 2 by
         a log deviation, and no slope. On a GPU all tasks are one block.
         """
-        tasks = len(self._after.mask)
-        block = BLOCK if self._after.mask.device.type == "cpu" else tasks
+        tasks = len(self._after.shares)
+        block = BLOCK if self._after.shares.device.type == "cpu" else tasks
         return [self._outputs_of(slice(i, min(i + block, tasks)), tasks) for i in range(0, tasks, block)]
 
     def _outputs_of(self, tasks: slice, of: int) -> Outputs:
@@ -153,7 +153,7 @@ class MetaObjective:
         new = self._policy.actions(
             adapted(self._policy, before, self._adaptation, graph=True), after.observations
         )
-        shares = after.mask / after.mask.sum(1, keepdim=True).clamp(min=1) / of
+        shares = after.shares / of
         by_mean = shares.unsqueeze(-1) * torch.exp(-2 * new.log_std.detach())
         by_log_std = 2 * shares.sum(1).view(-1, 1, 1).expand_as(new.log_std)
         return Outputs(values=[new.mean, new.log_std], curvature=[by_mean, by_log_std])
