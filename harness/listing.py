@@ -13,10 +13,13 @@ from harness import plugins, pool_status
 from harness.control.experiment import ControlExperiment
 from harness.cost import Estimate, basis, duration, estimate
 from harness.data_needs import check_data_dir, sources_of, with_defaults
+from harness.demo import can_draw
 from harness.display import say_what_is_unlike
 from harness.experiment import Experiment
+from harness.missing_sources import hinted
 from harness.obstacles import obstacles
 from harness.plan import Plan, plan
+from harness.planned_sources import datasets_of
 from harness.spec import RunSpec
 from harness.store import RunFolder, Workspace
 from harness.wording import counted
@@ -63,7 +66,8 @@ def show_plan(
         show_control_plan(experiment, (out or Path("reports") / experiment.name) / "runs", console)
         _say_obstacles(experiment, console)
         return
-    planned = plan(experiment, data_dir=data_dir, cache=cache)
+    with hinted(config, bindings, demo=any(map(can_draw, datasets_of(experiment)))):
+        planned = plan(experiment, data_dir=data_dir, cache=cache)
     workspace = Workspace(runs=(out or Path("reports") / experiment.name) / "runs", cache=cache)
     if experiment.search is None:
         guesses = estimate(planned.runs, workspace)

@@ -68,7 +68,11 @@ def hinted(config: Path, bindings: Sequence[str], *, demo: bool) -> Iterator[Non
                 "All of them in one folder: name it with --data DIR or HARNESS_DATA. One that is elsewhere, alone:",
                 *(f"  harness data prepare {command} --only {name} --from PATH" for name in error.missing),
                 "Without them: --set \"Experiment.missing_sources = 'skip'\"; the report says what was left out.",
-                *(["To see it all on drawn stand-ins, without any data: --demo"] if demo else []),
+                *(
+                    [f"To see it all on drawn stand-ins, without any data: harness run {command} --demo"]
+                    if demo
+                    else []
+                ),
             ]
         raise
 

@@ -51,6 +51,11 @@ def runs_of_record(folder: Path) -> list[RunFolder]:
         raise WorkspaceError(
             f"{folder} is no folder of an experiment: name one that `harness run` made, such as reports/quickstart."
         )
+    if not (folder / "runs").is_dir():
+        raise WorkspaceError(
+            f"The runs of {folder} are not here, only its report: "
+            f"`{read_record(folder).get('command') or 'harness run CONFIG'}` makes them again."
+        )
     return list(dict.fromkeys([*recorded_trials(folder), *recorded_runs(folder)]))
 
 

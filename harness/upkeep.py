@@ -78,8 +78,6 @@ def clean(folder: Path, kinds: Sequence[str], console: Console) -> None:
     Raises WorkspaceError where there is no experiment, or something cannot be deleted.
     """
     runs_of_record(folder)
-    if not (folder / "runs").is_dir():
-        raise WorkspaceError(f"The runs of {folder} are not here: there is nothing to clean.")
 
     def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)

@@ -207,6 +207,9 @@ def _prepare(planned: Plan, request: Request, display: Display) -> None:
             data_dir=request.data_dir,
             cache=request.cache,
             progress=display.pool,
+            on_wait=lambda key: display.say(
+                f"Another command prepares the images of {key} in this cache folder: waiting for it."
+            ),
         )
         note_use(request.cache, need.key, planned.experiment.name)
 

@@ -103,7 +103,7 @@ def test_the_five_steps_of_the_readme_add_a_method(fresh: Path) -> None:
     call(harness, "run", "gin/head_only_readme.gin", *small, cwd=fresh)
     board = (fresh / "reports" / "head_only" / "leaderboard.csv").read_text(encoding="utf-8")
     rows = {line.split(",")[0]: line for line in board.splitlines()}
-    assert len(board.splitlines()) == 1 + 2 * 4, rows
+    assert len(board.splitlines()) == 1 + 3 * 4, rows
 
 
 def test_names_that_cannot_be_are_refused(tmp_path: Path) -> None:

@@ -115,6 +115,10 @@ def test_a_run_is_found_by_its_folder_its_id_or_the_beginning(
     )
     with pytest.raises(WorkspaceError, match="'anil' is the beginning of 2 runs"):
         find_run("anil", below)
+    with pytest.raises(
+        WorkspaceError, match=rf"the folder of an experiment: name one of its runs, {run_id}, maml-"
+    ):
+        find_run(str(below / "tiny"), below)
     with pytest.raises(WorkspaceError, match=r"There is no run 'bnil': .*--below DIR"):
         find_run("bnil", below)
 

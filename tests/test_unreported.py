@@ -11,6 +11,7 @@ import pytest
 from fake_runs import episode_rows, run_spec, write_run
 from harness.errors import ConfigError, WorkspaceError
 from harness.report.build import build_report
+from harness.report.gather import read_run
 from harness.store import RunFolder
 from small_reports import SOURCES, everything, report, three_methods
 
@@ -162,8 +163,14 @@ def test_an_empty_report_can_be_refused_and_then_writes_nothing(tmp_path):
 
 
 def test_planned_runs_that_never_started_are_named(tmp_path):
+    (tmp_path / "runs").mkdir()
     text = report(tmp_path, runs=[RunFolder(tmp_path / "runs" / "planned")])
     assert "- planned: never started" in text
+
+
+def test_a_report_whose_runs_are_elsewhere_is_not_called_unstarted(tmp_path):
+    _, left_out = read_run(RunFolder(tmp_path / "runs" / "planned"))
+    assert [left.reason for left in left_out] == ["the runs are not here, only their report"]
 
 
 def test_no_folder_of_runs_is_refused(tmp_path):

@@ -12,7 +12,7 @@ from harness.control.task_rows import CURVE, TASK_COLUMNS
 from harness.errors import WorkspaceError
 from harness.report.gather import FinishedRun, differences_of, mixture
 from harness.report.panels import natural
-from harness.report.run_checks import at, disagreement, foreign_rows
+from harness.report.run_checks import absent, at, disagreement, foreign_rows
 from harness.report.settings import in_words, parameter_words, unshared
 from harness.store import LeftOut, RunFolder, read_curves, read_finished, read_tables
 
@@ -137,7 +137,7 @@ def read_control_run(folder: RunFolder) -> tuple[FinishedRun | None, list[LeftOu
     """
     name = folder.path.name
     if not folder.path.is_dir():
-        return None, [LeftOut(run_id=name, reason="never started")]
+        return None, [LeftOut(run_id=name, reason=absent(folder))]
     tasks, left_out = read_finished([(folder, folder.episodes)], TASK_COLUMNS)
     if left_out:
         reason = " ".join(left_out[0].reason.replace(f"{folder.path}/", "").split())

@@ -10,7 +10,7 @@ import pandas as pd
 
 from harness.errors import WorkspaceError
 from harness.report.panels import PANEL_KEYS, natural
-from harness.report.run_checks import disagreement, unfit
+from harness.report.run_checks import absent, disagreement, unfit
 from harness.results import ACROSS_COLUMNS, DISTANCE_COLUMNS, EPISODE_COLUMNS, PROBE_COLUMNS
 from harness.spec import kind_of_training
 from harness.statistics import with_shots
@@ -198,7 +198,7 @@ def read_run(folder: RunFolder) -> tuple[FinishedRun | None, list[LeftOut]]:
     """A finished run; None, with the reason, for what is unfinished, damaged or not what its name says."""
     name = folder.path.name
     if not folder.path.is_dir():
-        return None, [LeftOut(run_id=name, reason="never started")]
+        return None, [LeftOut(run_id=name, reason=absent(folder))]
     episodes, left_out = read_episodes([folder])
     if left_out:
         return None, [LeftOut(run_id=name, reason=_plain(left_out[0].reason, folder.path))]

@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from harness.store import RunFolder
+
 NAMES = {"method_name": str, "trained_on": str, "seed": int}
 PARTS = ("method", "trainer", "network", "images", "train")
 """Keys that every spec has: those of NAMES with their types, and JSON objects."""
@@ -26,6 +28,11 @@ STATUS_NUMBERS = (
     *("iterations", "selected_iteration", "training_seconds", "waiting_seconds", "evaluation_seconds"),
     "peak_memory_mb",
 )
+
+
+def absent(folder: RunFolder) -> str:
+    """Why a run's folder is not there."""
+    return "never started" if folder.path.parent.is_dir() else "the runs are not here, only their report"
 
 
 def unfit(

@@ -5,6 +5,9 @@ from pathlib import Path
 from harness.errors import WorkspaceError, did_you_mean
 from harness.store import RunFolder
 
+MOST = 6
+"""Runs that a sentence names."""
+
 
 def find_run(name: str, below: Path) -> RunFolder:
     """The run in the folder `name`, or the one of that id, which may be cut short: at its end, or by a … in its middle.
@@ -25,6 +28,12 @@ def find_run(name: str, below: Path) -> RunFolder:
             f"{name!r} is the beginning of {len(ids)} runs, such as {', '.join(sorted(ids)[:3])}: write more of it."
         )
     if not found:
+        of_experiment = sorted(path.parent.name for path in folder.glob("runs/*/spec.json"))
+        if of_experiment:
+            raise WorkspaceError(
+                f"{name} is the folder of an experiment: name one of its runs, {', '.join(of_experiment[:MOST])}"
+                f"{', ...' if len(of_experiment) > MOST else ''}."
+            )
         hint = did_you_mean(name, [path.name for path in there])
         raise WorkspaceError(
             f"There is no run {name!r}: it is no run's folder, and no run of an experiment in {below} has an id that "
