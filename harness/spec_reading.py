@@ -17,9 +17,9 @@ def read_spec(content: Mapping[str, Any], where: str) -> RunSpec:
         spec = _run(content)
         run_id = spec.run_id
     except (KeyError, TypeError, ValueError, AttributeError, HarnessError) as error:
+        lacks = f"it has no {error}" if isinstance(error, KeyError) else str(error)
         raise WorkspaceError(
-            f"{where} is damaged, or of another version of harness ({type(error).__name__}: {error}). Run the "
-            "experiment again."
+            f"{where} is damaged, or of another version of harness ({lacks}): `harness retry` makes it again."
         ) from error
     if run_id != content.get("run_id"):
         raise WorkspaceError(

@@ -47,7 +47,10 @@ def test_a_spec_is_read_back_as_it_was(planned: Callable[..., dict[str, RunSpec]
 
 def test_a_damaged_or_changed_spec_is_said(planned: Callable[..., dict[str, RunSpec]]) -> None:
     content = planned()["maml"].to_json()
-    with pytest.raises(WorkspaceError, match=r"here is damaged, or of another version .*KeyError"):
+    with pytest.raises(
+        WorkspaceError,
+        match=r"here is damaged, or of another version .*it has no 'method_name'\): `harness retry`",
+    ):
         read_spec({"run_id": "x"}, "here")
     with pytest.raises(
         WorkspaceError, match=r"its content is that of 'maml-glyphs-s1-.*': it was changed by hand"

@@ -30,7 +30,7 @@ def damaged_runs(runs: Path) -> dict[str, str]:
 
     specless = write_run(runs, run_spec("specless"), 0.5)
     (specless.path / "spec.json").write_text("{")
-    expected[specless.path.name] = "spec.json is missing, damaged or foreign"
+    expected[specless.path.name] = "spec.json is missing or damaged"
 
     copied = write_run(runs, run_spec("copied"), 0.5)
     shutil.copytree(copied.path, runs / "a-copy")
@@ -222,7 +222,7 @@ def test_what_is_missing_is_said_first(tmp_path):
     (folder / "spec.json").write_text("{bad")
     built = build_report(tmp_path, title="", claim="", command="")
     n_runs = len(list((tmp_path / "runs").iterdir()))
-    said = f"1 of {n_runs} runs is missing from this report ({folder.name}: spec.json is missing, damaged or foreign"
+    said = f"1 of {n_runs} runs is missing from this report ({folder.name}: spec.json is missing or damaged"
     assert built.missing_runs.startswith(said)
     top = (tmp_path / "report.md").read_text().partition("## In short")[0]
     assert f"1 of {n_runs} runs is missing from this report" in top

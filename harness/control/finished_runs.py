@@ -12,7 +12,7 @@ from harness.control.task_rows import CURVE, TASK_COLUMNS
 from harness.errors import WorkspaceError
 from harness.report.gather import FinishedRun, differences_of, mixture
 from harness.report.panels import natural
-from harness.report.run_checks import absent, at, disagreement, foreign_rows
+from harness.report.run_checks import UNREADABLE, absent, at, disagreement, foreign_rows
 from harness.report.settings import in_words, parameter_words, unshared
 from harness.store import LeftOut, RunFolder, read_curves, read_finished, read_tables
 
@@ -153,6 +153,8 @@ def read_control_run(folder: RunFolder) -> tuple[FinishedRun | None, list[LeftOu
 
 def _unfit(name: str, spec: Mapping[str, Any], tasks: pd.DataFrame) -> str:
     """Why the run in the folder `name` cannot be used, in a clause; empty when it can."""
+    if not spec:
+        return UNREADABLE
     if wrong := list(_wrong_places(spec)):
         return f"spec.json is missing, damaged or foreign: see its {', '.join(wrong)}"
     if spec.get("run_id", name) != name:

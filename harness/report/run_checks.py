@@ -29,6 +29,8 @@ STATUS_NUMBERS = (
     "peak_memory_mb",
 )
 
+UNREADABLE = "spec.json is missing or damaged; `harness retry` makes it again"
+
 
 def absent(folder: RunFolder) -> str:
     """Why a run's folder is not there."""
@@ -42,6 +44,8 @@ def unfit(
 
     spec, status: JSON data. episodes: columns as in results.EPISODE_COLUMNS.
     """
+    if not spec:
+        return UNREADABLE
     missing = [key for key in (*NAMES, *PARTS) if key not in spec]
     if missing:
         return f"spec.json is missing, damaged or foreign: it has no {', '.join(missing)}"
