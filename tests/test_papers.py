@@ -285,7 +285,7 @@ def test_the_command_fills_the_tables_and_says_what_an_empty_cell_costs(
     assert "HalfCheetah-Direction" in text
     assert "170.4 ± 21.0" in text
     assert "harness run gin/navigation" in text
-    assert "about 4 h of one core for all six trainings" in text
+    assert "about 2.5 h of one core for all six trainings" in text
     assert (
         "harness run gin/paper\\_miniimagenet.gin" in text or "harness run gin/paper_miniimagenet.gin" in text
     )
