@@ -17,6 +17,7 @@ from harness.errors import DataError, HarnessError, PluginError
 from harness.experiment import Images
 from harness.narrow_terminal import WIDE, stacked
 from harness.pool_status import interrupted, status
+from harness.subsets import lacking
 
 SMALL_RATE, PHOTO_RATE = 3000, 250
 """Images a second and core: small ones of a fixed size; photographs as they come. Good to a factor of three."""
@@ -110,7 +111,13 @@ def _show_one(dataset: Dataset, side: int, data_dir: Path | None, console: Conso
             if dataset.needs_data
             else DASH
         ),
-        "found": " in ".join(found) if found else "nothing" if dataset.needs_data else "embedded",
+        "found": (
+            " in ".join(found) + _subset(dataset, data_dir)
+            if found
+            else "nothing"
+            if dataset.needs_data
+            else "embedded"
+        ),
     }
     table = Table(box=None, show_header=False, title=dataset.name, title_justify="left", title_style="bold")
     table.add_column(no_wrap=True)
@@ -118,6 +125,16 @@ def _show_one(dataset: Dataset, side: int, data_dir: Path | None, console: Conso
     for key, value in facts.items():
         table.add_row(key, escape(str(value)))
     console.print(table)
+
+
+def _subset(dataset: Dataset, data_dir: Path | None) -> str:
+    """What is there of the source, where that is less than was published."""
+    try:
+        sizes = [dataset.class_sizes(split, data_dir) for split in dataset.splits]
+    except HarnessError:
+        return ""
+    found = lacking(dataset, sum(map(len, sizes)), sum(sum(split.values()) for split in sizes))
+    return f"; a subset: {found}" if found else ""
 
 
 def _counts(dataset: Dataset, data_dir: Path | None) -> tuple[dict[str, int], int]:

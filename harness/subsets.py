@@ -17,12 +17,17 @@ def subsets(sources: PlannedSources, datasets: Iterable[Dataset]) -> Iterator[st
             sizes = [sources.content(dataset, split).sizes for split in dataset.splits]
         except DataError:
             continue
-        classes, images = sum(map(len, sizes)), sum(int(split.sum()) for split in sizes)
-        published = sum(getattr(dataset, "official_classes", {}).values())
-        of_images = getattr(dataset, "official_images", 0)
-        lacking = [f"{classes:,} of {published:,} published classes"] * (classes < published)
-        # A limit is asked for, and in every row.
-        limited = getattr(dataset, "max_images_per_class", None) is not None
-        lacking += [f"{images:,} of {of_images:,} published images"] * (images < of_images and not limited)
-        if lacking:
-            yield f"{dataset.name}: {', '.join(lacking)}"
+        found = lacking(dataset, sum(map(len, sizes)), sum(int(split.sum()) for split in sizes))
+        if found:
+            yield f"{dataset.name}: {found}"
+
+
+def lacking(dataset: Dataset, classes: int, images: int) -> str:
+    """What there is of what was published, such as `10 of 47 published classes`; empty where nothing is missing."""
+    published = sum(getattr(dataset, "official_classes", {}).values())
+    of_images = getattr(dataset, "official_images", 0)
+    # A limit is asked for, and in every row.
+    limited = getattr(dataset, "max_images_per_class", None) is not None
+    parts = [f"{classes:,} of {published:,} published classes"] * (classes < published)
+    parts += [f"{images:,} of {of_images:,} published images"] * (images < of_images and not limited)
+    return ", ".join(parts)

@@ -75,7 +75,9 @@ def test_in_a_narrow_terminal_no_name_of_a_source_or_pool_is_broken(home: Path) 
 
 def test_list_says_what_is_found(own: Path, data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["data", "list", "dtd", "--data", str(data_dir)]) == 0
-    assert "records in" in capsys.readouterr().out
+    said = " ".join(capsys.readouterr().out.split())
+    assert "records in" in said
+    assert "a subset: 10 of 47 published classes, 1,200 of 5,640 published images" in said
 
 
 def test_prepare_verify_and_status_of_ones_own_images(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
