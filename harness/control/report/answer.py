@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from harness.control.report.freezing import Frozen
+from harness.control.report.little_to_gain import little_to_gain
 from harness.control.report.standings import Standing, where
 from harness.control.task_statistics import CELL, FEWEST_PAIRS
 from harness.equivalence import FAILS, HOLDS
@@ -40,7 +41,10 @@ def answer(
     cells = [one.cell for one in found]
     sections = []
     if len(judged):
-        said = tuple(_verdict(row, cells) for row in judged.to_dict("records"))
+        said = (
+            *(_verdict(row, cells) for row in judged.to_dict("records")),
+            *little_to_gain(judged, found),
+        )
         one_seed = (
             "" if (judged["n_seeds"] > 1).all() else " With one seed they are about these policies only."
         )
