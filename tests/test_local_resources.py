@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from command_line import refused
-from experiments import write_tiny
+from experiments import tiny_runs, write_tiny
 from harness import cli, local_resources, ray_runs, workflow
 from harness.errors import ConfigError
 from harness.launch import launch
@@ -14,7 +14,6 @@ from harness.local_resources import check_fits_here, cores_for_ray, without_effe
 from harness.obstacles import obstacles
 from harness.resources import Resources
 from harness.store import Workspace
-from test_launch import runs_of
 
 ASKED = ("--set", "Experiment.resources = @Resources()", "--set")
 
@@ -56,7 +55,7 @@ def test_a_launch_on_this_machine_counts_the_cores_of_each_run(
     monkeypatch.setattr(ray_runs, "ray_started", started)
     place = Workspace(runs=tmp_path / "runs", cache=tmp_path / "cache")
     with pytest.raises(ConfigError, match="enough"):
-        launch(runs_of(tmp_path), place, workers=workers, resources=Resources(cpus=2))
+        launch(tiny_runs(tmp_path), place, workers=workers, resources=Resources(cpus=2))
     assert given == [cores]
 
 
