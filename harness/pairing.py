@@ -13,6 +13,7 @@ import pandas as pd
 
 from harness.errors import ConfigError, did_you_mean, named_choices
 from harness.results import CONDITIONS, LEADERBOARD_KEYS
+from harness.wording import first_few
 
 MUST_AGREE = (
     "network",
@@ -201,7 +202,7 @@ def _unlike(left: pd.Series, right: pd.Series) -> bool:
 
 def _values(column: pd.Series) -> str:
     found = sorted(map(str, column.unique().tolist()))
-    return ", ".join(found[:4]) + (", ..." if len(found) > 4 else "")
+    return first_few(found, 4)
 
 
 def said(row: Mapping[str, object], keys: Sequence[str]) -> str:

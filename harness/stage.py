@@ -24,7 +24,7 @@ from harness.spec import Launchable
 from harness.store import Workspace
 from harness.tracking.following import following
 from harness.tracking.tracker import Tracker
-from harness.wording import counted
+from harness.wording import counted, first_few
 from harness.written_tables import discard_damaged
 
 
@@ -193,7 +193,7 @@ class Stage:
         """As `ExperimentMirror.pull_runs`, where the experiment lies at a URL; says what that has lost."""
         lost = self.mirror.pull_runs(wanted, networks=networks, finish=finish) if self.mirror else []
         if self.mirror and lost:
-            named = ", ".join(lost[:FEW_NAMES]) + (", ..." if len(lost) > FEW_NAMES else "")
+            named = first_few(lost, FEW_NAMES)
             then = "what is here was sent again" if finish else "the same command sends what is here again"
             self.say(f"{self.mirror.url} has lost {counted(len(lost), 'finished run')} ({named}): {then}.")
 

@@ -1,6 +1,13 @@
 """Words for numbers, so that sentences made from them are English for one as for many."""
 
+from collections.abc import Sequence
+
 
 def counted(number: int, noun: str) -> str:
     """`1 run`, `3 runs`, `12,000 runs`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def first_few(names: Sequence[str], most: int) -> str:
+    """`a, b, ...`: no more of them than `most`."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

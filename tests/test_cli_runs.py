@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +14,11 @@ import pytest
 from command_line import finish_all, refused
 from experiments import write_tiny
 from harness import cli
+from harness.config import load_experiment
+from harness.display import Display
 from harness.files import write_json
+from harness.plan import plan
+from harness.pool_lock import lock_of, one_at_a_time
 from harness.record import timed, took
 from harness.spec import RunSpec
 from harness.store import RunFolder, Workspace, run_folders
@@ -72,6 +77,37 @@ def test_an_interrupted_new_experiment_leaves_the_report_and_its_config(
     assert "Regime.iterations = 5" in (folder / "runs" / "config.gin").read_text()
     assert cli.main([*command, "--set", "Regime.iterations=5"]) == 0
     assert "Regime.iterations = 5" in (folder / "config.gin").read_text()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files are not locked there")
+def test_a_command_says_that_another_prepares_its_pool(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness import worker
+
+    experiment, _ = load_experiment(write_tiny(home, "Experiment.methods = [@ANIL()]"))
+    key = plan(experiment, data_dir=None, cache=home / "cache").pools[0].key
+    lock, held, told, said = lock_of(home / "cache", key), threading.Event(), threading.Event(), []
+
+    def prepare_elsewhere() -> None:
+        lock.parent.mkdir(parents=True)
+        with one_at_a_time(lock, lambda: None):
+            held.set()
+            told.wait(timeout=60)
+
+    def say(_: Display, sentence: str) -> None:
+        said.append(sentence)
+        told.set()
+
+    def interrupted(*_: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Display, "say", say)
+    monkeypatch.setattr(worker, "execute", interrupted)
+    other = threading.Thread(target=prepare_elsewhere)
+    other.start()
+    assert held.wait(timeout=60)
+    assert cli.main(["run", "tiny.gin", "--backend", "serial", "--cache", "cache"]) == 130
+    other.join()
+    assert said[0] == f"Another command prepares the images of {key} in this cache folder: waiting for it."
 
 
 def seconds_of(folder: Path) -> float:

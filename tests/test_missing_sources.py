@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from command_line import refused
 from harness import plugins
 from harness.episode import EpisodeShape
 from harness.errors import DataError, MissingDataError, PlanError
@@ -148,3 +149,13 @@ def test_nothing_left_to_train_or_to_test_on_is_refused(tmp_path: Path) -> None:
 def test_what_is_there_and_wrong_is_never_left_out(tmp_path: Path, shelf: Shelf, said: str) -> None:
     with pytest.raises(PlanError, match=said):
         planned(tmp_path, [HERE, shelf], [HERE])
+
+
+def test_a_plan_without_its_data_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HARNESS_DATA", raising=False)
+    config = Path(__file__).resolve().parents[1] / "gin" / "metadataset_anil.gin"
+    said = refused(capsys, "plan", str(config), "--cache", str(tmp_path))
+    assert "Experiment.missing_sources = 'skip'" in said
+    assert f"without any data: harness run {config} --demo" in said

@@ -79,9 +79,9 @@ class Locomotion:
 
     horizon: 100 is the reference implementation's, 200 the MAML paper's for locomotion. body: `half_cheetah`, `ant`
     (observed without contact forces) or `walker2d`, with observations, starts and dynamics of Gymnasium's
-    environments, version 5. action_scale: 10 is the reference implementation's, so that a policy of deviation 1 begins
-    with a tenth of the motors' strength; with 1 most of its actions are at their limits. gravity, mass, friction:
-    factors on the body's own, 1 for as it is.
+    environments, version 5. action_scale: 10 is the reference implementation's, so that a policy of deviation 1
+    begins with a tenth of the motors' strength; with 1 a third of what it asks of them is beyond their limits.
+    gravity, mass, friction: factors on the body's own, 1 for as it is.
     """
 
     name: str

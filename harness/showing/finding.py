@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from harness.errors import WorkspaceError, did_you_mean
+from harness.errors import FEW_NAMES, WorkspaceError, did_you_mean
 from harness.store import RunFolder
-
-MOST = 6
-"""Runs that a sentence names."""
+from harness.wording import first_few
 
 
 def find_run(name: str, below: Path) -> RunFolder:
@@ -31,8 +29,7 @@ def find_run(name: str, below: Path) -> RunFolder:
         of_experiment = sorted(path.parent.name for path in folder.glob("runs/*/spec.json"))
         if of_experiment:
             raise WorkspaceError(
-                f"{name} is the folder of an experiment: name one of its runs, {', '.join(of_experiment[:MOST])}"
-                f"{', ...' if len(of_experiment) > MOST else ''}."
+                f"{name} is the folder of an experiment: name one of its runs, {first_few(of_experiment, FEW_NAMES)}."
             )
         hint = did_you_mean(name, [path.name for path in there])
         raise WorkspaceError(
