@@ -71,7 +71,7 @@ def test_what_is_no_experiment_is_refused(tmp_path: Path, capsys: pytest.Capture
     assert "is no folder of an experiment" in refused(capsys, "clean", str(tmp_path / "nowhere"))
     assert "start with `harness run CONFIG" in refused(capsys, "retry", str(tmp_path))
     (tmp_path / "experiment.json").write_text('{"runs": ["a"], "command": "harness run x.gin"}')
-    for command in ("clean", "status"):
+    for command in ("clean", "status", "show"):
         said = refused(capsys, command, str(tmp_path))
         assert "are not here, only its report: `harness run x.gin` makes them again" in said
 

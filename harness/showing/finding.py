@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from harness.errors import FEW_NAMES, WorkspaceError, did_you_mean
+from harness.record import RECORD
+from harness.standing import runs_of_record
 from harness.store import RunFolder
 from harness.wording import first_few
 
@@ -26,10 +28,10 @@ def find_run(name: str, below: Path) -> RunFolder:
             f"{name!r} is the beginning of {len(ids)} runs, such as {', '.join(sorted(ids)[:3])}: write more of it."
         )
     if not found:
-        of_experiment = sorted(path.parent.name for path in folder.glob("runs/*/spec.json"))
-        if of_experiment:
+        if (folder / "runs").is_dir() or (folder / RECORD).is_file():
+            ids_there = [run.path.name for run in runs_of_record(folder)]
             raise WorkspaceError(
-                f"{name} is the folder of an experiment: name one of its runs, {first_few(of_experiment, FEW_NAMES)}."
+                f"{name} is the folder of an experiment: name one of its runs, {first_few(ids_there, FEW_NAMES)}."
             )
         hint = did_you_mean(name, [path.name for path in there])
         raise WorkspaceError(
