@@ -187,6 +187,11 @@ def test_a_policy_of_another_size_is_refused() -> None:
         (lambda: MLP(hidden=()), "MLP.hidden must have at least one layer"),
         (lambda: MLP(hidden=(8, 0)), "MLP.hidden must be a whole number of at least 1; got 0"),
         (lambda: MLP(initial_std=0.0), "MLP.initial_std must be at least MLP.min_std"),
+        (
+            lambda: NoAdaptation(inner_steps=3),
+            "no inner steps: leave inner_steps alone, or set it to 0; got 3",
+        ),
+        (lambda: NoAdaptation(test_inner_steps=1), "leave test_inner_steps alone, or set it to 0; got 1"),
         (lambda: training(MAML(), meta_batch=0), "meta_batch must be a whole number of at least 1; got 0"),
     ],
 )
