@@ -121,7 +121,7 @@ def load(group: str, name: str) -> type[Any]:
     entry = entry_point(group, name)
     try:
         plugin = entry.load()
-    except Exception as error:  # a plugin may fail in any way; it must not take the others down
+    except (Exception, SystemExit) as error:  # a plugin may fail in any way; it must not take the others down
         raise PluginError(
             f"The {WORDS[group]} {name!r} from {origin(entry)} cannot be imported: "
             f"{type(error).__name__}: {error}. Mend or uninstall that package."

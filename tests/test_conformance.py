@@ -25,6 +25,7 @@ from harness_datasets.digits import Digits
 from harness_datasets.glyphs import Glyphs
 from harness_methods.anil import ANIL
 from harness_methods.proto_net import ProtoNet
+from harness_methods.relation_net import RelationNet
 
 Pixels = np.ndarray[Any, np.dtype[Any]]
 
@@ -91,8 +92,9 @@ class WrongMethod(ANIL):
             "not a scalar": loss[None],
             "random": loss * torch.rand((), generator=torch.Generator().manual_seed(id(learner) % 2**31)),
         }
-        if self.fault == "head left alone":
-            kept = [p for name, p in learner.named_parameters() if not name.startswith("head.")]
+        if self.fault in ("head left alone", "offsets left alone"):
+            alone = "head." if self.fault == "head left alone" else ".norm.bias"
+            kept = [p for name, p in learner.named_parameters() if alone not in name]
             gradients = torch.autograd.grad(loss, kept, allow_unused=True)
             return with_gradient(loss, {p: g for p, g in zip(kept, gradients, strict=True) if g is not None})
         return faulty.get(self.fault, loss)
@@ -122,6 +124,7 @@ REACHES = "its gradient is finite and reaches what is used, nothing else"
         ("sum", "several workers can share an update, or it says why not"),
         ("head alone", REACHES),
         ("head left alone", REACHES),
+        ("offsets left alone", REACHES),
         ("not a scalar", "loss of an update is a finite scalar"),
         ("random", "loss and predict are deterministic"),
         ("moves the learner", "predict leaves the learner as it was"),
@@ -134,6 +137,11 @@ REACHES = "its gradient is finite and reaches what is used, nothing else"
 def test_a_broken_method_is_caught(fault: str, broken: str) -> None:
     failed = [check.name for check in check_method(WrongMethod(fault=fault)) if not check.passed]
     assert broken in failed
+
+
+def test_a_layer_that_is_as_long_as_the_head_by_chance_is_none() -> None:
+    failed = {check.name: check.detail for check in check_method(RelationNet(filters=20)) if not check.passed}
+    assert not failed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

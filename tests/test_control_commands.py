@@ -204,7 +204,8 @@ def test_what_is_about_images_alone_is_refused(place: Path, capsys: pytest.Captu
 def test_the_papers_tables_have_the_mean_return_after_adaptation(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert cli.main([*RUN, "--out", "out", "--set", "ControlExperiment.seeds = 3"]) == 0
+    published = ("--set", "ControlExperiment.seeds = 3", "--set", "Navigation2D.horizon = 100")
+    assert cli.main([*RUN, "--out", "out", *published]) == 0
     capsys.readouterr()
     assert cli.main(["paper", "out", "--out", "paper", "--tolerance", "15"]) == 0
     assert "reinforcement learning, mean return: 2 of 6 cells measured" in capsys.readouterr().out
@@ -223,6 +224,32 @@ def test_the_papers_tables_have_the_mean_return_after_adaptation(
     assert "mlp of 8 units, 3 seeds" in text
     assert "harness run gin/halfcheetah" in text
     assert "within 15 points (or units of return)" in text
+
+
+def test_returns_are_compared_with_published_ones_of_their_own_horizon_only(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = ("--set", "Navigation2D.horizon = 100")
+    longer = ("--set", "ControlRegime.iterations = 5")
+    assert cli.main([*RUN, "--out", "short", *longer]) == 0
+    assert cli.main(["paper", "short", "--out", "paper"]) == 0
+    assert "reinforcement learning, mean return: 0 of 6 cells measured" in capsys.readouterr().out
+    text = Path("paper/paper.md").read_text(encoding="utf-8")
+    assert "| not compared: 8 steps |" in text
+    assert "each of 3 trajectories of 8 steps" in text
+    cells = pd.read_csv("paper/paper.csv").set_index(["method", "setting"])
+    one = cells.loc[("anil", "2D-Navigation")]
+    assert one["verdict"] == "not compared"
+    assert math.isnan(one["difference"])
+    assert not math.isnan(one["here"])
+    assert cells.loc[("anil", "HalfCheetah-Velocity")]["verdict"] == "not run"
+    # A shorter training at the published horizon comes before it.
+    assert cli.main([*RUN, "--out", "whole", *whole]) == 0
+    assert cli.main(["paper", "short", "whole", "--out", "paper"]) == 0
+    assert "4 updates of 2 tasks, each of 3 trajectories of 100 steps" in Path("paper/paper.md").read_text(
+        encoding="utf-8"
+    )
+    assert "not compared" not in Path("paper/paper.csv").read_text(encoding="utf-8")
 
 
 def test_the_longest_training_counts_and_only_tests_of_the_tasks_it_had(place: Path) -> None:

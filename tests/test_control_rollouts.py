@@ -90,6 +90,25 @@ def test_each_task_is_acted_on_by_its_own_weights() -> None:
     assert float(firsts[1] - firsts[0]) == pytest.approx(5, abs=1e-9)
 
 
+def test_actions_spread_as_the_policy_says_each_task_by_its_own() -> None:
+    policy = tiny_policy(observations=1, actions=1)
+    with torch.no_grad():
+        policy.head.log_std.fill_(-0.7)
+    stored = policy.shared(3)
+    own = {"head.log_std": stored["head.log_std"].detach() + torch.tensor([[0.0], [1.2], [-40.0]])}
+    source = Drift(horizon=60)
+    tasks = [task_of(source, "train", seed=0, k=k) for k in range(3)]
+    got = collect(
+        source, policy, own, tasks, streams=["a", "b", "c"], seed=0, trajectories=200, max_dropped=0
+    )
+    means = policy.actions({**stored, **own}, got.observations.flatten(1, 2)).mean.view_as(got.actions)
+    away = (got.actions - means).detach()[..., 0]
+    spread = [float(away[t][got.mask[t] > 0].std()) for t in range(3)]
+    # At least 2,000 steps of each: a deviation is known to 2 % then. The last is below the least that is allowed.
+    assert int(got.mask.sum((1, 2)).min()) > 2000
+    assert spread == [pytest.approx(scale, rel=0.06) for scale in (np.exp(-0.7), np.exp(0.5), 1e-6)]
+
+
 def test_steps_after_an_end_do_not_count() -> None:
     source = Drift(horizon=40)
     _, sampled = sample(source, policy_for(source), list(range(6)), trajectories=20)

@@ -16,7 +16,13 @@ from harness_methods.meta_sgd import MetaSGD, RatedLearner
 from harness_methods.proto_maml import ProtoMAML
 from harness_methods.proto_net import ProtoNet
 from harness_methods.zero_head_maml import ZeroHeadMAML
-from plain_inner_loop import Params, reference_adapted, reference_logits, reference_outputs
+from plain_inner_loop import (
+    Params,
+    reference_adapted,
+    reference_gradients,
+    reference_logits,
+    reference_outputs,
+)
 from tiny import tiny_episode, tiny_learner
 
 EPISODES = [tiny_episode(seed=1), tiny_episode(seed=2), tiny_episode(seed=3, n_way=2, n_query=3)]
@@ -69,6 +75,20 @@ def test_meta_sgd_with_equal_rates_is_maml() -> None:
         meta_sgd.predict(rated, TASK),
         MAML(inner_lr=0.3, inner_steps=2, test_inner_steps=None).predict(learner, TASK),
     )
+
+
+def test_meta_sgd_steps_each_number_by_its_own_rate() -> None:
+    method = MetaSGD(test_inner_steps=1)
+    learner = tiny_learner(method)
+    assert isinstance(learner, RatedLearner)
+    rates, names = learner.rates_by_name(), list(learner.adaptable(learner.layers))
+    params = {name: p for name, p in stored(learner).items() if not name.startswith("rates")}
+    slopes = reference_gradients(params, TASK, names)
+    adapted = method.adapt(learner, TASK)
+    for name in names:
+        expected = params[name] - rates[name].detach() * slopes[name]
+        assert torch.allclose(adapted[name][0], expected, atol=1e-12), name
+        assert rates[name].std() > 1e-3, name
 
 
 def test_the_gradient_of_meta_sgds_rates_is_that_of_finite_differences() -> None:
@@ -138,7 +158,7 @@ def test_the_stored_head_of_a_zero_head_is_not_trained() -> None:
 @pytest.mark.parametrize("adapted", [None, frozenset[str]()])
 def test_proto_maml_without_steps_is_a_prototypical_network(adapted: frozenset[str] | None) -> None:
     """Its logits are the network's plus ‖f(x)‖², the same for all classes of a query."""
-    method = ProtoMAML(test_inner_steps=0 if adapted is None else 5)
+    method = ProtoMAML(inner_lr=0.1, test_inner_steps=0 if adapted is None else 5)
     learner = tiny_learner(method, max_way=5)
     adapting = method.adapt(learner, TASK, adapted=adapted)
     query = learner.features({}, TASK.query_x[None], Statistics("batch"))

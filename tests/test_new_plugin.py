@@ -112,6 +112,12 @@ def test_names_that_cannot_be_are_refused(tmp_path: Path) -> None:
             write_plugin("method", wrong, tmp_path)
     with pytest.raises(PluginError, match=r"a dataset 'glyphs' already, from harness"):
         write_plugin("dataset", "glyphs", tmp_path)
+    for kind, ours in (("method", "methods"), ("dataset", "datasets")):
+        with pytest.raises(PluginError, match=f"There is a package harness_{ours} already"):
+            write_plugin(kind, ours, tmp_path)
+    for name, cls in (("evaluation", "Evaluation"), ("glyphs", "Glyphs"), ("policy_freeze", "PolicyFreeze")):
+        with pytest.raises(PluginError, match=rf"In a gin file {cls} is harness\S*\.{cls} already"):
+            write_plugin("method", name, tmp_path)
     (tmp_path / "mine").mkdir()
     with pytest.raises(ConfigError, match="is there already"):
         write_plugin("method", "mine", tmp_path)

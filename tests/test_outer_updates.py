@@ -9,13 +9,14 @@ from torch import Tensor
 
 from harness.errors import ConfigError
 from harness.inner_loop_method import InnerLoopMethod
-from harness.learner import HEAD, LayerMask, Learner
+from harness.learner import HEAD, LayerMask, Learner, layer_of
 from harness.surrogate import with_gradient
 from harness.task_batch import stack
 from harness_methods.fo_maml import FOMAML
 from harness_methods.imaml import IMAML, conjugate_gradients
 from harness_methods.maml import MAML
 from harness_methods.maml_pp import MAMLPlusPlus, SteppedLearner, step_weights
+from harness_methods.reptile import Reptile
 from plain_inner_loop import Params, reference_adapted, reference_gradients, reference_logits
 from tiny import tiny_episode, tiny_learner
 
@@ -85,12 +86,17 @@ def test_imamls_inner_loop_ends_where_loss_and_pull_balance() -> None:
 
 
 def test_imamls_gradient_is_that_of_the_solved_inner_problem() -> None:
-    """Against finite differences of the query loss at solutions that are found anew."""
+    """Against finite differences of the query loss at solutions that are found anew, also of what does not adapt."""
     learner = tiny_learner(SOLVED)
     _, found = outer(SOLVED, learner)
-    for name in ("head.weight", "head.bias"):
+    left_alone = [
+        name for name in found if name.startswith("body") and name.endswith(("conv.weight", "norm.bias"))
+    ]
+    assert len(left_alone) == 2 * 4
+    for name in ("head.weight", "head.bias", *left_alone):
         parameter, gradient = learner.get_parameter(name), found[name]
-        for place in [tuple(each) for each in torch.nonzero(gradient).tolist()]:
+        wanted = gradient if name.startswith("head") else gradient.abs() == gradient.abs().max()
+        for place in [tuple(each) for each in torch.nonzero(wanted).tolist()]:
             values = []
             with torch.no_grad():
                 for step in (1e-5, -2e-5):
@@ -111,7 +117,7 @@ def test_imamls_curvature_is_that_of_the_support_loss(released: bool, own: float
     weights = {name: w.requires_grad_() for name, w in method._solved(learner, batch).items()}
     generator = torch.Generator().manual_seed(0)
     v = {name: torch.randn(w.shape, generator=generator, dtype=torch.float64) for name, w in weights.items()}
-    product = method._curvature(learner, batch, weights)(v)
+    product = method._curvature(weights, method._support_slopes(learner, batch, weights))(v)
     for t, task in enumerate(tasks):
         ends = []
         for step in (1e-6, -1e-6):
@@ -206,6 +212,32 @@ def test_maml_pp_weighs_the_loss_after_each_step() -> None:
         assert int(learner.updates) == update + 1
 
 
+def test_maml_pp_steps_each_layer_by_its_own_rate_of_the_step_and_then_by_the_last() -> None:
+    """By hand: rates that are all unlike, so that none can stand for another."""
+    method = MAMLPlusPlus(inner_lr=0.25, inner_steps=2, test_inner_steps=3, multi_step_updates=10)
+    learner = tiny_learner(method).train()
+    assert isinstance(learner, SteppedLearner)
+    with torch.no_grad():
+        learner.rates.copy_(0.05 * (1 + torch.arange(learner.rates.numel())).view_as(learner.rates))
+    params, names = stored(learner), adaptable(learner)
+    rates = params.pop("rates")
+    losses = []
+    for episode in EPISODES:
+        weights, own = params, []
+        for step in range(3):
+            slopes = reference_gradients(weights, episode.task, names)
+            scale = {name: rates[min(step, 1), learner.layers.index(layer_of(name))] for name in names}
+            weights = {**weights, **{name: weights[name] - scale[name] * slopes[name] for name in names}}
+            logits = reference_logits(weights, episode.task.query_x, episode.task.n_way)
+            own.append(float(F.cross_entropy(logits, episode.query_y)))
+        adapted = method.adapt(learner, episode.task)
+        assert all(torch.allclose(adapted[name][0], weights[name], atol=1e-10) for name in names)
+        losses.append(own[:2])
+    means = torch.tensor(losses, dtype=torch.float64).mean(0)
+    learner.updates.fill_(5)
+    assert outer(method, learner)[0] == pytest.approx(float(0.25 * means[0] + 0.75 * means[1]), abs=1e-10)
+
+
 def test_the_gradient_of_maml_pps_rates_is_that_of_finite_differences() -> None:
     method = MAMLPlusPlus(inner_lr=0.25, inner_steps=2, multi_step_updates=10)
     learner = tiny_learner(method).eval()
@@ -229,3 +261,6 @@ def test_settings_without_a_meaning_are_refused() -> None:
         MAMLPlusPlus(test_inner_lr=0.1)
     with pytest.raises(ConfigError, match=r"IMAML\.proximal"):
         IMAML(proximal=0.0)
+    for method in (IMAML, Reptile):
+        with pytest.raises(ConfigError, match=f"{method.__name__} does not .* first_order means nothing"):
+            method(first_order=True)

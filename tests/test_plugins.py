@@ -1,6 +1,7 @@
 import importlib.metadata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -126,3 +127,19 @@ def test_a_short_name_means_the_class_that_comes_along() -> None:
     both = Catalogue({"a.ANIL": ANIL, "b.ANIL": theirs}, {})
     with pytest.raises(ConfigError, match="could be any of"):
         both.resolve("ANIL")
+
+
+def test_a_plugin_that_ends_the_program_when_it_is_imported_stops_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "module_that_quits.py").write_text("raise SystemExit('no licence')\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = importlib.metadata.EntryPoint("quits", "module_that_quits:Quits", plugins.METHODS)
+    broken = {"quits": entry}
+    monkeypatch.setattr(plugins, "_entries", lambda group: broken if group == plugins.METHODS else {})
+    monkeypatch.setattr(plugins, "_rivals", lambda group: {})  # noqa: ARG005
+    with pytest.raises(
+        PluginError, match=r"'quits' from an unknown package .* cannot be imported: SystemExit: no"
+    ):
+        plugins.load(plugins.METHODS, "quits")
+    assert "no licence" in catalogue().broken["Quits"]

@@ -13,10 +13,16 @@ from harness.papers.tables import PaperTable, Setting
 from harness.published_numbers import published_numbers, published_text
 from harness.report.settings import DASH, Table
 
+APART = "not compared"
+"""In the place of a verdict on returns of different horizons."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PaperCell:
-    """One method in one setting; published and here may be missing, and agreement then is, too."""
+    """One method in one setting; published and here may be missing, and agreement then is, too.
+
+    As it is where both are there but are returns over trajectories of different lengths.
+    """
 
     method: str
     label: str
@@ -24,6 +30,11 @@ class PaperCell:
     published: dict[str, Any] | None
     here: Measured | None
     agreement: Agreement | None
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether what was measured here is of another horizon than what was published."""
+        return self.here is not None and self.here.horizon != self.setting.horizon
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +62,8 @@ def fill(table: PaperTable, found: Mapping[Place, Measured], tolerance: float) -
             there = _published(published, table, (name, label), setting)
             here = found.get(_place(name, setting))
             number = there is not None and not math.isnan(there["value"])
-            both = agreement(here.mean, here.half, there, tolerance) if here and there and number else None
+            alike = number and here is not None and here.horizon == setting.horizon
+            both = agreement(here.mean, here.half, there, tolerance) if here and there and alike else None
             row.append(
                 PaperCell(
                     method=name, label=label, setting=setting, published=there, here=here, agreement=both
@@ -104,7 +116,7 @@ def content(filled: FilledTable) -> Table:
 def trainings(filled: FilledTable) -> list[tuple[str, str]]:
     """(settings and methods, how they were trained here) of the measured cells, alike ones together."""
     groups: dict[str, dict[str, list[str]]] = {}
-    for cell in filled.measured:
+    for cell in (cell for row in filled.cells for cell in row if cell.published):
         if cell.here:
             groups.setdefault(cell.here.trained, {}).setdefault(cell.setting.label, []).append(cell.label)
     return [
@@ -174,7 +186,7 @@ def _record(filled: FilledTable, cell: PaperCell) -> dict[str, Any]:
         "difference_ci95": both.half if both else nothing,
         "tolerance": filled.tolerance,
         "published_error_known": both.known if both else False,
-        "verdict": both.verdict if both else "not run",
+        "verdict": both.verdict if both else APART if cell.is_apart else "not run",
         "note": there.get("note", ""),
         "trained": here.trained if here else _how(cell.setting),
     }
@@ -213,7 +225,7 @@ def _here(cell: PaperCell) -> str:
 
 def _difference(cell: PaperCell) -> str:
     if cell.agreement is None:
-        return DASH
+        return f"{APART}: {cell.here.horizon} steps" if cell.here and cell.is_apart else DASH
     found = cell.agreement
     unknown = "" if found.known else " *"
     error = "" if math.isnan(found.half) else f" ± {found.half:.1f}"

@@ -29,7 +29,7 @@ class Measured:
     mean, half: in percent, or in the unit of the quantity; half the 95 % interval of the mean, of which episodes count
     and, where there are several, seeds; NaN where it is not known. n_episodes: of what the mean is over, be it pairs
     of networks. sd: of the seeds' means (ddof = 1), NaN for one seed. budget: outer updates times tasks or batches.
-    trained: the training in words.
+    trained: the training in words. horizon: of returns, the steps of a trajectory.
     """
 
     place: Place
@@ -40,6 +40,7 @@ class Measured:
     n_episodes: int
     budget: int
     trained: str
+    horizon: int | None = None
 
 
 def measured(runs: Iterable[tuple[FinishedRun, Sequence[str]]]) -> dict[Place, Measured]:

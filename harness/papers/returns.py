@@ -9,6 +9,7 @@ from harness.control.finished_runs import read_control_run
 from harness.control.task_rows import source_fingerprint
 from harness.control.task_statistics import summary
 from harness.papers.measured import Measured, Place, longest
+from harness.papers.tables import RETURNS
 from harness.report.gather import FinishedRun
 from harness.spec import digest
 from harness.store import LeftOut, RunFolder
@@ -21,6 +22,7 @@ def measured_returns(runs: Iterable[RunFolder]) -> tuple[dict[Place, Measured], 
     """Of each place the longest training, of equally long ones that of most seeds; never the best. And what is missing.
 
     Only what was tested on the test split of the very tasks that were trained on: the same source and parameters.
+    Trainings of the horizon of the published return come before all others.
     """
     found: list[Measured] = []
     groups: dict[str, list[FinishedRun]] = {}
@@ -35,7 +37,9 @@ def measured_returns(runs: Iterable[RunFolder]) -> tuple[dict[Place, Measured], 
         rows = pd.concat([run.episodes for run in groups[key]], ignore_index=True)
         one = _measured(groups[key][0].spec, rows)
         found += [one] if one else []
-    return longest(found), left_out
+    published = {setting.source: setting.horizon for setting in RETURNS.settings}
+    comparable = [one for one in found if one.horizon == published.get(one.place[2])]
+    return {**longest(found), **longest(comparable)}, left_out
 
 
 def _measured(spec: Mapping[str, Any], rows: pd.DataFrame) -> Measured | None:
@@ -58,6 +62,7 @@ def _measured(spec: Mapping[str, Any], rows: pd.DataFrame) -> Measured | None:
         n_episodes=int(row["n_tasks"]),
         budget=int(train["iterations"]) * int(train["meta_batch"]),
         trained=_said(spec, int(row["n_seeds"])),
+        horizon=int(component["params"]["horizon"]),
     )
 
 

@@ -3,11 +3,13 @@
 import keyword
 import re
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
 from harness import plugins
+from harness.catalogue import catalogue
 from harness.errors import ConfigError, PluginError
 from harness.files import make_folder, write_text
 
@@ -27,8 +29,8 @@ _FILES = {
 def write_plugin(kind: str, name: str, into: Path) -> list[Path]:
     """Write the package of a `method` or `dataset` called `name` into the folder `into`/`name`; returns its files.
 
-    Raises ConfigError for a name that cannot be a module's, PluginError for one that is registered, WorkspaceError
-    where something is in the way.
+    Raises ConfigError for a name that cannot be a module's, PluginError for one that is registered or whose package
+    or class is there already, WorkspaceError where something is in the way.
     """
     _check_name(kind, name)
     folder = into / name
@@ -37,9 +39,9 @@ def write_plugin(kind: str, name: str, into: Path) -> list[Path]:
     words = {
         "kind": kind,
         "name": name,
-        "package": f"harness_{name}",
+        "package": package_of(name),
         "project": f"harness-{name.replace('_', '-')}",
-        "cls": "".join(part.capitalize() for part in name.split("_")),
+        "cls": class_of(name),
         "group": GROUPS[kind],
     }
     made = []
@@ -63,3 +65,22 @@ def _check_name(kind: str, name: str) -> None:
     if name in plugins.names(group):
         where = plugins.origin_of(group, name)
         raise PluginError(f"There is a {kind} {name!r} already, from {where}: choose another name.")
+    package, cls = package_of(name), class_of(name)
+    if find_spec(package) is not None:
+        raise PluginError(
+            f"There is a package {package} already, which {name!r} would hide: choose another name."
+        )
+    if taken := [full for full in catalogue().classes if full.rpartition(".")[2] == cls]:
+        raise PluginError(
+            f"In a gin file {cls} is {taken[0]} already, which {name!r} would not be found beside: choose another name."
+        )
+
+
+def package_of(name: str) -> str:
+    """The import package of the plugin."""
+    return f"harness_{name}"
+
+
+def class_of(name: str) -> str:
+    """The plugin's class: MyMethod of my_method."""
+    return "".join(part.capitalize() for part in name.split("_"))

@@ -69,9 +69,10 @@ class _Subject:
 
     method: Method
 
-    def learner(self) -> Learner:
+    def learner(self, *, more: int = 0) -> Learner:
+        """The same each time; `more`: rows of the head beyond those that a plan would ask for."""
         torch.manual_seed(0)
-        return self.method.trainer.init(Conv4(filters=8).build(1, IMAGES.size), self.rows)
+        return self.method.trainer.init(Conv4(filters=8).build(1, IMAGES.size), self.rows + more)
 
     @property
     def rows(self) -> int:
@@ -178,7 +179,7 @@ def _gradient(subject: _Subject) -> str:
     trainer = subject.method.trainer
     predictor = trainer if isinstance(trainer, Method) else subject.method
     used = used_parameters(predictor, subject.learner(), subject.episode().task)
-    missed = sorted(name for name in used - reached if ".norm." not in name)  # which inner loops leave alone
+    missed = sorted(used - reached)
     require(not missed, f"no gradient reaches {_some(missed)}, which predictions depend on")
     idle = sorted(reached - used)
     # A training on batches has heads of its own, which read-outs do without.
@@ -264,12 +265,17 @@ def _relabelled(subject: _Subject) -> str:
     order = torch.tensor([3, 0, 4, 1, 2])
     rows = torch.cat([order, torch.arange(len(order), subject.rows)])
     with torch.no_grad():
-        for parameter in learner.parameters():
-            if parameter.ndim and len(parameter) == subject.rows:
-                parameter[rows] = parameter.clone()
+        for parameter in _of_classes(subject, learner):
+            parameter[rows] = parameter.clone()
     renamed = subject.method.predict(learner, dataclasses.replace(task, support_y=order[task.support_y]))
     require(torch.allclose(renamed[:, order], logits, atol=1e-4), "renaming the classes changes the logits")
     return "logits follow the names"
+
+
+def _of_classes(subject: _Subject, learner: Learner) -> list[Tensor]:
+    """Parameters with a row a class: those that a learner of more classes has longer. Others may be as long, too."""
+    larger = dict(subject.learner(more=1).named_parameters())
+    return [p for name, p in learner.named_parameters() if p.ndim and len(larger[name]) == len(p) + 1]
 
 
 def _reordered(subject: _Subject) -> str:

@@ -20,9 +20,9 @@ class BaselinePlusPlus(Baseline):
     """Baseline with a cosine classifier, in training and at test: it makes the features of a class keep together.
 
     The classifier is the paper's, the cosine times the trainer's `scale_factor`. The authors' code also learns a norm
-    for each class, and takes 2 in place of 10 for up to 200 classes. The vectors of the new classes begin at the mean
-    support features of unit length, where the authors draw them at random: so the order of the classes does not
-    matter, and at zero a cosine is undefined.
+    for each class, and takes 2 in place of 10 for up to 200 classes, which every test episode has. The vectors of the
+    new classes begin at the mean support features of unit length, where the authors draw them at random: so the order
+    of the classes does not matter, and at zero a cosine is undefined.
     """
 
     classifier: ClassVar[str] = COSINE

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from harness.episode import Episode
+from harness.errors import ConfigError
 from harness.inner_loop import query_logits, task_losses
 from harness.inner_loop_method import InnerLoopMethod
 from harness.learner import Learner, Weights, support_statistics
@@ -23,15 +24,17 @@ class IMAML(InnerLoopMethod):
     """Adapt with a pull back to the initialisation, and differentiate the solution rather than the way to it.
 
     The inner problem is φ = argmin L_S(φ) + λ/2 · ‖φ - θ‖², approached by `inner_steps` gradient steps. The outer
-    gradient of a task is (I + ∇²L_S(φ) / λ)⁻¹ ∇L_Q(φ) (lemma 1), by `cg_steps` of conjugate gradients. Batch-norm
-    offsets, which the inner loop leaves alone, get the query loss's plain gradient at φ.
+    gradient of a task is x = (I + ∇²L_S(φ) / λ)⁻¹ ∇L_Q(φ) (lemma 1), by `cg_steps` of conjugate gradients. What the
+    inner loop leaves alone, such as batch-norm offsets, moves the solution, too: a parameter ψ gets
+    ∂L_Q/∂ψ - ∂/∂ψ ⟨∇L_S(φ), x⟩ / λ.
 
     proximal: λ. inner_steps: enough of them to come near the solution.
 
-    released: as the authors' published code computes it, which their numbers come from. Its steps have no pull, in
-    training one step of the pull alone follows them, and the gradient is damped:
-    (2 I + ∇²L_S(φ) / (λ + 10))⁻¹ ∇L_Q(φ). With λ = 2 the equations leave about as much adaptation as one step of rate
-    1/2, and learn slowly.
+    released: as the authors' published code computes it, which their numbers come from, but that its conjugate
+    gradients begin at 0 and these at ∇L_Q(φ). Its steps have no pull, in training one step of the pull alone follows
+    them, and the gradient is damped: (2 I + ∇²L_S(φ) / (λ + 10))⁻¹ ∇L_Q(φ). What is left alone, nothing there, gets the
+    query loss's plain gradient. With λ = 2 the equations leave about as much adaptation as one step of rate 1/2, and
+    learn slowly. first_order is refused: there is no second order along the steps to leave out.
     """
 
     name: str = "imaml"
@@ -46,6 +49,11 @@ class IMAML(InnerLoopMethod):
         super().__post_init__()
         check_above("IMAML.proximal", self.proximal, 0)
         check_whole("IMAML.cg_steps", self.cg_steps, low=0)
+        if self.first_order:
+            raise ConfigError(
+                "IMAML does not differentiate through its steps, so that first_order means nothing: leave it alone. "
+                "IMAML.cg_steps = 0 leaves out the curvature."
+            )
 
     @property
     def pull(self) -> float:
@@ -69,13 +77,14 @@ class IMAML(InnerLoopMethod):
             slopes = {
                 n: torch.zeros_like(asked[n]) if g is None else g for n, g in zip(asked, found, strict=True)
             }
+            support = self._support_slopes(learner, batch, weights)
             implicit = conjugate_gradients(
-                self._curvature(learner, batch, weights),
-                {name: slopes[name] for name in weights},
-                self.cg_steps,
+                self._curvature(weights, support), {name: slopes[name] for name in weights}, self.cg_steps
             )
+            moved = {} if self.released else _mixed(support, implicit, others)
             for name in total:
-                total[name] += (implicit[name].sum(0) if name in implicit else slopes[name]) / len(episodes)
+                own_part = implicit[name].sum(0) if name in implicit else slopes[name]
+                total[name] += (own_part - moved.get(name, 0.0) / self.proximal) / len(episodes)
         return with_gradient(torch.cat(losses).mean(), {parameters[name]: g for name, g in total.items()})
 
     def _solved(self, learner: Learner, batch: TaskBatch) -> Weights:
@@ -85,22 +94,39 @@ class IMAML(InnerLoopMethod):
             found = {name: stored[name] + kept * (weight - stored[name]) for name, weight in found.items()}
         return {name: weight.detach() for name, weight in found.items()}
 
-    def _curvature(
-        self, learner: Learner, batch: TaskBatch, weights: Weights
-    ) -> Callable[[Vectors], Vectors]:
-        """v -> v + ∇²L_S(φ) v / λ, or as damped as in the published code, task by task."""
-        names = list(weights)
-        own, pull = (2.0, self.proximal + 10.0) if self.released else (1.0, self.proximal)
+    def _support_slopes(self, learner: Learner, batch: TaskBatch, weights: Weights) -> Weights:
+        """∇L_S(φ) of each task, with a graph."""
         features = learner.features(weights, batch.support_x, support_statistics(learner, training=True))
         loss = task_losses(learner.logits(weights, features, batch.n_way), batch.support_y).sum()
-        slopes = torch.autograd.grad(loss, [weights[name] for name in names], create_graph=True)
+        slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+        return dict(zip(weights, slopes, strict=True))
+
+    def _curvature(self, weights: Weights, slopes: Weights) -> Callable[[Vectors], Vectors]:
+        """v -> v + ∇²L_S(φ) v / λ, or as damped as in the published code, task by task."""
+        own, pull = (2.0, self.proximal + 10.0) if self.released else (1.0, self.proximal)
 
         def product(v: Vectors) -> Vectors:
-            against = [v[name] for name in names]
-            hv = torch.autograd.grad(slopes, [weights[name] for name in names], against, retain_graph=True)
-            return {name: own * v[name] + h / pull for name, h in zip(names, hv, strict=True)}
+            against = [v[name] for name in weights]
+            hv = torch.autograd.grad(
+                list(slopes.values()), list(weights.values()), against, retain_graph=True
+            )
+            return {name: own * v[name] + h / pull for name, h in zip(weights, hv, strict=True)}
 
         return product
+
+
+def _mixed(slopes: Weights, x: Vectors, others: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """∂/∂ψ ⟨∇L_S(φ), x⟩ of each other parameter ψ that the support loss depends on, summed over tasks."""
+    if not others:
+        return {}
+    found = torch.autograd.grad(
+        list(slopes.values()),
+        list(others.values()),
+        [x[name] for name in slopes],
+        retain_graph=True,
+        allow_unused=True,
+    )
+    return {name: each for name, each in zip(others, found, strict=True) if each is not None}
 
 
 def conjugate_gradients(product: Callable[[Vectors], Vectors], b: Vectors, steps: int) -> Vectors:

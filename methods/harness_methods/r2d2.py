@@ -32,7 +32,8 @@ class R2D2(EmbeddingMethod):
 
     With X [S, D] the support embeddings and Y [S, n_way] their labels, W = Xᵀ (X Xᵀ + λ I)⁻¹ Y (by Woodbury's
     identity), and the logits of a query x are α x W + β. A last column of ones makes a bias.
-    penalty: λ at the start; learned, as α and β are.
+    penalty: λ at the start, ours; learned, as α and β, which start at 1 and 0, are. The authors' code divides X and Y
+    by the root of the number of images, so that λ counts more the more there are, from 50 and unlearned.
     """
 
     name: str = "r2d2"

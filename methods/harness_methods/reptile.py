@@ -87,6 +87,10 @@ class Reptile(InnerLoopMethod):
         for name in ("inner_batch", "test_inner_batch", "inner_steps"):
             check_whole(f"Reptile.{name}", getattr(self, name), low=1)
         check_above("Reptile.meta_step", self.meta_step, 0)
+        if self.first_order:
+            raise ConfigError(
+                "Reptile does not differentiate through its steps, so that first_order means nothing: leave it alone."
+            )
         if not 0 <= self.meta_step_final <= self.meta_step:
             raise ConfigError(
                 "Reptile.meta_step_final must be at least 0 and at most Reptile.meta_step; got "

@@ -32,11 +32,12 @@ def answer(
     *,
     caveat: str,
     is_declared: bool,
+    remarks: Sequence[Said] = (),
 ) -> tuple[Section, ...]:
     """Verdicts first, where something was judged; then returns, source by source; then what freezing costs.
 
     The last on the sources of the training; the chapter on what adapts has it of all. caveat: which tasks it is of.
-    is_declared: whether the experiment's record has its margin.
+    is_declared: whether the experiment's record has its margin. remarks: on what verdicts and returns rest on.
     """
     cells = [one.cell for one in found]
     sections = []
@@ -44,6 +45,7 @@ def answer(
         said = (
             *(_verdict(row, cells) for row in judged.to_dict("records")),
             *little_to_gain(judged, found),
+            *remarks,
         )
         one_seed = (
             "" if (judged["n_seeds"] > 1).all() else " With one seed they are about these policies only."
@@ -58,7 +60,7 @@ def answer(
             f"it is worse by less than the margin, {set_by}; paired by task and seed.{one_seed}"
         )
         sections.append(Section(title="Feature reuse", note=note, blocks=(Block(said=said),)))
-    gains = tuple(_standing(one, cells) for one in found)
+    gains = (*(_standing(one, cells) for one in found), *(() if sections else remarks))
     title = "Return" if sections or frozen else ""
     sections.append(Section(title=title, note="", blocks=(Block(said=gains),)))
     near = {one.cell for one in found if one.in_training}

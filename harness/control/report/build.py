@@ -16,11 +16,13 @@ from harness.control.declared_margin import KEY, declared_margin
 from harness.control.finished_runs import GatheredRuns, gather_runs, told_apart
 from harness.control.report.answer import answer
 from harness.control.report.freezing import fewer_tasks, frozen_returns
+from harness.control.report.got_worse import got_worse
 from harness.control.report.leaderboard import write_rankings
 from harness.control.report.page import render_control_html, render_control_markdown
 from harness.control.report.paper import paper_chapter
 from harness.control.report.pictures import curve_chapter, picture_chapters
 from harness.control.report.probes import probe_chapter
+from harness.control.report.repeated_tasks import repeated_tasks
 from harness.control.report.returns import return_chapters
 from harness.control.report.settings import cost_chapter, settings_chapter
 from harness.control.report.standings import standings
@@ -136,7 +138,10 @@ def _chapters(
     cells = standings(tasks, found.summary, gathered.runs)
     probes, without = _of_known_sources(gathered, tasks)
     frozen, caveat = frozen_returns(probes, tasks), fewer_tasks(probes, tasks)
-    sections = answer(found.judged, cells, frozen, caveat=caveat, is_declared=found.is_declared)
+    remarks = (*got_worse(gathered.curves, margin), *repeated_tasks(tasks, cells))
+    sections = answer(
+        found.judged, cells, frozen, caveat=caveat, is_declared=found.is_declared, remarks=remarks
+    )
     short = Chapter(anchor="short", title="In short", sections=sections)
     parts = [
         short,

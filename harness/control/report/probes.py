@@ -72,7 +72,12 @@ def _layers(probes: pd.DataFrame) -> Section | None:
             blocks.append(Block(title=title, table=_table(rows, "layer", digits=3, also=["condition"])))
     if not blocks:
         return None
-    note = "Layer by layer, on the states that were visited before adaptation; means over tasks and seeds."
+    note = (
+        "Layer by layer, on the states that were visited before adaptation; means over tasks and seeds. CKA and SVCCA "
+        "see neither shifts nor rescalings of a layer, and where states span few directions, as the two numbers of "
+        "2D-Navigation do, they are close to 1 for any two networks, trained or not: there the relative change of "
+        "the output and what freezing costs tell, and they do not."
+    )
     return Section(title="Similarity and movement", note=note, blocks=tuple(blocks))
 
 

@@ -17,8 +17,8 @@ from harness.report.style import Style
 
 NOTE = (
     "Mean over tasks, each task's a mean over its trajectories, not discounted; ± is the 95 % interval, the wider of "
-    "that over seeds and that over tasks. Gain: after less before, task by task. †: the source of the training, other "
-    "tasks of it. Dropped: trajectories whose dynamics broke down."
+    "that over seeds and that over tasks. Gain: after less before, task by task. †: the source of the training, its "
+    "test tasks. Dropped: trajectories whose dynamics broke down."
 )
 HINT = (
     "Strong shade and bold: the most after adaptation among the methods of one training. Pale shade and =: cannot be "
