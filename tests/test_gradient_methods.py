@@ -1,10 +1,13 @@
 """Methods that adapt by gradient, each against what it must equal: another method, or a few lines of PyTorch."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.episode import Task
 from harness.errors import ConfigError
 from harness.inner_loop_method import InnerLoopMethod
 from harness.layers import Statistics
@@ -168,17 +171,29 @@ def test_proto_maml_without_steps_is_a_prototypical_network(adapted: frozenset[s
     assert torch.allclose(logits - expected, query[0].square().sum(1, keepdim=True).expand(-1, 3), atol=1e-10)
 
 
-def reference_proto_maml(params: Params, steps: int, rate: float) -> Tensor:
-    """The outer loss by plain autograd, differentiable in `params`, one task at a time."""
+def prototypes_of(params: Params, task: Task) -> tuple[Tensor, Tensor]:
+    known = features(params, task.support_x)
+    centres = torch.stack([known[task.support_y == c].mean(0) for c in range(task.n_way)])
+    return 2 * centres, -(centres**2).sum(1)
+
+
+def zeros_of(params: Params, task: Task) -> tuple[Tensor, Tensor]:
+    return torch.zeros(task.n_way, params["head.weight"].shape[1]).double(), torch.zeros(task.n_way).double()
+
+
+def reference_outer_loss(
+    params: Params, head_of: Callable[[Params, Task], tuple[Tensor, Tensor]], steps: int, rate: float
+) -> Tensor:
+    """The outer loss by plain autograd, differentiable in `params`, one task at a time, from a head of its own."""
     losses = []
     body = [name for name in params if name.endswith("conv.weight")]
     for episode in EPISODES:
         task = episode.task
-        known = features(params, task.support_x)
-        # Copies, so that an inner step does not differentiate the prototypes: it takes the head as given.
+        # Copies, so that an inner step does not differentiate the head's beginning: it takes the head as given.
         own = {name: p.clone() for name, p in params.items()}
-        centres = torch.stack([known[task.support_y == c].mean(0) for c in range(task.n_way)])
-        own["head.weight"], own["head.bias"] = 2 * centres, -(centres**2).sum(1)
+        own["head.weight"], own["head.bias"] = (
+            p if p.requires_grad else p.requires_grad_() for p in head_of(params, task)
+        )
         names = [*body, "head.weight", "head.bias"]
         for _ in range(steps):
             loss = F.cross_entropy(reference_logits(own, task.support_x, task.n_way), task.support_y)
@@ -188,11 +203,20 @@ def reference_proto_maml(params: Params, steps: int, rate: float) -> Tensor:
     return torch.stack(losses).mean()
 
 
-def test_proto_maml_is_differentiated_through_its_prototypes() -> None:
-    method = ProtoMAML(inner_lr=0.1, inner_steps=2)
+@pytest.mark.parametrize(
+    ("method", "head_of"),
+    [
+        (ProtoMAML(inner_lr=0.1, inner_steps=2), prototypes_of),
+        (ZeroHeadMAML(inner_lr=0.4, inner_steps=3), zeros_of),
+    ],
+    ids=["through its prototypes", "from a zero head"],
+)
+def test_what_begins_with_a_head_of_its_own_is_differentiated_through_its_steps(
+    method: InnerLoopMethod, head_of: Callable[[Params, Task], tuple[Tensor, Tensor]]
+) -> None:
     learner = tiny_learner(method)
     params = {name: p.detach().clone().requires_grad_() for name, p in learner.named_parameters()}
-    loss = reference_proto_maml(params, 2, 0.1)
+    loss = reference_outer_loss(params, head_of, method.inner_steps, method.inner_lr)
     assert method.outer_loss(learner, EPISODES).item() == pytest.approx(loss.item(), abs=1e-12)
     names = [name for name in params if name.startswith("body")]
     expected = dict(zip(names, torch.autograd.grad(loss, [params[name] for name in names]), strict=True))
@@ -200,3 +224,4 @@ def test_proto_maml_is_differentiated_through_its_prototypes() -> None:
     assert set(found) == set(names)
     for name in names:
         assert torch.allclose(found[name], expected[name], atol=1e-9), name
+        assert found[name].abs().max() > 1e-5, name

@@ -83,7 +83,8 @@ def collect(
         if not alive.any():
             break
         observations = after.observations
-    _check(broken.reshape(size), tasks, max_dropped)
+    finite = torch.stack([w.detach().isfinite().flatten(1).all(1) for w in weights.values()]).all(0)
+    _check(broken.reshape(size), tasks, max_dropped, finite.cpu().numpy())
     return record.trajectories(torch.from_numpy(broken.reshape(size)).to(noise.device), steps)
 
 
@@ -128,12 +129,21 @@ def _tensor(policy: Policy, values: np.ndarray) -> Tensor:
     return torch.as_tensor(values).to(device=like.device, dtype=like.dtype)
 
 
-def _check(broken: np.ndarray, tasks: Sequence[ControlTask], max_dropped: float) -> None:
+def _check(broken: np.ndarray, tasks: Sequence[ControlTask], max_dropped: float, finite: np.ndarray) -> None:
+    """finite: whether the weights that acted on each task are numbers."""
     shares = broken.mean(1)
     worst = int(shares.argmax())
-    if shares[worst] > max_dropped:
+    if shares[worst] <= max_dropped:
+        return
+    counted = f"{int(broken[worst].sum())} of {broken.shape[1]} trajectories"
+    if not finite[worst]:
         raise DynamicsError(
-            f"The dynamics of {tasks[worst].name} broke down (values that are not finite) in "
-            f"{int(broken[worst].sum())} of {broken.shape[1]} trajectories, more than the share {max_dropped:g} "
-            "that may be dropped. Lower the inner learning rate, or see whether the source's parameters are physical."
+            f"The policy's weights on {tasks[worst].name} are not finite, so that {counted} broke down: an inner or "
+            "outer step was too long. Lower the inner learning rate, or the limit of the outer step "
+            "(TrustRegion.max_kl)."
         )
+    raise DynamicsError(
+        f"The dynamics of {tasks[worst].name} broke down (values that are not finite) in {counted}, more than the "
+        f"share {max_dropped:g} that may be dropped. Lower the inner learning rate, or see whether the source's "
+        "parameters are physical."
+    )

@@ -34,7 +34,10 @@ CURVE = ("iteration", "return_before", "return_after", "kl", "share", "dropped",
 
 
 def source_fingerprint(plugin: str, params: Mapping[str, Any], content: str) -> str:
-    """Equal for sources with the same tasks, whatever they are called; content: the source's own fingerprint."""
+    """Equal for sources whose tasks are drawn alike, whatever they are called; content: the source's own fingerprint.
+
+    Task k of two names is not the same task: the name is in the stream that it is drawn from.
+    """
     named = {key: value for key, value in params.items() if key != "name"}
     return digest([plugin, canonical(named), content], 12)
 
