@@ -21,7 +21,7 @@ SHORT_MINI_COST = "about 1 h of one core, at 600 updates"
 META = "harness run gin/metadataset_baselines.gin --data DIR"
 NAVIGATION = "harness run gin/navigation_paper.gin"
 NAVIGATION_COST = "about 2.5 h of one core for all six trainings"
-CHEETAH_COST = f"about 8 h of one core for all six trainings; needs {install_command('rl')}"
+CHEETAH_COST = f"about 18 h of one core for all six trainings; needs {install_command('rl')}"
 
 
 @dataclass(frozen=True, kw_only=True)
