@@ -99,8 +99,10 @@ def entry_point(group: str, name: str) -> EntryPoint:
     """Where the plugin called `name` is to be found. PluginError when the name is unknown or registered twice."""
     entries = _entries(group)
     if name not in entries:
+        others = [WORDS[other] for other in WORDS if other != group and name in _entries(other)]
+        other = f" There is a {others[0]} of that name, which is something else." if others else ""
         raise PluginError(
-            f"Unknown {WORDS[group]} {name!r}.{close_names(name, entries, listed_by(group))} "
+            f"Unknown {WORDS[group]} {name!r}.{other}{close_names(name, entries, listed_by(group))} "
             "A plugin added to a package is seen only after `pip install -e .` of that package again."
         )
     if name in _rivals(group):

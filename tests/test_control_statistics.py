@@ -34,6 +34,8 @@ def test_verdicts_are_paired_by_task_and_seed() -> None:
     )
     assert table["verdict"].tolist() == ["reuse holds", "reuse fails"]
     assert table["difference"].tolist() == pytest.approx([-0.1, -3.0], abs=0.05)
+    assert [p < 0.05 for p in table["p_not_worse"]] == [True, False]
+    assert [p < 0.05 for p in table["p_worse_holm"]] == [False, True]
     assert (table["ci95"] < 0.3).all()  # of unpaired returns it would be over 1
     few = verdicts(frame({"maml": 0.0, "anil": 0.0}, seeds=1, tasks=10), [("anil", "maml")], margin=0.5)
     assert few["verdict"].tolist() == ["inconclusive"]

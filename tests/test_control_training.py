@@ -192,6 +192,7 @@ def test_a_policy_of_another_size_is_refused() -> None:
             "no inner steps: leave inner_steps alone, or set it to 0; got 3",
         ),
         (lambda: NoAdaptation(test_inner_steps=1), "leave test_inner_steps alone, or set it to 0; got 1"),
+        (lambda: NoAdaptation(first_order=True), "leave first_order alone, or set it to False; got True"),
         (lambda: training(MAML(), meta_batch=0), "meta_batch must be a whole number of at least 1; got 0"),
     ],
 )

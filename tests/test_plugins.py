@@ -143,3 +143,10 @@ def test_a_plugin_that_ends_the_program_when_it_is_imported_stops_nothing_else(
     ):
         plugins.load(plugins.METHODS, "quits")
     assert "no licence" in catalogue().broken["Quits"]
+
+
+def test_a_name_of_another_kind_is_said_to_be_one() -> None:
+    with pytest.raises(PluginError, match=r"'no_adaptation'\. There is a method of policies of that name"):
+        plugins.load(plugins.METHODS, "no_adaptation")
+    with pytest.raises(PluginError, match=r"'navigation2d'\. There is a control source of that name"):
+        plugins.load(plugins.DATASETS, "navigation2d")

@@ -5,13 +5,22 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from harness.equivalence import UNTESTED, margin_tests, verdicts_of_family
+from harness.equivalence import UNTESTED, holm, margin_tests, verdicts_of_family
 from harness.nested import NestedMean, half_width, nested_mean
 
 CELL = ["trained_on", "source", "split", "horizon"]
 """What makes a cell: methods are compared within one."""
 
-VERDICT_COLUMNS = ["a", "b", *CELL, "difference", "ci95", "n_tasks", "n_seeds", "margin", "verdict"]
+VERDICT_COLUMNS = [
+    *("a", "b", *CELL, "difference", "ci95", "n_tasks", "n_seeds"),
+    *("margin", "p_not_worse", "p_worse_holm", "verdict"),
+]
+
+TWO_SIDED = (
+    "The intervals are two-sided and not corrected, the tests one-sided: a verdict and the interval beside it need not "
+    "agree."
+)
+"""How both are to be read, for reports."""
 
 FEWEST_PAIRS = 20
 """Fewer tasks get no test, as of images."""
@@ -45,7 +54,8 @@ def verdicts(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, margin: f
     """One row a pair (a, b) and cell: `difference` in return after adaptation, a minus b, on the tasks both met.
 
     a is what adapts less. `verdict` is one of `equivalence.VERDICTS`, at a margin in units of return, corrected over
-    the cells of a pair and training as verdicts on images are; `ci95` a half-width.
+    the cells of a pair and training as verdicts on images are; `ci95` a half-width. p_not_worse: of a being worse by
+    the margin or more; p_worse_holm: of its not being worse by more, corrected; NaN where nothing can be tested.
     """
     rows = []
     for a, b in pairs:
@@ -55,7 +65,9 @@ def verdicts(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, margin: f
             for _, mean in found:
                 testable = mean.n_episodes >= FEWEST_PAIRS and mean.episode_df > 0
                 tests.append(margin_tests(mean, margin) if testable else UNTESTED)
-            for (cell, mean), verdict in zip(found, verdicts_of_family(tests), strict=True):
+            worse = holm([test.worse for test in tests])
+            told = zip(found, tests, worse, verdicts_of_family(tests), strict=True)
+            for (cell, mean), test, corrected, verdict in told:
                 rows.append(
                     {
                         "a": a,
@@ -67,6 +79,8 @@ def verdicts(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, margin: f
                         "n_tasks": mean.n_episodes,
                         "n_seeds": mean.n_seeds,
                         "margin": margin,
+                        "p_not_worse": test.not_worse,
+                        "p_worse_holm": float(corrected),
                         "verdict": verdict,
                     }
                 )

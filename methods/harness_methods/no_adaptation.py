@@ -21,10 +21,10 @@ class NoAdaptation(InnerLoopMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("inner_steps", "test_inner_steps"):
+        for name in ("inner_steps", "test_inner_steps", "first_order"):
             if value := getattr(self, name):
                 raise ConfigError(
-                    f"NoAdaptation takes no inner steps: leave {name} alone, or set it to 0; got {value}."
+                    f"NoAdaptation takes no inner steps: leave {name} alone, or set it to {type(value)()}; got {value}."
                 )
 
     def adapted_layers(self, learner: Learner) -> LayerMask:  # noqa: ARG002

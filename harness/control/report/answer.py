@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 
 from harness.control.report.freezing import Frozen
-from harness.control.report.little_to_gain import little_to_gain
+from harness.control.report.says_little import says_little
 from harness.control.report.standings import Standing, where
-from harness.control.task_statistics import CELL, FEWEST_PAIRS
+from harness.control.task_statistics import CELL, FEWEST_PAIRS, TWO_SIDED
 from harness.equivalence import FAILS, HOLDS
 from harness.report.blocks import Block, Said, Section
 
@@ -20,6 +20,9 @@ WORDS = (
     "good."
 )
 """What a reader must know to read the report."""
+
+UNADAPTED = "no_adaptation"
+"""The method that adapts nothing, by its name."""
 
 MOST_NAMED = 4
 """Methods that are named behind a leader."""
@@ -44,7 +47,7 @@ def answer(
     if len(judged):
         said = (
             *(_verdict(row, cells) for row in judged.to_dict("records")),
-            *little_to_gain(judged, found),
+            *says_little(judged, found, UNADAPTED),
             *remarks,
         )
         one_seed = (
@@ -57,7 +60,7 @@ def answer(
         )
         note = (
             "Does a policy whose last layer alone adapts get as much as one that adapts everything? Reuse holds where "
-            f"it is worse by less than the margin, {set_by}; paired by task and seed.{one_seed}"
+            f"it is worse by less than the margin, {set_by}; paired by task and seed.{one_seed} {TWO_SIDED}"
         )
         sections.append(Section(title="Feature reuse", note=note, blocks=(Block(said=said),)))
     gains = (*(_standing(one, cells) for one in found), *(() if sections else remarks))

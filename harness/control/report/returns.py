@@ -1,5 +1,6 @@
 """The chapter of returns: before and after adaptation, their gain, and methods in pairs."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,23 +9,26 @@ import pandas as pd
 from harness.control.report.plots import return_spec
 from harness.control.report.standings import Standing
 from harness.control.report.view import Chapter
+from harness.control.task_statistics import TWO_SIDED
 from harness.report.blocks import Block, Section
 from harness.report.markdown import bold
 from harness.report.page import BEST, TIED
-from harness.report.settings import Table
+from harness.report.settings import DASH, Table
 from harness.report.sortable import SortableCell, SortableColumn, SortableRow, SortableTable
 from harness.report.style import Style
 
 NOTE = (
     "Mean over tasks, each task's a mean over its trajectories, not discounted; ± is the 95 % interval, the wider of "
-    "that over seeds and that over tasks. Gain: after less before, task by task. †: the source of the training, its "
-    "test tasks. Dropped: trajectories whose dynamics broke down."
+    "that over seeds and that over tasks, by Student's t: over two seeds, with one degree of freedom, very wide. Gain: "
+    "after less before, task by task. †: the source of the training, its test tasks. Dropped: trajectories whose "
+    "dynamics broke down."
 )
 HINT = (
     "Strong shade and bold: the most after adaptation among the methods of one training. Pale shade and =: cannot be "
     "told from it on the same tasks. A cell's title says its tasks, seeds and interval. Click a heading to sort."
 )
 NUMBERS = ("before", "after", "gain")
+TESTS = ("p, holds", "p, fails")
 
 
 def return_chapters(
@@ -55,7 +59,16 @@ def return_chapters(
 
 def _verdicts(judged: pd.DataFrame) -> Chapter:
     seeds = "" if (judged["n_seeds"] > 1).all() else " One seed: about these trained policies only."
-    columns = ("Pair", "Trained on", "Source", "Difference after adaptation", "Margin", "Tasks", "Verdict")
+    columns = (
+        "Pair",
+        "Trained on",
+        "Source",
+        "Difference after adaptation",
+        "Margin",
+        "Tasks",
+        *TESTS,
+        "Verdict",
+    )
     rows = tuple(
         (
             f"{row['a']} against {row['b']}",
@@ -63,11 +76,17 @@ def _verdicts(judged: pd.DataFrame) -> Chapter:
             _difference(row),
             f"{row['margin']:g}",
             str(row["n_tasks"]),
+            _p(row["p_not_worse"]),
+            _p(row["p_worse_holm"]),
             str(row["verdict"]),
         )
         for row in judged.to_dict("records")
     )
-    note = f"Paired by task and seed, corrected over the sources of a pair.{seeds}"
+    note = (
+        "Paired by task and seed. The hypothesis of `p, holds` is a loss of the margin or more, that of `p, fails` a "
+        "loss of no more than the margin, corrected by Holm over the sources of a pair; a verdict needs its own below "
+        f"0.05. {TWO_SIDED}{seeds}"
+    )
     return _pairs("verdicts", "Verdicts on feature reuse", note, Table(columns=columns, rows=rows))
 
 
@@ -173,6 +192,10 @@ def _number_cell(row: Mapping[str, Any], name: str, mark: str) -> SortableCell:
 
 def _where(row: Mapping[Any, Any]) -> tuple[str, str]:
     return str(row["trained_on"]), str(row["source"])
+
+
+def _p(value: float) -> str:
+    return DASH if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _difference(row: Mapping[Any, Any]) -> str:
