@@ -19,7 +19,9 @@ PRECISIONS = ("float32", "bfloat16")
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """device: `cpu`, or `cuda` for an NVIDIA GPU, which Ray then gives each run one of. precision: `float32`, or
+    """Where runs compute, and how exactly.
+
+    device: `cpu`, or `cuda` for an NVIDIA GPU, which Ray then gives each run one of. precision: `float32`, or
     `bfloat16` to convolve in bfloat16.
 
     Statistics of batch norm, heads, losses and updates stay float32 either way, and on a GPU float32 is not cut to

@@ -1,5 +1,6 @@
 """`harness list`: what is installed, what it is, and where it came from."""
 
+import re
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -59,4 +60,7 @@ def _classes() -> Iterator[Row]:
 
 
 def _summary(cls: type) -> str:
-    return ((cls.__doc__ or "").strip().splitlines() or [""])[0]
+    """The first sentence of its docstring, or the first paragraph where that has none."""
+    paragraph = " ".join((cls.__doc__ or "").strip().partition("\n\n")[0].split())
+    sentence = re.match(r".*?\.(?= |$)", paragraph)
+    return sentence.group() if sentence else paragraph

@@ -163,8 +163,9 @@ def check_place(place: str, value: Any, role: Role) -> None:
     )
     if not fits:
         kind = role.__name__ if isinstance(role, type) else plugins.WORDS[role]
+        others = "" if isinstance(role, type) else f" `{plugins.listed_by(role)}` lists what it may hold."
         raise ConfigError(
-            f"{place} must hold a {kind}, written for example {_example(role)}; got {_shown(value)}."
+            f"{place} must hold a {kind}, written for example {_example(role)}; got {_shown(value)}.{others}"
         )
 
 

@@ -275,7 +275,10 @@ def test_the_outer_step_survives_being_plain_data() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("ControlExperiment.methods = [@MAMLPlusPlus()]", "must hold a method of policies"),
+        (
+            "ControlExperiment.methods = [@MAMLPlusPlus()]",
+            "a method of policies, .*`harness list policy_methods`",
+        ),
         ("ControlRegime.source = @Glyphs()", "ControlRegime.source must hold a control source"),
         ("ControlExperiment.compute = 'cuda'", "ControlExperiment.compute must hold a Compute"),
         ("ControlExperiment.resources = 2", "ControlExperiment.resources must hold a Resources"),

@@ -8,7 +8,7 @@ from rich.console import Console
 from harness import plugins
 from harness.catalogue import catalogue
 from harness.narrow_terminal import WIDE
-from harness.plugin_listing import CLASSES, LISTS, show_plugins
+from harness.plugin_listing import CLASSES, LISTS, _summary, show_plugins
 
 
 def shown(what: str, width: int) -> list[str]:
@@ -34,3 +34,10 @@ def test_where_a_plugin_is_from_is_unbroken_below_it_or_beside_it(width: int, al
     place = "(harness_methods.baseline_pp:BaselinePlusPlus)"
     (line,) = (line for line in shown("methods", width) if place in line)
     assert line.strip().startswith("harness 0.") == alone
+
+
+def test_what_a_class_is_for_is_said_to_the_end_of_the_sentence() -> None:
+    said = " ".join(" ".join(shown(CLASSES, WIDE)).split())
+    assert "Adapt with a pull back to the initialisation, and differentiate the solution rather than" in said
+    unfinished = [cls.__name__ for cls in catalogue().classes.values() if not _summary(cls).endswith(".")]
+    assert not unfinished
