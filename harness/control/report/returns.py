@@ -83,8 +83,8 @@ def _verdicts(judged: pd.DataFrame) -> Chapter:
         for row in judged.to_dict("records")
     )
     note = (
-        "Paired by task and seed. p, holds: of the hypothesis that the loss is the margin or more; p, fails: that it is "
-        "no more than the margin, corrected by Holm over the sources of a pair. A verdict needs its own below 0.05. "
+        "Paired by task and seed. p, holds: of the hypothesis that the loss is the margin or more; p, fails: that it "
+        "is no more than the margin, corrected by Holm over the sources of a pair. A verdict needs its own below 0.05. "
         f"{TWO_SIDED}{seeds}"
     )
     return _pairs("verdicts", "Verdicts on feature reuse", note, Table(columns=columns, rows=rows))
