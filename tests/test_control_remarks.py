@@ -73,5 +73,9 @@ def test_tasks_that_are_drawn_again_are_counted_once() -> None:
 
 
 def test_many_different_tasks_are_not_named() -> None:
-    (said,) = few.repeated_tasks(tasks("two", ["a", "b", "c", "d", "e", "a"]), [standing("two")])
-    assert "on two the 6 test tasks are 5 different ones, drawn again and again: intervals" in said.text
+    (said,) = few.repeated_tasks(tasks("five", [*"abcde"] * 3), [standing("five")])
+    assert "on five the 15 test tasks are 5 different ones, drawn again and again: intervals" in said.text
+
+
+def test_a_task_that_is_written_like_another_by_rounding_is_nothing_to_say() -> None:
+    assert not list(few.repeated_tasks(tasks("many", [*"abcdefgha"]), [standing("many")]))

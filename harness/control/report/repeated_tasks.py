@@ -1,4 +1,4 @@
-"""Test tasks that are the same task again: a source of two directions has no more than two."""
+"""Test tasks that are the same few again: a source of two directions has no more than two."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,13 +14,16 @@ MOST_NAMED = 4
 
 
 def repeated_tasks(tasks: pd.DataFrame, standings: Sequence[Standing]) -> Iterator[Said]:
-    """A sentence for each cell with fewer different tasks than test tasks. tasks: columns of TASK_COLUMNS."""
+    """A sentence for each cell whose test tasks are no more than half as many different ones.
+
+    tasks: columns of TASK_COLUMNS. Single tasks that are written alike, being rounded, do not count.
+    """
     cells = [one.cell for one in standings]
     for one in standings:
         own = tasks[(tasks[CELL] == list(one.cell)).all(axis=1)]
         drawn = own.drop_duplicates(["seed", "episode"])
         different = drawn["task"].value_counts().sort_index()
-        if len(different) == len(drawn):
+        if 2 * len(different) > len(drawn):
             continue
         counts = ", ".join(f"{name}: {count}" for name, count in different.items())
         named = f" ({counts})" if len(different) <= MOST_NAMED else ""
