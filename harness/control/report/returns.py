@@ -28,7 +28,6 @@ HINT = (
     "told from it on the same tasks. A cell's title says its tasks, seeds and interval. Click a heading to sort."
 )
 NUMBERS = ("before", "after", "gain")
-TESTS = ("p, holds", "p, fails")
 
 
 def return_chapters(
@@ -61,31 +60,33 @@ def _verdicts(judged: pd.DataFrame) -> Chapter:
     seeds = "" if (judged["n_seeds"] > 1).all() else " One seed: about these trained policies only."
     columns = (
         "Pair",
-        "Trained on",
         "Source",
-        "Difference after adaptation",
-        "Margin",
-        "Tasks",
-        *TESTS,
         "Verdict",
+        "Difference",
+        "Margin",
+        "p, holds",
+        "p, fails",
+        "Tasks",
+        "Trained on",
     )
     rows = tuple(
         (
             f"{row['a']} against {row['b']}",
-            *_where(row),
+            str(row["source"]),
+            str(row["verdict"]),
             _difference(row),
             f"{row['margin']:g}",
-            str(row["n_tasks"]),
             _p(row["p_not_worse"]),
             _p(row["p_worse_holm"]),
-            str(row["verdict"]),
+            str(row["n_tasks"]),
+            str(row["trained_on"]),
         )
         for row in judged.to_dict("records")
     )
     note = (
-        "Paired by task and seed. p, holds: of the hypothesis that the loss is the margin or more; p, fails: that it "
-        "is no more than the margin, corrected by Holm over the sources of a pair. A verdict needs its own below 0.05. "
-        f"{TWO_SIDED}{seeds}"
+        "Return after adaptation, paired by task and seed. p, holds: of the hypothesis that the loss is the margin or "
+        "more; p, fails: that it is no more than the margin, corrected by Holm over the sources of a pair. A verdict "
+        f"needs its own below 0.05. {TWO_SIDED}{seeds}"
     )
     return _pairs("verdicts", "Verdicts on feature reuse", note, Table(columns=columns, rows=rows))
 
