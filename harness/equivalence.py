@@ -42,6 +42,12 @@ ALPHA = 0.05
 
 DEFAULT_MARGIN_POINTS = 1.0
 
+TWO_SIDED = (
+    "The intervals are two-sided and not corrected, the tests one-sided: a verdict and the interval beside it need not "
+    "agree."
+)
+"""How intervals and verdicts are to be read beside one another, for reports."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MarginTests:
@@ -111,19 +117,13 @@ def holm(p: Sequence[float] | Floats) -> Floats:
     return corrected
 
 
-def verdicts_of_family(tests: Sequence[MarginTests]) -> list[str]:
-    """A verdict per cell of one family: the sources of one pair and one regime.
-
-    `reuse fails` takes p-values corrected by Holm, since one source among many would be news. `reuse holds` takes
-    each source's own: the claim that reuse holds on all of several sources needs each of them to reject, and
-    then has at most the error of one (Berger 1982).
-    """
-    worse = holm([test.worse for test in tests])
-    return [verdict_of(test, float(corrected)) for test, corrected in zip(tests, worse, strict=True)]
-
-
 def verdict_of(test: MarginTests, worse_corrected: float) -> str:
-    """The verdict on one cell, whose p-value `worse` its family has corrected."""
+    """The verdict on one cell of a family: the sources of one pair and one regime.
+
+    `reuse fails` takes p-values `worse` that the family has corrected by `holm`, since one source among many would be
+    news. `reuse holds` takes each source's own: the claim that reuse holds on all of several sources needs each of them
+    to reject, and then has at most the error of one (Berger 1982).
+    """
     if test.not_worse < ALPHA:
         return HOLDS
     return FAILS if worse_corrected < ALPHA else INCONCLUSIVE

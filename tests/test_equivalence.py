@@ -1,4 +1,5 @@
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,16 +12,23 @@ from harness.equivalence import (
     HOLDS,
     INCONCLUSIVE,
     UNTESTED,
+    MarginTests,
     checked_margin,
     holm,
     margin_tests,
-    verdicts_of_family,
+    verdict_of,
 )
 from harness.errors import ConfigError
 from harness.nested import half_width, nested_mean
 from simulated_studies import highest_rate, studies
 
 MARGIN = 0.01
+
+
+def verdicts_of_family(tests: Sequence[MarginTests]) -> list[str]:
+    """As both kinds of experiments put verdicts together: of one pair, source by source."""
+    worse = holm([test.worse for test in tests])
+    return [verdict_of(test, float(corrected)) for test, corrected in zip(tests, worse, strict=True)]
 
 
 def simulated(count, **study):

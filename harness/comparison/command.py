@@ -21,6 +21,7 @@ from harness.report.markdown import escape, table
 from harness.report.panels import natural
 from harness.report.settings import DASH
 from harness.report.settings import Table as Content
+from harness.wording import p_value
 
 CLAIMS = {
     A_BETTER: Claim(label=A_BETTER, colour=GOOD[0], marker=GOOD[1]),
@@ -150,9 +151,7 @@ def _content(found: Sequence[Difference], measure: Measure) -> Content:
 
 
 def _p(value: float) -> str:
-    if pd.isna(value):
-        return "too few"
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "too few" if pd.isna(value) else p_value(value)
 
 
 def _page(sides: Sides, content: Content, margin: float) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from harness.equivalence import UNTESTED, holm, margin_tests, verdicts_of_family
+from harness.equivalence import UNTESTED, holm, margin_tests, verdict_of
 from harness.nested import NestedMean, half_width, nested_mean
 
 CELL = ["trained_on", "source", "split", "horizon"]
@@ -15,12 +15,6 @@ VERDICT_COLUMNS = [
     *("a", "b", *CELL, "difference", "ci95", "n_tasks", "n_seeds"),
     *("margin", "p_not_worse", "p_worse_holm", "verdict"),
 ]
-
-TWO_SIDED = (
-    "The intervals are two-sided and not corrected, the tests one-sided: a verdict and the interval beside it need not "
-    "agree."
-)
-"""How both are to be read, for reports."""
 
 FEWEST_PAIRS = 20
 """Fewer tasks get no test, as of images."""
@@ -66,8 +60,7 @@ def verdicts(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, margin: f
                 testable = mean.n_episodes >= FEWEST_PAIRS and mean.episode_df > 0
                 tests.append(margin_tests(mean, margin) if testable else UNTESTED)
             worse = holm([test.worse for test in tests])
-            told = zip(found, tests, worse, verdicts_of_family(tests), strict=True)
-            for (cell, mean), test, corrected, verdict in told:
+            for (cell, mean), test, corrected in zip(found, tests, worse, strict=True):
                 rows.append(
                     {
                         "a": a,
@@ -81,7 +74,7 @@ def verdicts(frame: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, margin: f
                         "margin": margin,
                         "p_not_worse": test.not_worse,
                         "p_worse_holm": float(corrected),
-                        "verdict": verdict,
+                        "verdict": verdict_of(test, float(corrected)),
                     }
                 )
     return pd.DataFrame(rows, columns=pd.Index(VERDICT_COLUMNS))

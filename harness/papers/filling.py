@@ -116,8 +116,8 @@ def content(filled: FilledTable) -> Table:
 def trainings(filled: FilledTable) -> list[tuple[str, str]]:
     """(settings and methods, how they were trained here) of the measured cells, alike ones together."""
     groups: dict[str, dict[str, list[str]]] = {}
-    for cell in (cell for row in filled.cells for cell in row if cell.published):
-        if cell.here:
+    for cell in (cell for row in filled.cells for cell in row):
+        if cell.here and cell.published:
             groups.setdefault(cell.here.trained, {}).setdefault(cell.setting.label, []).append(cell.label)
     return [
         ("; ".join(f"{label} ({', '.join(labels)})" for label, labels in by.items()), trained)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.equivalence import FAILS, HOLDS, INCONCLUSIVE
+from harness.equivalence import FAILS, HOLDS, INCONCLUSIVE, TWO_SIDED
 from harness.report.album import Album
 from harness.report.blocks import Block, Said, Section
 from harness.report.forest_figure import BAD, GOOD, OPEN, Claim, ForestPart, Interval, draw_forest
@@ -231,9 +231,8 @@ def _meaning(verdicts: Verdicts) -> str:
         "less that of b on the very same episodes, d is Cohen's, of the pairs. Reuse holds: a is not worse than b by "
         f"{points} or more (p < 0.05 on that source by itself, so that among many sources some may be said to hold by "
         f"chance; being better counts). Reuse fails: b is better by more than {points} (p < 0.05, "
-        "corrected for the number of sources). All else is inconclusive: it cannot be told. The intervals are "
-        "two-sided and not corrected, the tests one-sided: a verdict and the interval beside it need not agree. "
-        "All numbers are in reuse.csv. †: a source of the training."
+        "corrected for the number of sources). All else is inconclusive: it cannot be told. "
+        f"{TWO_SIDED} All numbers are in reuse.csv. †: a source of the training."
     )
 
 

@@ -6,10 +6,9 @@ from typing import Any
 import pandas as pd
 
 from harness.control.report.freezing import Frozen
-from harness.control.report.says_little import says_little
 from harness.control.report.standings import Standing, where
-from harness.control.task_statistics import CELL, FEWEST_PAIRS, TWO_SIDED
-from harness.equivalence import FAILS, HOLDS
+from harness.control.task_statistics import CELL, FEWEST_PAIRS
+from harness.equivalence import FAILS, HOLDS, TWO_SIDED
 from harness.report.blocks import Block, Said, Section
 
 WORDS = (
@@ -20,9 +19,6 @@ WORDS = (
     "good."
 )
 """What a reader must know to read the report."""
-
-UNADAPTED = "no_adaptation"
-"""The method that adapts nothing, by its name."""
 
 MOST_NAMED = 4
 """Methods that are named behind a leader."""
@@ -47,7 +43,6 @@ def answer(
     if len(judged):
         said = (
             *(_verdict(row, cells) for row in judged.to_dict("records")),
-            *says_little(judged, found, UNADAPTED),
             *remarks,
         )
         one_seed = (

@@ -24,6 +24,7 @@ from harness.control.report.pictures import curve_chapter, picture_chapters
 from harness.control.report.probes import probe_chapter
 from harness.control.report.repeated_tasks import repeated_tasks
 from harness.control.report.returns import return_chapters
+from harness.control.report.says_little import says_little
 from harness.control.report.settings import cost_chapter, settings_chapter
 from harness.control.report.standings import standings
 from harness.control.report.tasks import task_chapter
@@ -43,7 +44,8 @@ from harness.report.style import styles
 from harness.report.unreported import missing_runs, named, other_folders
 from harness.store import RunFolder
 
-CONTROLS = ("no_adaptation", "random_body")
+UNADAPTED = "no_adaptation"
+CONTROLS = (UNADAPTED, "random_body")
 """Methods that show what adaptation, or a trained body, is worth."""
 
 
@@ -138,7 +140,11 @@ def _chapters(
     cells = standings(tasks, found.summary, gathered.runs)
     probes, without = _of_known_sources(gathered, tasks)
     frozen, caveat = frozen_returns(probes, tasks), fewer_tasks(probes, tasks)
-    remarks = (*got_worse(gathered.curves, margin), *repeated_tasks(tasks, cells))
+    remarks = (
+        *says_little(found.judged, cells, UNADAPTED),
+        *got_worse(gathered.curves, margin),
+        *repeated_tasks(tasks, cells),
+    )
     sections = answer(
         found.judged, cells, frozen, caveat=caveat, is_declared=found.is_declared, remarks=remarks
     )

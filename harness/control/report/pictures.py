@@ -33,9 +33,8 @@ RETURNS = (
 
 PATHS = (
     "The first test tasks of the first seed: before adaptation above, after it below, with the return of each. Thin: "
-    "single trajectories; thick: the mean of those "
-    "that have not ended, with a dot every ten steps; the cross is the start, the star the goal, "
-    "which the policy does not see."
+    "single trajectories; thick: the mean of those that have not ended, with a dot every ten steps; the cross is the "
+    "start, the star the goal, which the policy does not see."
 )
 NO_PICTURES = (
     "The runs kept none: their sources have no picture, or bodies could not be rendered where the runs were made "

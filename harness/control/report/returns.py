@@ -9,13 +9,14 @@ import pandas as pd
 from harness.control.report.plots import return_spec
 from harness.control.report.standings import Standing
 from harness.control.report.view import Chapter
-from harness.control.task_statistics import TWO_SIDED
+from harness.equivalence import TWO_SIDED
 from harness.report.blocks import Block, Section
 from harness.report.markdown import bold
 from harness.report.page import BEST, TIED
 from harness.report.settings import DASH, Table
 from harness.report.sortable import SortableCell, SortableColumn, SortableRow, SortableTable
 from harness.report.style import Style
+from harness.wording import p_value
 
 NOTE = (
     "Mean over tasks, each task's a mean over its trajectories, not discounted; ± is the 95 % interval, the wider of "
@@ -196,7 +197,7 @@ def _where(row: Mapping[Any, Any]) -> tuple[str, str]:
 
 
 def _p(value: float) -> str:
-    return DASH if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return DASH if math.isnan(value) else p_value(value)
 
 
 def _difference(row: Mapping[Any, Any]) -> str:
