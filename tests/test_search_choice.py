@@ -116,6 +116,30 @@ def test_the_report_has_the_chosen_values_and_every_trial(tmp_path: Path) -> Non
     assert "## Search" not in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
+def test_the_summary_says_what_was_chosen_those_alike_together(tmp_path: Path) -> None:
+    search = searched(tmp_path)
+    maml = search.slots[0]
+    alike, late = replace(maml, method="boil"), replace(maml, method="late", chosen=None)
+    search = replace(search, slots=(*search.slots, alike, late, replace(maml, trained_on="digits", chosen=0)))
+    results = [write_run(tmp_path / "runs", run_spec(method), 0.7) for method in ("maml", "anil")]
+    build_report(tmp_path, title="x", claim="", command="harness run x.gin", runs=results, search=search)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    said = [
+        (
+            "Trained on glyphs",
+            "maml, boil: MAML.inner_lr = 0.2; anil: nothing that is searched concerns it; ",
+        ),
+        ("Trained on digits", "maml: MAML.inner_lr = 0.1."),
+    ]
+    short = text.partition("## In short\n")[2].partition("### Accuracy")[0]
+    page = (tmp_path / "report.html").read_text(encoding="utf-8").partition('<section id="short">')[2]
+    for lead, choices in said:
+        assert f"- **{lead}:** {choices}" in short
+        assert f"{lead}:</strong> {choices}" in page
+    assert "late: no trial has finished." in short
+    assert page.index("Chosen on validation") < page.index("<h3>Accuracy</h3>")
+
+
 def test_methods_of_one_regime_may_have_chosen_otherwise(tmp_path: Path) -> None:
     maml, anil = run_spec("maml"), run_spec("anil")
     anil = replace(anil, train=replace(anil.train, learning_rate=0.02))

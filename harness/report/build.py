@@ -30,7 +30,7 @@ from harness.report.plot_parts import Spec
 from harness.report.reuse import ANSWER, reuse_sections
 from harness.report.reuse_trends import trend_rows
 from harness.report.reuse_verdicts import Judging, Verdicts, reuse_verdicts
-from harness.report.search import search_section
+from harness.report.search import search_sections
 from harness.report.style import Style, styles
 from harness.report.summary import summarise
 from harness.report.unreported import missing_runs, nothing_to_report, other_folders
@@ -99,8 +99,8 @@ def build_report(
     gin = _gin_text(config or folder / "config.gin")
     board = leaderboard(gathered.episodes)
     verdicts = reuse_verdicts(gathered, judging or Judging())
-    chosen = search_section(search, folder / "runs") if search else None
-    said: dict[str, Any] = {"claim": claim, "command": command, "took": took, "gin": gin, "search": chosen}
+    said: dict[str, Any] = {"claim": claim, "command": command, "took": took, "gin": gin}
+    said["chosen"], said["search"] = search_sections(search, folder / "runs") if search else (None, None)
     said |= {"without": tuple(without), "subsets": tuple(subsets), "raw_data": tuple(raw_data)}
     words = _Words(title=title or folder.name, missing_runs=missing, launch=launch or Launch(), **said)
     answer = _write(folder, gathered, verdicts, board, words)
@@ -148,6 +148,7 @@ class _Words:
     subsets: tuple[str, ...]
     gin: str | None
     search: Section | None
+    chosen: Section | None
     launch: Launch
 
 
@@ -239,6 +240,7 @@ def _view(
         answer=reuse[0] if answered else None,
         reuse=reuse[1:] if answered else reuse,
         search=words.search,
+        chosen=words.chosen,
         papers=versus_sections(runs, words.subsets, TOLERANCE_POINTS),
         curves=curves,
         several_seeds=len({run.seed for run in runs}) > 1,

@@ -49,9 +49,10 @@ WORDS = (
 class ReportView:
     """All that the template shows. Text is plain; the template escapes it.
 
-    answer: the verdicts on reuse in sentences, which come before everything else; None where nothing was judged.
-    search: how the settings were chosen; None where they were not. missing_runs: what is said of runs that should be
-    here and are not; empty where all are. code_changes: a sentence for each plugin whose code did not stay the same.
+    answer: the verdicts on reuse in sentences, which come before the accuracies; None where nothing was judged.
+    search, chosen: how the settings were chosen, whole and in short; None where they were not. missing_runs: what is
+    said of runs that should be here and are not; empty where all are. code_changes: a sentence for each plugin whose
+    code did not stay the same.
     """
 
     title: str
@@ -67,6 +68,7 @@ class ReportView:
     answer: Section | None
     reuse: tuple[Section, ...]
     search: Section | None
+    chosen: Section | None
     papers: tuple[Section, ...]
     curves: tuple[Figure, ...]
     several_seeds: bool

@@ -1,9 +1,9 @@
-"""The section on a search: what each method and regime chose, and every trial with what it scored."""
+"""The sections on a search: what each method and regime chose, in short and with every trial and what it scored."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.report.blocks import Block, Section
+from harness.report.blocks import Block, Said, Section
 from harness.report.markdown import bold
 from harness.report.settings import DASH, Table
 from harness.search.choice import Score, Unscored, score
@@ -14,8 +14,28 @@ NOTHING = "nothing that is searched concerns it"
 NO_TRIAL = "no trial has finished"
 
 
-def search_section(search: RecordedSearch, runs: Path) -> Section:
-    """Read the scores from the folders of the trials below `runs`. The same runs and record give the same section."""
+def search_sections(search: RecordedSearch, runs: Path) -> tuple[Section, Section]:
+    """What was chosen in short, and the whole, with the scores from the folders of the trials below `runs`.
+
+    The same runs and record give the same sections.
+    """
+    return _in_short(search), _whole(search, runs)
+
+
+def _in_short(search: RecordedSearch) -> Section:
+    """One sentence for each regime; methods that chose alike stand together."""
+    said = []
+    for regime in dict.fromkeys(slot.trained_on for slot in search.slots):
+        alike: dict[str, list[str]] = {}
+        for slot in search.slots:
+            if slot.trained_on == regime:
+                alike.setdefault(_choice(search, slot), []).append(slot.method)
+        text = "; ".join(f"{', '.join(methods)}: {choice}" for choice, methods in alike.items())
+        said.append(Said(f"Trained on {regime}", f"{text}."))
+    return Section(title="Chosen on validation", note="", blocks=(Block(said=tuple(said)),))
+
+
+def _whole(search: RecordedSearch, runs: Path) -> Section:
     found = {run_id: score(RunFolder(runs / run_id)) for run_id in search.trial_runs}
     n, seed = len(search.values), search.seed
     note = (
@@ -39,10 +59,21 @@ def _chosen(
 ) -> tuple[str, ...]:
     if slot.chosen is None:
         return slot.method, slot.trained_on, NO_TRIAL, DASH, DASH
-    values = search.values[slot.chosen]
-    said = ", ".join(f"{name} = {values[name]}" for name in slot.concerns) or NOTHING
     run = slot.runs[slot.chosen]
-    return slot.method, slot.trained_on, said, _said(found[run]), _numbers(_sharing(slot, run))
+    return (
+        slot.method,
+        slot.trained_on,
+        _choice(search, slot),
+        _said(found[run]),
+        _numbers(_sharing(slot, run)),
+    )
+
+
+def _choice(search: RecordedSearch, slot: RecordedSlot) -> str:
+    if slot.chosen is None:
+        return NO_TRIAL
+    values = search.values[slot.chosen]
+    return ", ".join(f"{name} = {values[name]}" for name in slot.concerns) or NOTHING
 
 
 def _trials(search: RecordedSearch, slot: RecordedSlot, found: dict[str, Score | Unscored]) -> Block:
