@@ -33,13 +33,15 @@ class Comparison:
 
     condition: what a pair differs in. keys: what makes a cell, in which pairs are averaged. must_agree: what
     has one value in all rows of a cell, on both sides. steady: what may differ between the two sides, while
-    each has one value from seed to seed. value: what is compared.
+    each has one value from seed to seed. sizes: what is the same in each pair, and in all of a cell but where the key
+    `shots` is empty, as there the protocol draws the shape of every episode. value: what is compared.
     """
 
     condition: str
     keys: tuple[str, ...]
     must_agree: tuple[str, ...]
     steady: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()
     value: str = "accuracy"
 
 
@@ -52,7 +54,8 @@ def paired_cells(
     Raises ConfigError as `pair_episodes` does, for a pair of one condition with itself, and for a cell whose
     rows may not be averaged.
     """
-    keys, columns = list(comparison.keys), [*comparison.must_agree, *comparison.steady]
+    keys, sizes = list(comparison.keys), comparison.sizes
+    columns = [*comparison.must_agree, *comparison.steady, *sizes]
     if a == b:
         raise ConfigError(
             f"The pair ({a!r}, {b!r}) compares a {comparison.condition} with itself. Name two different ones."
@@ -63,11 +66,12 @@ def paired_cells(
         a,
         b,
         keys=keys,
-        must_agree=comparison.must_agree,
+        must_agree=(*comparison.must_agree, *sizes),
         condition=comparison.condition,
         also=comparison.steady,
         value=comparison.value,
     )
+    both = _without_drawn_sizes(both, [size + side for size in sizes for side in ("_a", "_b")])
     cells = both.groupby(keys, sort=True, dropna=False)
     mixed = _is_mixed(both, [column + side for column in columns for side in ("_a", "_b")], cells.ngroup())
     for values, cell in cells:
@@ -76,6 +80,14 @@ def paired_cells(
             own = pd.DataFrame({column: cell[column + side] for column in columns})
             _refuse_mixture(own, f"{comparison.condition} {name}, {said(key, keys)}")
         yield key, cell[["seed", "episode", "difference"]]
+
+
+def _without_drawn_sizes(both: pd.DataFrame, sizes: Sequence[str]) -> pd.DataFrame:
+    """`sizes` emptied where the protocol drew them: they then say nothing about a cell."""
+    if not sizes:
+        return both
+    drawn = both["shots"].isna()
+    return both.assign(**{size: both[size].astype("Int64").mask(drawn) for size in sizes})
 
 
 def pair_episodes(

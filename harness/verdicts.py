@@ -36,8 +36,9 @@ from harness.statistics import DIFFERENCE_KEYS, interval, with_shots
 METHODS = Comparison(
     condition="method",
     keys=DIFFERENCE_KEYS,
-    must_agree=(*MUST_AGREE, "n_query"),
+    must_agree=MUST_AGREE,
     steady=("selection", "adaptation_steps", "max_images_per_class"),
+    sizes=("n_query",),
 )
 """How the methods of an episodes frame are compared."""
 

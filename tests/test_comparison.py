@@ -13,6 +13,7 @@ from harness import cli
 from harness.comparison.differences import A_BETTER, B_BETTER, OPEN, differences
 from harness.comparison.sides import read_sides
 from harness.errors import ConfigError, WorkspaceError
+from harness.store import RunFolder
 
 SOURCES = ("glyphs", "digits")
 
@@ -43,6 +44,22 @@ def test_equality_and_doubt_are_told_apart(tmp_path: Path) -> None:
     assert all(d.said.startswith("equally good, up to the margin") for d in differences(sides, 5.0))
     with pytest.raises(ConfigError, match="margin of equivalence is 0"):
         differences(sides, 0)
+
+
+def test_episodes_whose_sizes_the_protocol_draws_are_compared(tmp_path: Path) -> None:
+    sides = []
+    for name, level in (("maml", 0.7), ("anil", 0.6)):
+        run = RunFolder(one(tmp_path / name, name, level))
+        rows = pd.read_parquet(run.episodes)
+        ways = 5 + rows["episode"] % 7
+        run.write_episodes(
+            rows.assign(protocol="meta_dataset", n_way=ways, n_support=3 * ways, n_query=10 * ways)
+        )
+        sides.append(run.path)
+    found = differences(read_sides(*sides).episodes, 1.0)
+    assert [(d.names["source"], d.n_episodes, d.said) for d in found] == [
+        (source, 100, A_BETTER) for source in sorted(SOURCES)
+    ]
 
 
 def test_p_values_are_corrected_for_the_rows(tmp_path: Path) -> None:

@@ -186,9 +186,22 @@ def test_a_large_study_is_judged_in_every_cell(tmp_path: Path) -> None:
 
 
 def test_episodes_of_any_size_are_judged(tmp_path: Path) -> None:
-    study(tmp_path, seeds=1, probes=False)
+    study(tmp_path, seeds=1)
+    sizes = {
+        "n_way": lambda f: 5 + f["episode"].fillna(0).astype("int64") % 7,
+        "n_support": lambda f: 3 * f["n_way"],
+        "n_query": lambda f: 10 * f["n_way"],
+    }
     for name in ("maml", "anil", "nil"):
-        ways = lambda frame: 5 + frame["episode"] % 7  # noqa: E731
-        changed(tmp_path, name, protocol="meta_dataset", n_way=ways, n_support=lambda f: 3 * f["n_way"])
-    report(tmp_path)
-    assert (verdicts(tmp_path)["n_way"] == "").all()
+        changed(tmp_path, name, protocol="meta_dataset", **sizes)
+    for path in tmp_path.glob("runs/*/probes.parquet"):
+        pd.read_parquet(path).assign(protocol="meta_dataset", **sizes).to_parquet(path)
+    text = section(report(tmp_path))
+    assert ": not compared" not in text
+    judged = verdicts(tmp_path)
+    assert (judged["n_way"] == "").all()
+    assert judged.groupby(["comparison", "a"])["source"].agg(set).to_dict() == {
+        ("methods", "anil"): set(LEVELS),
+        ("methods", "nil"): set(LEVELS),
+        ("freezing", "head only"): set(LEVELS),
+    }

@@ -152,6 +152,21 @@ def test_seeds_under_unlike_conditions_are_not_averaged(column, value):
         verdicts(frame)
 
 
+def test_episodes_may_differ_in_their_queries_only_where_the_protocol_draws_them():
+    frame = measured(0.0, seeds=1)
+    drawn = frame.assign(protocol="meta_dataset", n_way=5 + frame["episode"] % 7)
+    drawn = drawn.assign(n_support=3 * drawn["n_way"], n_query=10 * drawn["n_way"])
+    assert verdicts(drawn)["n_episodes"].tolist() == [100]
+    once = (drawn["method"] == "maml") & (drawn["episode"] == 3)
+    other = drawn.assign(n_query=drawn["n_query"].mask(once, 1))
+    with pytest.raises(ConfigError, match="cannot be compared: they differ in 'n_query'"):
+        verdicts(other)
+    with pytest.raises(
+        ConfigError, match=r"cannot be averaged: they differ in 'n_query' \(n_query: 15, 75\)"
+    ):
+        verdicts(frame.assign(n_query=np.where(frame["episode"] == 3, 15, 75)))
+
+
 def test_one_method_keeps_its_steps_from_seed_to_seed():
     frame = measured(0.0)
     frame.loc[frame["method"] == "maml", "adaptation_steps"] = 5

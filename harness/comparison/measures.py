@@ -38,7 +38,8 @@ ACCURACY = Measure(
     comparison=Comparison(
         condition="side",
         keys=("method", *DIFFERENCE_KEYS),
-        must_agree=("protocol", "protocol_version", "fingerprint", "max_images_per_class", "n_query"),
+        must_agree=("protocol", "protocol_version", "fingerprint", "max_images_per_class"),
+        sizes=("n_query",),
     ),
     scale=100,
     unit="point",

@@ -37,6 +37,7 @@ FREEZING = Comparison(
     keys=("method", *DIFFERENCE_KEYS),
     must_agree=METHODS.must_agree,
     steady=METHODS.steady,
+    sizes=METHODS.sizes,
 )
 """How the conditions of a probe are compared: within one learner."""
 
