@@ -202,11 +202,10 @@ def _repeated(values: Iterable[str]) -> list[str]:
 def _evaluated(experiment: Experiment) -> Iterator[str]:
     for evaluation in experiment.evaluations:
         shape = evaluation.shape
-        kind = f"protocol {shape.protocol}"
-        if isinstance(shape, EpisodeShape):
-            kind = f"{shape.n_way}-way {shape.n_shot}-shot"
+        ways = f"{shape.n_way}-way " if shape.n_way else ""
+        kind = f"{shape.n_shot}-shot" if isinstance(shape, EpisodeShape) else f"protocol {shape.protocol}"
         for dataset in evaluation.sources:
-            yield f"{dataset.name}/{evaluation.split}, {kind},"
+            yield f"{dataset.name}/{evaluation.split}, {ways}{kind},"
 
 
 def _way_problems(experiment: Experiment) -> list[str]:

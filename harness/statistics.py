@@ -55,7 +55,8 @@ def with_shots(episodes: pd.DataFrame) -> pd.DataFrame:
     shots = (episodes["n_support"] / episodes["n_way"]).astype("Float64")
     ways = episodes["n_way"].astype("Int64")
     return episodes.assign(
-        shots=shots.where(fixed), n_way=ways.where(fixed | (episodes["protocol"] == FIXED_WAY))
+        shots=shots.where(fixed),
+        n_way=ways.where(fixed | episodes["protocol"].astype("string").str.startswith(FIXED_WAY)),
     )
 
 

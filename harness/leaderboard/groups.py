@@ -116,7 +116,7 @@ def _refuse_unlike(
             own = rows[rows["source"] == source] if source else rows
             values = own[column].unique().tolist()
             if len(values) > 1:
-                shown = ", ".join(_told(values))
+                shown = ", ".join(_told(values, short=column == "fingerprint"))
                 differing.append((column, f"{column} ({shown}{f', on {source}' if source else ''})"))
                 break
     if not differing:
@@ -129,11 +129,11 @@ def _refuse_unlike(
     )
 
 
-def _told(values: Sequence[object]) -> list[str]:
+def _told(values: Sequence[object], *, short: bool) -> list[str]:
     """Values as they are named: of lists in words, such as `discount 0.9, trajectories 20`, what they do not share."""
     texts = [str(value) for value in values]
-    if not any(", " in text for text in texts):
-        return sorted(text[:12] for text in texts)
+    if short or not any(", " in text and "(" not in text for text in texts):
+        return sorted(text[:12] if short else text for text in texts)
     return sorted(" and ".join(parts) for parts in unshared(texts))
 
 

@@ -12,7 +12,7 @@ from harness.report.gather import FinishedRun
 BODY_FROZEN = "_body_frozen"
 """Behind a method's name: only its head adapts at test, whatever it adapted in training."""
 
-_SAME = ["source", "split", "episode", "n_way", "n_support", "n_query"]
+_SAME = ["source", "fingerprint", "split", "protocol", "episode", "n_way", "n_support", "n_query"]
 
 
 def with_body_frozen(run: FinishedRun) -> pd.DataFrame:

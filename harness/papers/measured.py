@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from harness.episode import FIXED, META_DATASET
+from harness.episode import FIXED, META_DATASET, VariableShape
 from harness.papers.frozen import BODY_FROZEN, with_body_frozen
 from harness.report.gather import OWN, FinishedRun
 from harness.spec import digest
@@ -68,7 +68,7 @@ def of_one_source(run: FinishedRun) -> bool:
     """Whether it was trained on episodes of one source and one number of ways and shots."""
     train = run.spec.get("train", {})
     episodic = train.get("learns_from", "episodes") == "episodes"
-    return episodic and len(run.training_sources) == 1 and "n_way" in train.get("shape", {})
+    return episodic and len(run.training_sources) == 1 and "n_shot" in train.get("shape", {})
 
 
 def as_trained(run: FinishedRun, rows: pd.DataFrame) -> pd.DataFrame:
@@ -124,7 +124,7 @@ def _as_trained(run: FinishedRun, protocol: str, kind: tuple[int | None, int | N
     train = run.spec.get("train", {})
     shape = train.get("shape", {})
     if protocol == META_DATASET:
-        return "n_way" not in shape or shape["n_way"] is None
+        return shape.get("n_way") is None and VariableShape(**shape).protocol == META_DATASET
     episodic = train.get("learns_from", "episodes") == "episodes"
     return protocol == FIXED and (not episodic or (shape.get("n_way"), shape.get("n_shot")) == kind)
 

@@ -29,6 +29,9 @@ ROOMY = Spacing(row=0.30, gap=0.34, head=1.65, named=True)
 DENSE = Spacing(row=0.14, gap=0.20, head=1.65, named=False)
 MOST_NAMED_ROWS = 48
 
+CHANCE: dict[str, Any] = {"color": INK, "linewidth": 1.4, "linestyle": (0, (4, 3)), "zorder": 2}
+"""The line of what guessing gets."""
+
 
 def draw_accuracy(
     panel: Panel, in_training: Mapping[str, frozenset[str]], looks: Mapping[str, Style], path: Path
@@ -77,6 +80,8 @@ def _draw_part(
         if source in near:
             axes.axhspan(*edges, color=BAND, zorder=0, linewidth=0)
         axes.axhline(edges[1], color=GREY, linewidth=0.6, zorder=1)
+        if panel.chance is None:
+            axes.vlines(100 * panel.chances[source], *edges, **CHANCE)
         ticks.append((top + y - space.row) / 2)
         names.append(f"{source}\nin training" if source in near else source)
         y += space.gap
@@ -85,7 +90,7 @@ def _draw_part(
     axes.tick_params(axis="y", length=0, labelsize=13)
     for label, name in zip(axes.get_yticklabels(), names, strict=True):
         label.set_fontweight("bold" if "\n" in name else "normal")
-    _draw_chance(axes, panel)
+    _draw_chance(axes, panel, panel.chances[next(s for s in panel.sources if _drawn(panel, entries, s))])
     grid(axes, "x")
     if not space.named:
         _legend(axes, entries, looks)
@@ -136,11 +141,13 @@ def _legend(axes: Axes, entries: list[Entry], looks: Mapping[str, Style]) -> Non
     axes.legend(marks, names, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=12)
 
 
-def _draw_chance(axes: Axes, panel: Panel) -> None:
-    axes.axvline(100 * panel.chance, color=INK, linewidth=1.4, linestyle=(0, (4, 3)), zorder=2)
+def _draw_chance(axes: Axes, panel: Panel, topmost: float) -> None:
+    """Name the line of guessing above the topmost source, and draw it where it is the same on all sources."""
+    if panel.chance is not None:
+        axes.axvline(100 * panel.chance, **CHANCE)
     axes.annotate(
         "chance",
-        (100 * panel.chance, 1),
+        (100 * topmost, 1),
         xycoords=("data", "axes fraction"),
         xytext=(4, 3),
         textcoords="offset points",
@@ -152,8 +159,8 @@ def _draw_chance(axes: Axes, panel: Panel) -> None:
 def _limits(panel: Panel) -> tuple[float, float]:
     """Percent axis that holds every interval and chance, the same for all parts."""
     cells = [cell for cell in panel.cells.values() if cell.accuracy == cell.accuracy]
-    low = min([panel.chance, *(cell.accuracy - cell.ci95 for cell in cells)])
-    high = max([panel.chance, *(cell.accuracy + cell.ci95 for cell in cells)])
+    low = min([*panel.chances.values(), *(cell.accuracy - cell.ci95 for cell in cells)])
+    high = max([*panel.chances.values(), *(cell.accuracy + cell.ci95 for cell in cells)])
     room = max(0.04 * (high - low), 0.01)
     return 100 * max(low - room, -0.01), 100 * min(high + room, 1.01)
 
@@ -163,4 +170,8 @@ def _rows(panel: Panel, entries: list[Entry]) -> int:
 
 
 def _sources(panel: Panel, entries: list[Entry]) -> int:
-    return sum(any((entry, source) in panel.cells for entry in entries) for source in panel.sources)
+    return sum(_drawn(panel, entries, source) for source in panel.sources)
+
+
+def _drawn(panel: Panel, entries: list[Entry], source: str) -> bool:
+    return any((entry, source) in panel.cells for entry in entries)

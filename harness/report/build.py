@@ -265,7 +265,7 @@ def _panel_view(panel: Panel, gathered: Gathered, looks: dict[str, Style], album
     caption = f"Accuracy per source with 95 % intervals, {panel.heading}"
     return PanelView(
         heading=panel.heading,
-        chance=panel.chance,
+        guessing=panel.guessing,
         regimes=summaries,
         board=board_table(panel, near),
         gaps=tuple((s.trained_on, gap_table(s)) for s in summaries if len(s.methods) > 1),

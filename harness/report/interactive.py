@@ -18,6 +18,10 @@ from harness.report.plot_parts import (
     shape_channel,
 )
 from harness.report.style import Style
+from harness.statistics import interval
+
+ROW = 14
+"""Pixels a method of a source takes."""
 
 BINS = 6
 """Groups of episodes by their size, of equal numbers."""
@@ -52,13 +56,10 @@ def accuracy_spec(
     x = {"type": "quantitative", "scale": {"zero": False}, "title": "accuracy, %"}
     return {
         **plot_frame(f"Accuracy per source with 95 % intervals, trained on {regime}, {panel.heading}"),
-        "height": {"step": 14},
+        "height": {"step": ROW},
         "data": {"values": values},
         "layer": [
-            {
-                "mark": {"type": "rule", "strokeDash": [4, 3], "color": "#888"},
-                "encoding": {"x": {"datum": 100 * panel.chance}},
-            },
+            _chance(panel, order, methods, rows_of),
             {
                 "mark": {"type": "rule", "strokeWidth": 2},
                 "encoding": {**shared, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
@@ -68,6 +69,29 @@ def accuracy_spec(
                 "encoding": {**shared, "x": {**x, "field": "accuracy"}, "shape": shapes},
             },
         ],
+    }
+
+
+def _chance(panel: Panel, labels: Sequence[str], methods: Sequence[str], rows: Spec) -> Spec:
+    """What guessing gets: a dashed line, or where it differs from source to source a mark in each of their rows."""
+    if panel.chance is not None:
+        return {
+            "mark": {"type": "rule", "strokeDash": [4, 3], "color": "#888"},
+            "encoding": {"x": {"datum": 100 * panel.chance}},
+        }
+    values = [
+        {"source": label, "method": method, "chance": rounded(100 * panel.chances[source])}
+        for source, label in zip(panel.sources, labels, strict=True)
+        for method in methods
+    ]
+    tip = [
+        {"field": "source", "type": "nominal"},
+        {"field": "chance", "type": "quantitative", "format": ".1f", "title": "guessing gets, %"},
+    ]
+    return {
+        "data": {"values": values},
+        "mark": {"type": "tick", "orient": "vertical", "thickness": 2, "color": "#888", "size": ROW},
+        "encoding": {**rows, "x": {"field": "chance", "type": "quantitative"}, "tooltip": tip},
     }
 
 
@@ -186,7 +210,9 @@ def size_spec(panel: Panel, regime: str, size: str, looks: Mapping[str, Style]) 
     y = {"type": "quantitative", "scale": {"zero": False}, "title": "accuracy, %"}
     colour = colour_channel(methods, looks)
     return {
-        **plot_frame(f"Accuracy against {title}, trained on {regime}, {panel.heading}"),
+        **plot_frame(
+            f"Accuracy against {title}, episodes of all sources together, trained on {regime}, {panel.heading}"
+        ),
         "height": 260,
         "data": {"values": points},
         "layer": [
@@ -235,8 +261,9 @@ def _size_points(panel: Panel, regime: str, size: str) -> list[Spec]:
     )
     points = []
     for (method, _), own in groups.groupby(["method", "bin"], sort=True, observed=True):
-        half = 1.96 * float(own["accuracy"].std(ddof=0)) / float(np.sqrt(len(own)))
-        mean = float(own["accuracy"].mean())
+        accuracy = own["accuracy"].to_numpy(dtype=np.float64)
+        half = interval(accuracy, own["seed"].to_numpy(dtype=np.int64))
+        mean = float(accuracy.mean())
         points.append(
             {
                 "method": str(method),

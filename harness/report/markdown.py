@@ -29,7 +29,7 @@ class PanelView:
     """A panel with its summaries, tables and figure."""
 
     heading: str
-    chance: float
+    guessing: str
     regimes: tuple[RegimeSummary, ...]
     board: Table
     gaps: tuple[tuple[str, Table], ...]

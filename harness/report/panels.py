@@ -73,9 +73,16 @@ class Panel:
         return tuple(sorted({entry.trained_on for entry in self.entries}, key=natural))
 
     @property
-    def chance(self) -> float:
-        """The accuracy of guessing, 0..1: the mean over sources."""
-        return sum(self.chances.values()) / len(self.chances)
+    def chance(self) -> float | None:
+        """The accuracy of guessing, 0..1, where it is the same on all sources; else None."""
+        low, high = (end(self.chances.values()) for end in (min, max))
+        return sum(self.chances.values()) / len(self.chances) if high - low < 1e-9 else None
+
+    @property
+    def guessing(self) -> str:
+        """What guessing gets: `20.0 %`, or from which share to which."""
+        low, high = (f"{100 * end(self.chances.values()):.1f}" for end in (min, max))
+        return f"{low} %" if low == high else f"{low} to {high} %, from source to source,"
 
     def best(self, source: str, regime: str | None = None) -> Entry | None:
         """The entry with the highest mean on `source`, of one regime or of all; None where there is none."""
@@ -139,8 +146,9 @@ def _shape(values: Mapping[Any, Any]) -> str:
     protocol, ways, shots = values["protocol"], values["n_way"], values["shots"]
     if protocol == FIXED:
         return f"{ways}-way {shots:g}-shot"
-    if protocol == FIXED_WAY:
-        return f"{ways}-way, shots as in Meta-Dataset"
+    if protocol.startswith(FIXED_WAY):
+        changed = protocol.removeprefix(FIXED_WAY).strip("()")
+        return f"{ways}-way, shots as in Meta-Dataset{f' with {changed}' if changed else ''}"
     return "Meta-Dataset's episodes" if protocol == META_DATASET else f"{protocol} episodes"
 
 

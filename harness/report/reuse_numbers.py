@@ -20,6 +20,8 @@ PROBES = ("freeze", "read_outs", "similarity", "movement", "gradient_flow", "spe
 MOST_REASONS = 3
 """Of one probe and learner that are told apart."""
 
+NUMBER = r"\d+(?:\.\d+)?"
+
 NOTHING, BODY_ONLY = "nothing", "body only"
 """Conditions of the probes besides those of `reuse_verdicts`, as `harness.masks` names them."""
 
@@ -182,12 +184,15 @@ def freeze_order(conditions: Sequence[str]) -> tuple[str, ...]:
 def unmeasured(probes: pd.DataFrame) -> pd.DataFrame:
     """What a probe could not measure: probe, method, trained_on, extent and reason; of many reasons the commonest.
 
-    extent: `not measured`, or how many of the probe's values are missing for that reason.
+    extent: `not measured`, or how many of the probe's values are missing for that reason. Reasons that differ in
+    numbers alone, as those of episodes of varying size do, are one.
     """
     keys = ["probe", "method", "trained_on"]
     missing = probes[probes["value"].isna() & (probes["reason"] != "")]
     totals = probes.groupby(keys, observed=True).size().to_dict()
-    counts = missing.groupby([*keys, "reason"], observed=True).size().reset_index(name="count")
+    kinds = missing["reason"].astype("string").str.replace(NUMBER, "#", regex=True)
+    groups = missing.assign(kind=kinds).groupby([*keys, "kind"], observed=True)["reason"]
+    counts = groups.agg(count="size", reason=_in_one).reset_index()
     counts = counts.sort_values([*keys, "count", "reason"], ascending=[True, True, True, False, True])
     rows: list[dict[Hashable, Any]] = []
     for key, group in counts.groupby(keys, sort=True, observed=True):
@@ -200,6 +205,13 @@ def unmeasured(probes: pd.DataFrame) -> pd.DataFrame:
             part = f"{rest} of {total} values are missing"
             rows.append({**names, "extent": part, "reason": "Other reasons; probes.parquet has them."})
     return pd.DataFrame(rows, columns=pd.Index([*keys, "extent", "reason"]))
+
+
+def _in_one(reasons: pd.Series) -> str:
+    """The commonest of reasons that differ in numbers alone, and that there are others."""
+    counts = reasons.astype("string").value_counts()
+    first = str(min(counts.index[counts == counts.max()]))
+    return first if len(counts) == 1 else f"{first.rstrip('.')} (or the like, with other numbers)."
 
 
 def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:

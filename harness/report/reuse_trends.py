@@ -15,6 +15,7 @@ from harness.report.gather import Gathered
 from harness.report.reuse_axes import Axis, axes_of, dials, episode_distances
 from harness.report.reuse_numbers import fractions, with_places
 from harness.report.reuse_verdicts import (
+    ALIKE,
     EVERYTHING,
     FREEZING,
     HEAD,
@@ -34,7 +35,7 @@ POINTS, SHARE = "points", "share"
 """Units of a measure: differences of accuracy are shown in points, all else as it is."""
 
 TREND_COLUMNS = (
-    "trained_on", "split", "n_way", "shots", "measure", "axis", "n_sources", "n_seeds",
+    "trained_on", "split", "n_way", "shots", *ALIKE, "measure", "axis", "n_sources", "n_seeds",
     "spearman", "spearman_low", "spearman_high", "p", "slope", "slope_low", "slope_high", "x_low", "x_high",
     "change", "change_low", "change_high", "n_episodes", "reason",
 )  # fmt: skip
@@ -114,7 +115,7 @@ def trends(
     full = reference(gathered.runs, judging)
     for place, own in episodes.groupby("place", sort=False, observed=True):
         first = own.iloc[0]
-        key = {name: first[name] for name in ("trained_on", "split", "n_way", "shots")}
+        key = {name: first[name] for name in ("trained_on", "split", "n_way", "shots", *ALIKE)}
         axes = axes_of(
             str(key["trained_on"]),
             str(key["split"]),

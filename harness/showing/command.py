@@ -14,6 +14,7 @@ from rich.text import Text
 
 from harness.control.recognising import holds_control_runs
 from harness.cost import duration
+from harness.episode import EpisodeShape
 from harness.errors import ConfigError, WorkspaceError, did_you_mean, named_choices
 from harness.files import make_folder, write_text
 from harness.report.curve_figure import draw_curves
@@ -107,9 +108,10 @@ def _said(plugin: str, params: Mapping[str, Any]) -> str:
 
 def _accuracies(rows: pd.DataFrame) -> Table:
     table = Table(box=box.SIMPLE_HEAD, title="Test episodes", title_justify="left", padding=(0, 1, 0, 0))
-    for column in ("source", "split", "ways", "shots", "accuracy, %", "best", "worst", "episodes"):
-        table.add_column(column, justify="left" if column in ("source", "split") else "right")
-    keys = ["source", "split", "n_way", "shots"]  # the last two empty where they vary
+    of_text = ("source", "split", "protocol") if rows["protocol"].nunique() > 1 else ("source", "split")
+    for column in (*of_text, "ways", "shots", "accuracy, %", "best", "worst", "episodes"):
+        table.add_column(column, justify="left" if column in of_text else "right")
+    keys = [*of_text, "n_way", "shots"]  # the last two empty where they vary
     for values, own in with_shots(rows).groupby(keys, observed=True, dropna=False):
         accuracy = 100 * own["accuracy"].astype("float64")
         table.add_row(
@@ -158,8 +160,11 @@ def _show_answers(
     """The confusions over the first episodes, and the extremes among all of them."""
     workspace = Workspace(runs=folder.path.parent, cache=request.cache)
     name = evaluation.source.name
-    own = rows[(rows["source"] == name) & (rows["split"] == evaluation.split)]
-    own = own.drop_duplicates("episode").sort_values(["accuracy", "episode"], kind="stable")
+    own = (
+        _of_evaluation(rows, evaluation)
+        .drop_duplicates("episode")
+        .sort_values(["accuracy", "episode"], kind="stable")
+    )
     worst, best = own["episode"].head(EXTREMES).tolist(), own["episode"].tail(EXTREMES).tolist()[::-1]
     numbers = list(range(min(request.episodes, evaluation.n_episodes)))
     found = answers(spec, workspace, evaluation, numbers)
@@ -184,6 +189,18 @@ def _show_answers(
     for row in json.loads(table.head(MOST_PAIRS).to_json(orient="records")):
         shown.add_row(Text(row["true"]), Text(row["predicted"]), str(row["times"]), str(row["chances"]))
     console.print(shown)
+
+
+def _of_evaluation(rows: pd.DataFrame, evaluation: EvaluationSpec) -> pd.DataFrame:
+    """A source may be tested on several kinds of episodes, whose numbers are the same."""
+    shape = evaluation.shape
+    own = (rows["source"] == evaluation.source.name) & (rows["split"] == evaluation.split)
+    own &= rows["protocol"] == shape.protocol
+    if shape.n_way is not None:
+        own &= rows["n_way"] == shape.n_way
+    if isinstance(shape, EpisodeShape):
+        own &= rows["n_support"] == shape.n_way * shape.n_shot
+    return rows[own]
 
 
 def _check(made_again: list[Answer], rows: pd.DataFrame) -> None:

@@ -45,8 +45,8 @@ def _accuracies(folder: RunFolder) -> dict[str, float]:
     for row, ambiguous in zip(board.to_dict("records"), several, strict=True):
         shape = ""
         if ambiguous:
-            fixed = not pd.isna(row["shots"])
-            shape = f"_{row['n_way']}way_{row['shots']:g}shot" if fixed else f"_{row['protocol']}"
+            ways = "" if pd.isna(row["n_way"]) else f"_{row['n_way']}way"
+            shape = f"{ways}_{row['protocol']}" if pd.isna(row["shots"]) else f"{ways}_{row['shots']:g}shot"
         for column in ("accuracy", "ci95"):
             found[f"{row['split']}_{column}/{row['source']}{shape}"] = float(row[column])
     return found
