@@ -22,6 +22,9 @@ RAY_ENV = {
     "RAY_DEDUP_LOGS": "0",
 }
 
+CLIENT_ATTEMPTS = 3
+SLOW_SERVER = "Starting Ray client server failed"
+
 Result = TypeVar("Result")
 
 
@@ -63,10 +66,10 @@ def ray_started(
         try:
             try:
                 with _own_sigterm():
-                    context = ray.init(**options)
+                    context = _started(ray.init, options)
             except (ConnectionError, RuntimeError, ValueError) as error:
                 raise ConfigError(
-                    f"Ray cannot start{f' at {address!r}' if address else ''}: {error}. "
+                    f"Ray cannot start{f' at {address!r}' if address else ''}: {_reason(error)}. "
                     "Check --address and, where the cluster asks for a token, that it is in ~/.ray/auth_token here; "
                     "or use --backend serial."
                 ) from error
@@ -77,6 +80,25 @@ def ray_started(
             yield ray
         finally:
             ray.shutdown()
+
+
+def _started(init: Callable[..., Result], options: dict[str, Any]) -> Result:
+    """Try again where a cluster's server for clients did not come up: it has 30 s, too few where a machine is busy."""
+    for left in reversed(range(CLIENT_ATTEMPTS)):
+        try:
+            return init(**options)
+        except ConnectionError as error:
+            if not left or SLOW_SERVER not in str(error):
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, of a text that may be a whole traceback: its last line, without the name of the error."""
+    lines = [line for line in str(error).splitlines() if line.strip(" .")]
+    if not any(line.startswith("Traceback") for line in lines):
+        return str(error).rstrip(".")
+    return lines[-1].partition("Error: ")[2].rstrip(".") or lines[-1].rstrip(".")
 
 
 def ray_here() -> Any:

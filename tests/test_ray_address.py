@@ -6,13 +6,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from experiments import write_tiny
-from harness import cli, ray_address
+from harness import cli, ray_address, ray_session
 from harness.errors import ConfigError
 from harness.ray_address import check_cluster, check_reachable
+from harness.store import Workspace
 
 
 @pytest.fixture(autouse=True)
@@ -121,3 +123,40 @@ def test_what_is_no_address_is_refused(wrong: str) -> None:
 def test_a_name_that_no_machine_has_is_said_at_once() -> None:
     with pytest.raises(ConfigError, match=r"no machine called 'nowhere\.invalid'"):
         check_reachable("nowhere.invalid:6379")
+
+
+SLOW = (
+    "Initialization failure from server:\nTraceback (most recent call last):\n  File x, in Datapath\n"
+    "RuntimeError: Starting Ray client server failed. See ray_client_server_23000.err for detailed logs.\n"
+)
+
+
+@pytest.mark.parametrize(("failures", "attempts"), [(2, 3), (9, 3)])
+def test_a_busy_cluster_s_server_for_clients_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int, attempts: int
+) -> None:
+    import ray
+
+    asked = []
+
+    def init(**options: object) -> SimpleNamespace:
+        asked.append(options)
+        if len(asked) <= failures:
+            raise ConnectionError(SLOW)
+        return SimpleNamespace(dashboard_url="")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray_session, "check_cluster", lambda _: None)
+    (tmp_path / "runs").mkdir()
+    workspace = Workspace(runs=tmp_path / "runs", cache=tmp_path)
+    if failures < attempts:
+        with ray_session.ray_started(workspace, 1, "ray://127.0.0.1:1", print) as module:
+            assert module is ray
+    else:
+        said = r"Ray cannot start at 'ray://127.0.0.1:1': Starting Ray client server failed\. See ray_client_\S+ for"
+        with (
+            pytest.raises(ConfigError, match=said),
+            ray_session.ray_started(workspace, 1, "ray://127.0.0.1:1", print),
+        ):
+            pass
+    assert len(asked) == attempts
