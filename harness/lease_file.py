@@ -1,14 +1,19 @@
 """A lease as a local file: made by a link, whole at once, which only one process can do."""
 
+import hashlib
 import json
 import os
 import secrets
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.files import explained, make_folder
+
+GRAVE_SECONDS = 60.0
+"""After which nobody can still be at it."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +62,46 @@ class LeaseFile:
             aside.replace(self.path)
 
     def bury(self, found: dict[str, Any]) -> None:
-        """Remove the lease of a dead owner, and nobody else's: only one process can rename it."""
+        """Remove the lease of a dead owner, and nobody else's.
+
+        Only one process at a time can link the lease to the owner's grave. While it holds that, nobody else removes the
+        dead owner's lease, so that no other can be made between its look at the lease and its removal.
+        """
+        owner = found.get("owner")
+        name = hashlib.sha256(str(owner).encode()).hexdigest()[:8]
+        grave = self.path.with_name(f"{self.path.name}.{name}.dead")
+        try:
+            os.link(self.path, grave)
+        except FileExistsError:
+            self._rob(grave)
+            return
+        except FileNotFoundError:  # gone since
+            return
+        except OSError:  # a file system without links
+            self._bury_by_renaming(owner)
+            return
+        with suppress(OSError):
+            if (_read(grave) or {}).get("owner") == owner:
+                self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            grave.unlink(missing_ok=True)
+
+    def _rob(self, grave: Path) -> None:
+        """Remove a grave whose digger has died beside it; a living one needs no more than a moment."""
+        with suppress(OSError):
+            if time.time() - grave.stat().st_ctime > GRAVE_SECONDS:
+                grave.unlink(missing_ok=True)
+
+    def _bury_by_renaming(self, owner: object) -> None:
+        """As `bury`, but for the moment in which another's lease that was just made is away."""
         grave = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.dead")
         with suppress(OSError):
             self.path.rename(grave)
             renamed = _read(grave)
-            if renamed and renamed.get("owner") != found.get("owner"):
-                with suppress(OSError):  # another was quicker, and this is its own lease: give it back
-                    os.link(grave, self.path)
+            if (
+                renamed and renamed.get("owner") != owner
+            ):  # another was quicker, and this is its own: give it back
+                self._made_exclusively(grave.read_text(encoding="utf-8"))
             grave.unlink(missing_ok=True)
 
     def give_back(self, owner: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from experiments import write_tiny
-from harness import lease
+from harness import lease, lease_file
 from harness.errors import WorkspaceError
 from harness.lease import LEASE, held
 from harness.lease_file import LeaseFile
@@ -146,6 +146,42 @@ def test_of_many_that_find_a_dead_lease_one_at_a_time_goes_in(tmp_path: Path) ->
     assert most == [1] * 8
 
 
+def test_a_lease_that_another_has_made_since_stays_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path)
+    store, there = LeaseFile(tmp_path / LEASE), []
+    dead = store.read()
+    assert dead is not None
+    store.bury(dead)
+    assert store.make("me", json.dumps({"owner": "me"}))
+    real = lease_file._read
+    monkeypatch.setattr(lease_file, "_read", lambda path: (there.append(store.path.exists()), real(path))[1])
+    store.bury(dead)
+    assert there == [True], "a third could have made its own"
+    assert store.read() == {"owner": "me"}
+    assert list(tmp_path.iterdir()) == [store.path]
+
+
+def test_a_grave_whose_digger_died_is_no_bar_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path)
+    store = LeaseFile(tmp_path / LEASE)
+    dead = store.read()
+    assert dead is not None
+    unlink = Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    store.bury(dead)  # dies at it
+    monkeypatch.setattr(Path, "unlink", unlink)
+    store.bury(dead)
+    assert store.read() is not None, "somebody may be at it just now"
+    monkeypatch.setattr(lease_file, "GRAVE_SECONDS", -1.0)
+    store.bury(dead)
+    store.bury(dead)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_where_there_are_no_links_the_lease_is_made_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +191,13 @@ def test_where_there_are_no_links_the_lease_is_made_all_the_same(
     monkeypatch.setattr(os, "link", refuse)
     with held(tmp_path / "runs", nothing):
         assert (tmp_path / "runs" / LEASE).is_file()
-        assert not LeaseFile(tmp_path / "runs" / LEASE).make("another", "{}")
+        store = LeaseFile(tmp_path / "runs" / LEASE)
+        assert not store.make("another", "{}")
+        store.bury({"owner": "one before"})
+        assert store.path.is_file()
+    leave(tmp_path / "runs", process=DEAD, where=lease._where())
+    with held(tmp_path / "runs", nothing):
+        assert json.loads(store.path.read_text())["process"] == os.getpid()
 
 
 @pytest.mark.slow
