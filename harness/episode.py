@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
 
 FIXED, FIXED_WAY, META_DATASET = "fixed", "fixed_way_variable_shot", "meta_dataset"
+
+
+def has_fixed_way(protocol: str) -> bool:
+    """Whether it draws shots for a number of ways that is given, whatever else of Meta-Dataset's is changed."""
+    return protocol.startswith(FIXED_WAY)
+
+
 """Names of protocols, as they stand in every row: how the episodes of a source are drawn."""
 
 WAYS = ("min_way", "max_way")

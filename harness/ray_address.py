@@ -95,9 +95,19 @@ def _host_and_port(address: str) -> tuple[str, int] | None:
 
 def _why(output: str) -> str:
     """One sentence of what a process that asked Ray has written to its end."""
-    last = next((line.strip() for line in reversed(output.splitlines()) if line.strip()), "")
+    last = last_line(output)
     if "AuthenticationError" in last:
         return "The cluster asks for a token, which must be in ~/.ray/auth_token here, too, or it asks for another one."
     if "Failed to connect to GCS" in last or not last:
         return "Something listens there that is no Ray, or another version of it."
-    return f"{last.partition(': ')[2] or last}".rstrip(".") + "."
+    return f"{message_of(last)}".rstrip(".") + "."
+
+
+def last_line(output: str) -> str:
+    """The last that says something; empty where none does."""
+    return next((line.strip() for line in reversed(output.splitlines()) if line.strip(" .")), "")
+
+
+def message_of(line: str) -> str:
+    """The last line of a traceback without the error's name."""
+    return line.partition(": ")[2] or line

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.errors import ConfigError
-from harness.ray_address import check_cluster
+from harness.ray_address import check_cluster, last_line, message_of
 from harness.store import Workspace
 
 WORKER_ENV = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -84,21 +84,19 @@ def ray_started(
 
 def _started(init: Callable[..., Result], options: dict[str, Any]) -> Result:
     """Try again where a cluster's server for clients did not come up: it has 30 s, too few where a machine is busy."""
-    for left in reversed(range(CLIENT_ATTEMPTS)):
+    for _ in range(CLIENT_ATTEMPTS - 1):
         try:
             return init(**options)
         except ConnectionError as error:
-            if not left or SLOW_SERVER not in str(error):
+            if SLOW_SERVER not in str(error):
                 raise
-    raise AssertionError("the last attempt returns or raises")
+    return init(**options)
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, of a text that may be a whole traceback: its last line, without the name of the error."""
-    lines = [line for line in str(error).splitlines() if line.strip(" .")]
-    if not any(line.startswith("Traceback") for line in lines):
-        return str(error).rstrip(".")
-    return lines[-1].partition("Error: ")[2].rstrip(".") or lines[-1].rstrip(".")
+    """What went wrong, of a text that may hold a whole traceback."""
+    text = str(error)
+    return (message_of(last_line(text)) if "Traceback" in text else text).rstrip(".")
 
 
 def ray_here() -> Any:

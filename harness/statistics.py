@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtrit
 
-from harness.episode import FIXED, FIXED_WAY
+from harness.episode import FIXED, has_fixed_way
 from harness.errors import ConfigError, named_choices
 from harness.pairing import MUST_AGREE, pair_episodes, refuse_repeats, said
 from harness.results import CONDITIONS, EPISODE_COLUMNS, LEADERBOARD_COLUMNS, LEADERBOARD_KEYS
@@ -52,11 +52,12 @@ def with_shots(episodes: pd.DataFrame) -> pd.DataFrame:
     `shots` and `n_way` are empty where the protocol varies them: they then say nothing about a row.
     """
     fixed = episodes["protocol"] == FIXED
+    given = [protocol for protocol in episodes["protocol"].unique() if has_fixed_way(protocol)]
     shots = (episodes["n_support"] / episodes["n_way"]).astype("Float64")
     ways = episodes["n_way"].astype("Int64")
     return episodes.assign(
         shots=shots.where(fixed),
-        n_way=ways.where(fixed | episodes["protocol"].astype("string").str.startswith(FIXED_WAY)),
+        n_way=ways.where(fixed | episodes["protocol"].isin(given)),
     )
 
 

@@ -116,7 +116,7 @@ def _refuse_unlike(
             own = rows[rows["source"] == source] if source else rows
             values = own[column].unique().tolist()
             if len(values) > 1:
-                shown = ", ".join(_told(values, short=column == "fingerprint"))
+                shown = ", ".join(_told(column, values))
                 differing.append((column, f"{column} ({shown}{f', on {source}' if source else ''})"))
                 break
     if not differing:
@@ -129,12 +129,14 @@ def _refuse_unlike(
     )
 
 
-def _told(values: Sequence[object], *, short: bool) -> list[str]:
-    """Values as they are named: of lists in words, such as `discount 0.9, trajectories 20`, what they do not share."""
+def _told(column: str, values: Sequence[object]) -> list[str]:
+    """Values as they are named: fingerprints by their beginning, lists in words by what they do not share."""
     texts = [str(value) for value in values]
-    if short or not any(", " in text and "(" not in text for text in texts):
-        return sorted(text[:12] if short else text for text in texts)
-    return sorted(" and ".join(parts) for parts in unshared(texts))
+    if column == "fingerprint":
+        texts = [text[:12] for text in texts]
+    elif column == "sampling":  # such as `discount 0.9, trajectories 20`
+        texts = [" and ".join(parts) for parts in unshared(texts)]
+    return sorted(texts)
 
 
 def _ranked(rows: pd.DataFrame, apart: Sequence[str], baseline: str | None, score: Score) -> RankedGroup:

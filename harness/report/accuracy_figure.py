@@ -30,7 +30,7 @@ DENSE = Spacing(row=0.14, gap=0.20, head=1.65, named=False)
 MOST_NAMED_ROWS = 48
 
 CHANCE: dict[str, Any] = {"color": INK, "linewidth": 1.4, "linestyle": (0, (4, 3)), "zorder": 2}
-"""The line of what guessing gets."""
+"""The line of what guessing gets, source by source."""
 
 
 def draw_accuracy(
@@ -80,8 +80,9 @@ def _draw_part(
         if source in near:
             axes.axhspan(*edges, color=BAND, zorder=0, linewidth=0)
         axes.axhline(edges[1], color=GREY, linewidth=0.6, zorder=1)
-        if panel.chance is None:
-            axes.vlines(100 * panel.chances[source], *edges, **CHANCE)
+        axes.vlines(100 * panel.chances[source], *edges, **CHANCE)
+        if not ticks:
+            _name_chance(axes, panel.chances[source])
         ticks.append((top + y - space.row) / 2)
         names.append(f"{source}\nin training" if source in near else source)
         y += space.gap
@@ -90,7 +91,6 @@ def _draw_part(
     axes.tick_params(axis="y", length=0, labelsize=13)
     for label, name in zip(axes.get_yticklabels(), names, strict=True):
         label.set_fontweight("bold" if "\n" in name else "normal")
-    _draw_chance(axes, panel, panel.chances[next(s for s in panel.sources if _drawn(panel, entries, s))])
     grid(axes, "x")
     if not space.named:
         _legend(axes, entries, looks)
@@ -141,10 +141,8 @@ def _legend(axes: Axes, entries: list[Entry], looks: Mapping[str, Style]) -> Non
     axes.legend(marks, names, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, fontsize=12)
 
 
-def _draw_chance(axes: Axes, panel: Panel, topmost: float) -> None:
-    """Name the line of guessing above the topmost source, and draw it where it is the same on all sources."""
-    if panel.chance is not None:
-        axes.axvline(100 * panel.chance, **CHANCE)
+def _name_chance(axes: Axes, topmost: float) -> None:
+    """Above the line of the topmost source."""
     axes.annotate(
         "chance",
         (100 * topmost, 1),
@@ -170,8 +168,4 @@ def _rows(panel: Panel, entries: list[Entry]) -> int:
 
 
 def _sources(panel: Panel, entries: list[Entry]) -> int:
-    return sum(_drawn(panel, entries, source) for source in panel.sources)
-
-
-def _drawn(panel: Panel, entries: list[Entry], source: str) -> bool:
-    return any((entry, source) in panel.cells for entry in entries)
+    return sum(any((entry, source) in panel.cells for entry in entries) for source in panel.sources)

@@ -30,7 +30,7 @@ BINS = 6
 def accuracy_spec(
     panel: Panel, regime: str, in_training: Mapping[str, frozenset[str]], looks: Mapping[str, Style]
 ) -> Spec:
-    """Accuracy on each source with 95 % intervals, of the methods trained on `regime`; chance as a dashed line."""
+    """Accuracy on each source with 95 % intervals, of the methods trained on `regime`; chance as a grey line."""
     near = in_training.get(regime, frozenset())
     entries = [entry for entry in panel.entries if entry.trained_on == regime]
     rows = [_point(panel, entry, source, source in near) for entry in entries for source in panel.sources]
@@ -73,12 +73,7 @@ def accuracy_spec(
 
 
 def _chance(panel: Panel, labels: Sequence[str], methods: Sequence[str], rows: Spec) -> Spec:
-    """What guessing gets: a dashed line, or where it differs from source to source a mark in each of their rows."""
-    if panel.chance is not None:
-        return {
-            "mark": {"type": "rule", "strokeDash": [4, 3], "color": "#888"},
-            "encoding": {"x": {"datum": 100 * panel.chance}},
-        }
+    """What guessing gets on each source: a mark in each of its rows."""
     values = [
         {"source": label, "method": method, "chance": rounded(100 * panel.chances[source])}
         for source, label in zip(panel.sources, labels, strict=True)

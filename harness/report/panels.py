@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from harness.episode import FIXED, FIXED_WAY, META_DATASET
+from harness.episode import FIXED, FIXED_WAY, META_DATASET, has_fixed_way
 from harness.statistics import leaderboard, with_shots
 
 PANEL_KEYS = (
@@ -73,16 +73,10 @@ class Panel:
         return tuple(sorted({entry.trained_on for entry in self.entries}, key=natural))
 
     @property
-    def chance(self) -> float | None:
-        """The accuracy of guessing, 0..1, where it is the same on all sources; else None."""
-        low, high = (end(self.chances.values()) for end in (min, max))
-        return sum(self.chances.values()) / len(self.chances) if high - low < 1e-9 else None
-
-    @property
     def guessing(self) -> str:
         """What guessing gets: `20.0 %`, or from which share to which."""
         low, high = (f"{100 * end(self.chances.values()):.1f}" for end in (min, max))
-        return f"{low} %" if low == high else f"{low} to {high} %, from source to source,"
+        return f"{low} %" if low == high else f"{low} to {high} % from source to source"
 
     def best(self, source: str, regime: str | None = None) -> Entry | None:
         """The entry with the highest mean on `source`, of one regime or of all; None where there is none."""
@@ -146,7 +140,7 @@ def _shape(values: Mapping[Any, Any]) -> str:
     protocol, ways, shots = values["protocol"], values["n_way"], values["shots"]
     if protocol == FIXED:
         return f"{ways}-way {shots:g}-shot"
-    if protocol.startswith(FIXED_WAY):
+    if has_fixed_way(protocol):
         changed = protocol.removeprefix(FIXED_WAY).strip("()")
         return f"{ways}-way, shots as in Meta-Dataset{f' with {changed}' if changed else ''}"
     return "Meta-Dataset's episodes" if protocol == META_DATASET else f"{protocol} episodes"
