@@ -116,7 +116,7 @@ def _refuse_unlike(
             own = rows[rows["source"] == source] if source else rows
             values = own[column].unique().tolist()
             if len(values) > 1:
-                shown = ", ".join(_told(column, values))
+                shown = ", ".join(_told(column, values, score))
                 differing.append((column, f"{column} ({shown}{f', on {source}' if source else ''})"))
                 break
     if not differing:
@@ -129,12 +129,12 @@ def _refuse_unlike(
     )
 
 
-def _told(column: str, values: Sequence[object]) -> list[str]:
+def _told(column: str, values: Sequence[object], score: Score) -> list[str]:
     """Values as they are named: fingerprints by their beginning, lists in words by what they do not share."""
     texts = [str(value) for value in values]
     if column == "fingerprint":
         texts = [text[:12] for text in texts]
-    elif column == "sampling":  # such as `discount 0.9, trajectories 20`
+    elif column in score.in_words:
         texts = [" and ".join(parts) for parts in unshared(texts)]
     return sorted(texts)
 

@@ -15,8 +15,9 @@ class Score:
     value: the column that is ranked by, the higher the better; scale: what it is multiplied by to be shown; caption,
     unit: what it is called then. row: what a row of it is. shape: columns of which each value is a ranking of its own.
     conditions: what must agree among rows that are ranked together; of_source: those of them that must agree source by
-    source only. ci95: half the 95 % interval of a mean of values under seeds. heading: what a ranking is called, from
-    its conditions and those that set it apart from others.
+    source only; in_words: those whose values are lists such as `discount 0.9, trajectories 20`. ci95: half the 95 %
+    interval of a mean of values under seeds. heading: what a ranking is called, from its conditions and those that set
+    it apart from others.
     """
 
     value: str
@@ -27,6 +28,7 @@ class Score:
     shape: tuple[str, ...]
     conditions: tuple[str, ...]
     of_source: tuple[str, ...]
+    in_words: tuple[str, ...]
     ci95: Callable[[Floats, Ints], float]
     heading: Callable[[Mapping[str, object], Sequence[str]], str]
 
@@ -59,6 +61,7 @@ ACCURACY = Score(
         "max_images_per_class",
     ),
     of_source=("fingerprint", "max_images_per_class"),
+    in_words=(),
     ci95=interval,
     heading=panels.heading,
 )
@@ -72,6 +75,7 @@ RETURN = Score(
     shape=("split",),
     conditions=("protocol_version", "network", "horizon", "sampling", "fingerprint"),
     of_source=("horizon", "sampling", "fingerprint"),
+    in_words=("network", "sampling"),
     ci95=_of_tasks,
     heading=_tasks_heading,
 )
