@@ -1,10 +1,9 @@
-"""Prepared TFDS data sets: found, read class by class in both formats, and a clear sentence for what is damaged."""
+"""Prepared TFDS data sets: found, and read class by class in both formats."""
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,66 +12,11 @@ from harness.errors import ConfigError, DataError
 from harness_datasets import tfds_index, tfds_shards
 from harness_datasets.tfds_index import Leave
 from harness_datasets.tfds_prepared import find_prepared
-from harness_datasets.tfds_route import TfdsData, find_tfds
-from tfds_data import drawn, mixed, prepare_drawn, told
+from harness_datasets.tfds_route import find_tfds
+from tfds_data import drawn, told
+from tfds_drawings import EACH, FORMATS, data, find, own_cache, prepared, read, shards
 
-CLASSES, EACH = 5, 40
-FORMATS = ("tfrecord", "array_record")
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No index of another test, in memory or on disk."""
-    monkeypatch.setenv("HARNESS_CACHE", str(tmp_path / "cache"))
-    tfds_index.label_index.cache_clear()
-    return tmp_path / "cache"
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Of each format, a folder with `tfds/drawings/1.2.0`: three shards for training, one or more for testing."""
-    made: dict[str, Path] = {}
-
-    def make(file_format: str) -> Path:
-        if file_format not in made:
-            made[file_format] = tmp_path_factory.mktemp(file_format)
-            splits = {"train": mixed(CLASSES, EACH), "test": mixed(CLASSES, 4, first=EACH)}
-            prepare_drawn(made[file_format] / "tfds", splits, file_format=file_format)
-        return made[file_format]
-
-    return make
-
-
-@pytest.fixture(params=FORMATS)
-def data(request: pytest.FixtureRequest, prepared: Callable[[str], Path], tmp_path: Path) -> Path:
-    """A copy that a test may damage."""
-    return Path(shutil.copytree(prepared(request.param), tmp_path / "data"))
-
-
-def halves(names: Sequence[str]) -> dict[str, list[str]]:
-    return {"train": list(names[:3]), "test": list(names[3:])}
-
-
-def find(data_dir: Path, **changes: Any) -> TfdsData:
-    found = find_tfds(
-        data_dir, "drawings", **{"parts": ("train", "test"), "split_classes": halves, **changes}
-    )
-    assert found is not None
-    return found
-
-
-def read(found: TfdsData, split: str, wanted: dict[str, Sequence[int]]) -> dict[str, list[Any]]:
-    images: dict[str, list[Any]] = {name: [] for name in wanted}
-    rows = {name: np.array(places, np.int64) for name, places in wanted.items()}
-    for name, part in found.read(split, rows):
-        assert part.dtype == np.uint8
-        assert part.ndim == 4
-        images[name] += list(part)
-    return images
-
-
-def shards(data_dir: Path) -> list[Path]:
-    return sorted((data_dir / "tfds" / "drawings" / "1.2.0").glob("drawings-*-of-*"))
+__all__ = ["data", "own_cache", "prepared"]
 
 
 def test_every_image_comes_once_under_its_class(data: Path) -> None:
@@ -223,133 +167,3 @@ def test_records_can_be_left_out_by_a_text(tmp_path: Path) -> None:
     assert (sizes["pink primrose"], sizes["hard-leaved pocket orchid"], sum(sizes.values())) == (2, 1, 203)
     (image,) = read(found, "test", {"hard-leaved pocket orchid": [0]})["hard-leaved pocket orchid"]
     assert told(image)[1] == 1
-
-
-DAMAGE: dict[str, Callable[[Path], object]] = {
-    "cut": lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]),
-    "empty": lambda path: path.write_bytes(b""),
-    "other": lambda path: path.write_bytes(b"no records" * 20_000),
-    "gone": lambda path: path.unlink(),
-}
-
-
-@pytest.mark.parametrize("how", DAMAGE)
-def test_a_damaged_shard_is_named(data: Path, how: str) -> None:
-    victim = shards(data)[4]
-    before = find(data).fingerprint()
-    DAMAGE[how](victim)
-    with pytest.raises(DataError, match=victim.name):
-        find(data).class_sizes("train")
-    if how != "gone":
-        assert find(data).fingerprint() != before
-
-
-def test_a_damaged_record_is_found_in_the_pass_and_when_it_is_read(data: Path) -> None:
-    victim = max(shards(data), key=lambda path: path.stat().st_size)
-    found = find(data)
-    sizes = found.class_sizes("train")
-    record = victim.read_bytes().index(b"\x89PNG") if "tfrecord" in victim.name else 70_000
-    content = bytearray(victim.read_bytes())
-    if "tfrecord" not in victim.name:
-        # The first chunk of records follows the header of the file.
-        record = 64 + 40 + 4
-    content[record + 8] ^= 0xFF
-    victim.write_bytes(content)
-    with pytest.raises(DataError, match=rf"{victim.name} is truncated or damaged"):
-        read(found, "train", {name: range(size) for name, size in sizes.items()}) | read(
-            found, "test", {name: range(EACH + 4) for name in ("3", "4")}
-        )
-    tfds_index.label_index.cache_clear()
-    with pytest.raises(DataError, match=rf"{victim.name} is truncated or damaged"):
-        find(data).class_sizes("train")
-
-
-def test_a_record_whose_length_is_damaged_is_found_when_it_is_read(tmp_path: Path) -> None:
-    where = prepare_drawn(tmp_path, {"train": mixed(2, 9)}, file_format="tfrecord", shards=1)
-    found = find(tmp_path, parts=("train",), split_classes=lambda names: {"test": names})
-    assert found.class_sizes("test") == {"0": 9, "1": 9}
-    (shard,) = where.glob("drawings-train*")
-    for place in (0, 5, 9):
-        content = bytearray(shard.read_bytes())
-        content[place] ^= 0xFF
-        shard.write_bytes(content)
-        with pytest.raises(DataError, match=f"{shard.name} is truncated or damaged"):
-            read(found, "test", {name: range(9) for name in ("0", "1")})
-        content[place] ^= 0xFF
-        shard.write_bytes(content)
-    assert len(read(found, "test", {"0": range(9)})["0"]) == 9
-
-
-def test_an_image_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
-    from tfds_data import png, write_as
-
-    records = [(png(drawn(k, 0)) if k != 1 else b"no image", k, "") for k in range(47)]
-    where = write_as(tmp_path, "dtd", {"train": records})
-    found = find_tfds(tmp_path, "dtd", parts=("train",), split_classes=lambda names: {"test": names})
-    assert found is not None
-    assert found.class_sizes("test")["blotchy"] == 1
-    with pytest.raises(
-        DataError, match=rf"image in a record of class 'blotchy' in the shard {where}/dtd-train.*damaged"
-    ):
-        read(found, "test", {"blotchy": [0]})
-
-
-def test_too_few_records_are_refused(data: Path) -> None:
-    path = data / "tfds" / "drawings" / "1.2.0" / "dataset_info.json"
-    info = json.loads(path.read_text())
-    info["splits"][0]["shardLengths"][0] = str(int(info["splits"][0]["shardLengths"][0]) + 1)
-    path.write_text(json.dumps(info))
-    with pytest.raises(DataError, match=r"has \d+ records, but dataset_info.json says \d+: it is truncated"):
-        find(data).class_sizes("train")
-
-
-def test_what_is_not_as_published_is_refused(data: Path) -> None:
-    with pytest.raises(DataError, match="not as published: it has 220 images, not 221"):
-        find(data, images=221).class_sizes("train")
-    assert find(data, images=220).class_sizes("train")
-    with pytest.raises(DataError, match=r"no split 'trian'. Did you mean 'train'"):
-        find(data, parts=("trian",))
-
-
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"label": "lable"}, "no label feature 'lable'. Did you mean 'label'"),
-        ({"label": "size"}, "'size' .* is Tensor, not a class label. Its class label features are 'label'"),
-        ({"image": "picture"}, "no image feature 'picture'.*Its image features are 'image'"),
-        ({"image": "label"}, "'label' .* is ClassLabel, not an Image"),
-    ],
-)
-def test_features_of_another_kind_are_refused(data: Path, changes: dict[str, str], said: str) -> None:
-    with pytest.raises(DataError, match=said):
-        find(data, **changes)
-
-
-def test_images_without_a_label_are_refused(tmp_path: Path) -> None:
-    content = [(drawn(0, 0), 0), (drawn(1, 1), 1), (drawn(0, 2), -1)]
-    prepare_drawn(tmp_path, {"test": content}, file_format="tfrecord", names=["ant", "bee"], shards=1)
-    with pytest.raises(DataError, match="1 records with the label -1, and the labels are 0 to 1"):
-        find(tmp_path, parts=("test",)).class_sizes("train")
-
-
-@pytest.mark.parametrize(
-    ("file", "content", "said"),
-    [
-        ("dataset_info.json", "{", "is no JSON text"),
-        ("dataset_info.json", "[]", "holds no JSON object"),
-        ("dataset_info.json", "{}", "does not describe a prepared data set"),
-        ("features.json", "{}", "does not describe named features"),
-        ("label.labels.txt", "ant\nbee\n", "names 2 labels, but features.json beside it says 5"),
-    ],
-)
-def test_damaged_descriptions_are_refused(data: Path, file: str, content: str, said: str) -> None:
-    (data / "tfds" / "drawings" / "1.2.0" / file).write_text(content)
-    with pytest.raises(DataError, match=said):
-        find(data)
-
-
-def test_another_file_format_is_refused(data: Path) -> None:
-    path = data / "tfds" / "drawings" / "1.2.0" / "dataset_info.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"fileFormat": "riegeli"}))
-    with pytest.raises(DataError, match="prepared as 'riegeli', and 'array_record', 'tfrecord' can be read"):
-        find(data)
