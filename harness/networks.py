@@ -131,7 +131,8 @@ class Conv4:
         check_above("Conv4.batch_norm_epsilon", self.batch_norm_epsilon, 0)
 
     def build(self, in_channels: int, image_size: int) -> Body:
-        """A freshly drawn body; raises ConfigError for images too small for four halvings."""
+        """A freshly drawn body; raises ConfigError for images without channels or too small for four halvings."""
+        check_whole("in_channels", in_channels, low=1)
         strided = self.downsample == "stride"
         side = image_size
         for _ in range(4):

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from operator import attrgetter
 from typing import Any
 
 from harness.errors import ConfigError, PluginError, close_names, did_you_mean, named_choices
@@ -61,7 +62,7 @@ def _rivals(group: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for entry in entry_points(group=group):
         known = _entries(group)[entry.name]
-        if known.value != entry.value:
+        if (_package(known), known.value) != (_package(entry), entry.value):
             found[entry.name] = (
                 f"Two packages register the {WORDS[group]} {entry.name!r}: {origin(known)} and {origin(entry)}. "
                 "Uninstall one, or rename its entry point."
@@ -79,6 +80,10 @@ def listed_by(group: str) -> str:
     return f"harness list {next(word for word, its in LISTS.items() if its == group)}"
 
 
+def _package(entry: EntryPoint) -> str | None:
+    return entry.dist.name if entry.dist else None
+
+
 def origin(entry: EntryPoint) -> str:
     """`package version (module:Class)`: where a plugin came from."""
     package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
@@ -86,7 +91,9 @@ def origin(entry: EntryPoint) -> str:
 
 
 def origin_of(group: str, name: str) -> str:
-    """Where the plugin called `name` came from."""
+    """Where the plugin called `name` came from; of one that is registered twice, both. PluginError if unknown."""
+    if name in _rivals(group):
+        return " and ".join(origin(entry) for entry in entry_points(group=group) if entry.name == name)
     return origin(entry_point(group, name))
 
 
@@ -128,11 +135,15 @@ def load(group: str, name: str) -> type[Any]:
             f"The {WORDS[group]} {name!r} from {origin(entry)} cannot be imported: "
             f"{type(error).__name__}: {error}. Mend or uninstall that package."
         ) from error
-    if not (isinstance(plugin, type) and dataclasses.is_dataclass(plugin)):
+    if not (isinstance(plugin, type) and dataclasses.is_dataclass(plugin) and _is_frozen(plugin)):
         raise PluginError(
             f"The {WORDS[group]} {name!r} from {origin(entry)} must be a frozen dataclass; got {plugin!r}."
         )
     return plugin
+
+
+_is_frozen = attrgetter("__dataclass_params__.frozen")
+"""Of a dataclass, what its decorator was given."""
 
 
 def describe(group: str, instance: Any) -> Component:

@@ -160,7 +160,7 @@ class ResNet12:
 
     def build(self, in_channels: int, image_size: int) -> Body:
         """A freshly drawn body; raises ConfigError for images too small for four halvings."""
-        _check_size("ResNet12", image_size, 16, "halves the image four times")
+        _check_image("ResNet12", in_channels, image_size, 16, "halves the image four times")
         sizes = (in_channels, *self.filters)
         stages = {
             f"block{i + 1}": _PooledBlock(sizes[i], sizes[i + 1], self.batch_norm_epsilon) for i in range(4)
@@ -186,7 +186,7 @@ class ResNet18:
 
     def build(self, in_channels: int, image_size: int) -> Body:
         """A freshly drawn body; raises ConfigError for images that leave a single position to normalise over."""
-        _check_size("ResNet18", image_size, 33, "leaves a single position of anything smaller")
+        _check_image("ResNet18", in_channels, image_size, 33, "leaves a single position of anything smaller")
         epsilon = self.batch_norm_epsilon
         stages: dict[str, nn.Module] = {"stem": _Stem(in_channels, self.filters[0], epsilon)}
         sizes = (self.filters[0], *self.filters)
@@ -219,7 +219,7 @@ class WideResNet:
 
     def build(self, in_channels: int, image_size: int) -> Body:
         """A freshly drawn body; raises ConfigError for images too small for two halvings."""
-        _check_size("WideResNet", image_size, 8, "halves the image twice")
+        _check_image("WideResNet", in_channels, image_size, 8, "halves the image twice")
         epsilon, each = self.batch_norm_epsilon, (self.depth - 4) // 6
         stages: dict[str, nn.Module] = {"stem": _FirstConv(in_channels, 16)}
         before = 16
@@ -244,7 +244,8 @@ def _check(
         check_whole(f"{plugin}.filters", each, low=1)
 
 
-def _check_size(plugin: str, size: int, smallest: int, why: str) -> None:
+def _check_image(plugin: str, channels: int, size: int, smallest: int, why: str) -> None:
+    check_whole("in_channels", channels, low=1)
     if size < smallest:
         raise ConfigError(
             f"{plugin} {why}, so {size} pixels are too few. Set Images.size to at least {smallest}."

@@ -37,13 +37,16 @@ def test_prototypes_are_class_means_and_distances_are_squared() -> None:
     assert torch.allclose(ProtoNet().predict(learner, TASK), expected.double(), atol=1e-6)
 
 
-def test_matching_networks_share_the_attention_over_the_labels() -> None:
-    learner = tiny_learner(MatchingNet())
+@pytest.mark.parametrize("exact", [True, False])
+def test_matching_networks_share_the_attention_over_the_labels(exact: bool) -> None:
+    method = MatchingNet(exact_cosine_distance=exact)
+    learner = tiny_learner(method)
     support, query = embeddings(learner)
     cosines = torch.stack([F.cosine_similarity(q[None], support) for q in query])
-    attention = cosines.exp() / cosines.exp().sum(1, keepdim=True)
+    similar = cosines if exact else cosines * query.norm(dim=1)[:, None]
+    attention = similar.exp() / similar.exp().sum(1, keepdim=True)
     shares = torch.stack([attention[:, TASK.support_y == c].sum(1) for c in range(3)], dim=1)
-    found = MatchingNet().predict(learner, TASK)
+    found = method.predict(learner, TASK)
     assert torch.allclose(found.exp(), shares, atol=1e-10)
 
 

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from harness.episode import Task
 from harness.errors import ConfigError
 from harness.inner_loop_method import InnerLoopMethod
 from harness.learner import HEAD, LayerMask, Learner, layer_of
@@ -139,6 +140,46 @@ def test_imaml_as_released_pulls_once_after_its_steps_and_not_at_test() -> None:
         pulled = there[name] - 0.05 * 4.0 * (there[name] - params[name])
         assert torch.allclose(weight, pulled, atol=1e-14), name
         assert not torch.allclose(weight, there[name], atol=1e-4), name
+
+
+def reference_hessian(params: Params, task: Task, names: list[str]) -> Tensor:
+    """Of the support loss by the parameters `names`, flat, one after another: by differences of plain gradients."""
+    sizes = [params[name].numel() for name in names]
+    columns = []
+    for direction in torch.eye(sum(sizes), dtype=torch.float64):
+        along = dict(zip(names, direction.split(sizes), strict=True))
+        sides = []
+        for step in (1e-5, -1e-5):
+            moved = {name: params[name] + step * part.view_as(params[name]) for name, part in along.items()}
+            slopes = reference_gradients({**params, **moved}, task, names)
+            sides.append(torch.cat([slopes[name].flatten() for name in names]))
+        columns.append((sides[0] - sides[1]) / 2e-5)
+    return torch.stack(columns, dim=1)
+
+
+def test_imamls_gradient_as_released_is_damped_and_plain_where_nothing_adapts() -> None:
+    """(2 I + H / (λ + 10))⁻¹ ∇L_Q(φ) by a dense solve, task by task."""
+    steps = {"inner_lr": 0.05, "inner_steps": 3, "test_inner_steps": None}
+    method = HeadOnly(**steps, proximal=4.0, cg_steps=60, released=True)
+    learner = tiny_learner(method)
+    head, params = ["head.weight", "head.bias"], stored(learner)
+    sizes = [params[name].numel() for name in head]
+    _, found = outer(method, learner)
+    expected = {name: torch.zeros_like(p) for name, p in params.items()}
+    for episode in EPISODES:
+        ends = {name: w[0] for name, w in method.adapt(learner, episode.task).items()}
+        solved = {**params, **{name: params[name] + 0.8 * (w - params[name]) for name, w in ends.items()}}
+        queries = replace(episode.task, support_x=episode.task.query_x, support_y=episode.query_y)
+        slopes = reference_gradients(solved, queries, list(params))
+        system = 2 * torch.eye(sum(sizes)) + reference_hessian(solved, episode.task, head) / 14
+        damped = torch.linalg.solve(system, torch.cat([slopes[name].flatten() for name in head]))
+        slopes |= zip(head, damped.split(sizes), strict=True)
+        for name, total in expected.items():
+            total += slopes[name].view_as(total) / len(EPISODES)
+    assert {*head, "body.stages.conv1.conv.weight"} < set(found)
+    for name, gradient in found.items():
+        assert torch.allclose(gradient, expected[name], atol=1e-8), name
+        assert gradient.abs().max() > 1e-4, name
 
 
 def test_without_conjugate_gradients_imaml_takes_the_query_gradient() -> None:

@@ -9,6 +9,7 @@ from harness import plugins
 from harness.catalogue import Catalogue, catalogue
 from harness.errors import ConfigError, PluginError
 from harness.parameters import check_fields
+from harness.plugin_listing import _plugins
 from harness.spec import canonical
 from harness_methods.anil import ANIL
 from harness_methods.maml import MAML
@@ -31,6 +32,13 @@ class Careless:
     steps: int = None  # type: ignore[assignment]
     exact: bool = False
     widths: tuple[int, ...] = (1, 2)
+
+
+@dataclass(kw_only=True)
+class Loose:
+    """One whose values can be changed."""
+
+    name: str = "loose"
 
 
 @pytest.fixture
@@ -89,34 +97,48 @@ def test_the_identity_of_a_method_does_not_depend_on_how_a_number_is_written() -
 
 
 @pytest.fixture
-def rival(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Another package with a method called `anil`."""
+def rival(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where another package has a method called `anil`."""
     real = importlib.metadata.entry_points
 
     def entry_points(group: str) -> list[importlib.metadata.EntryPoint]:
         found = list(real(group=group))
         if group == plugins.METHODS:
             made = importlib.metadata.EntryPoint
-            found.append(made(name="anil", value="test_plugins:Careless", group=group))
+            found.append(made(name="anil", value=request.param, group=group))
         return found
 
     for cached in (plugins._entries, plugins._rivals):
         cached.cache_clear()
     monkeypatch.setattr(plugins, "entry_points", entry_points)
-    yield
+    yield request.param
     for cached in (plugins._entries, plugins._rivals):
         cached.cache_clear()
 
 
-@pytest.mark.usefixtures("rival")
-def test_two_packages_with_one_name_are_both_named_and_stop_nothing_else() -> None:
+@pytest.mark.parametrize("rival", ["test_plugins:Careless", "harness_methods.anil:ANIL"], indirect=True)
+def test_two_packages_with_one_name_are_both_named_and_stop_nothing_else(rival: str) -> None:
     with pytest.raises(
-        PluginError, match=r"Two packages register the method 'anil': .*ANIL.* and .*Careless"
+        PluginError, match=rf"Two packages register the method 'anil': harness .*ANIL.* and .*{rival}"
     ):
         plugins.load(plugins.METHODS, "anil")
     assert plugins.load(plugins.METHODS, "maml") is MAML
     assert "anil" in plugins.names(plugins.METHODS)
     assert "Two packages register the method 'anil'" in catalogue().broken["ANIL"]
+    listed = {name: (summary, where) for name, summary, where in _plugins(plugins.METHODS)}
+    assert set(listed) == set(plugins.names(plugins.METHODS))
+    summary, where = listed["anil"]
+    assert summary.startswith("BROKEN: Two packages register the method 'anil'")
+    assert where.startswith("harness ")
+    assert where.endswith(f" and an unknown package ({rival})")
+
+
+def test_a_plugin_that_could_change_under_way_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = importlib.metadata.EntryPoint("loose", "test_plugins:Loose", plugins.METHODS)
+    monkeypatch.setattr(plugins, "_entries", lambda group: {"loose": entry})  # noqa: ARG005
+    monkeypatch.setattr(plugins, "_rivals", lambda group: {})  # noqa: ARG005
+    with pytest.raises(PluginError, match=r"'loose' from an unknown package .* must be a frozen dataclass"):
+        plugins.load(plugins.METHODS, "loose")
 
 
 def test_a_short_name_means_the_class_that_comes_along() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from harness.errors import ConfigError
 from harness.inner_loop_method import InnerLoopMethod
 from harness.layers import Statistics
-from harness.networks import Body
+from harness.networks import Body, Conv4
 from harness.residual_networks import ResNet12, ResNet18, WideResNet
 from harness_methods.anil import ANIL
 from harness_methods.maml import MAML
@@ -159,6 +159,8 @@ def test_every_policy_of_batch_norm_works(policy: str) -> None:
             r"halves the image four times, so 15 pixels are too few. Set Images.size",
         ),
         (lambda: ResNet18().build(3, 32), r"at least 33"),
+        (lambda: ResNet12().build(0, 84), r"in_channels must be .* at least 1"),
+        (lambda: Conv4().build(0, 28), r"in_channels must be .* at least 1"),
         (lambda: WideResNet().build(3, 7), r"at least 8"),
         (lambda: ResNet12(filters=(1, 2)), r"ResNet12.filters must be 4 numbers"),
         (lambda: ResNet18(filters=(1, 2, 3, 0)), r"ResNet18.filters"),

@@ -198,6 +198,19 @@ def test_the_nearest_neighbours_vote(k: int) -> None:
         assert [votes[c] for c in logits.argsort().tolist()] == [votes[c] for c in ranked]
 
 
+def test_of_a_tie_the_class_of_the_nearest_wins_however_near_the_others_are() -> None:
+    """The first and the fifth of five neighbours against the second and the third, and one of a third class."""
+    angles = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5], dtype=torch.float64)
+    support, query = (
+        torch.stack([angles.cos(), angles.sin()], dim=1)[None],
+        torch.tensor([[[1.0, 0.0]]]).double(),
+    )
+    labels = torch.tensor([[1, 0, 0, 2, 1]])
+    logits = KNN(k=5).compare(tiny_learner(KNN(), max_way=N_CLASSES), support, labels, query, 3)
+    assert logits.argmax(2).tolist() == [[1]]
+    assert logits[0, 0, 0] > logits[0, 0, 2]
+
+
 def test_the_linear_probe_is_scikit_learns_logistic_regression() -> None:
     learner = tiny_learner(LinearProbe(), max_way=N_CLASSES)
     support, query = (

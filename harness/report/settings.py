@@ -18,7 +18,7 @@ DASH = "\N{EN DASH}"
 OF_A_RUN = {
     "batch_norm": "Batch norm",
     "selection": "Checkpoint",
-    "adaptation_steps": "Adaptation steps at test",
+    "adaptation_steps": "Steps or rounds of adaptation at test",
     "image_size": "Image size",
     "precision": "Convolutions in",
     "protocol": "Episodes",

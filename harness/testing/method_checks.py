@@ -224,6 +224,7 @@ def _ways(subject: _Subject) -> str:
         logits = subject.method.predict(learner, episode.task)
         expected = (len(episode.query_y), episode.task.n_way)
         require(logits.shape == expected, f"varying shots: shape {tuple(logits.shape)}, not {expected}")
+        require(bool(logits.isfinite().all()), "varying shots: logits are not finite")
     trainer = subject.method.trainer
     if isinstance(trainer, EpisodeTrained):
         loss = trainer.outer_loss(learner, uneven)

@@ -37,15 +37,17 @@ class MAMLPlusPlus(InnerLoopMethod):
 
     In the first `multi_step_updates` outer updates the outer loss is Σ_i w_i L_Q(θ_i) over the inner steps i, from
     equal weights to the last step's alone, linearly; afterwards it is the last step's. inner_lr: where every rate
-    begins. Steps at test beyond those of training take the last step's rates. Of the paper's six changes, batch norm by
-    step (its statistics and its offsets) and the annealing of the derivatives' order are left out; the cosine of the
-    outer rate is `Regime.schedule`. The default of multi_step_updates is that of the authors' code for miniImageNet, 15
-    epochs of 500 updates; for Omniglot they take 10, and in both the weights change by the epoch and those of earlier
-    steps stay at 0.03 / steps until the last. In a training no longer than it the last step never counts alone. With
-    one inner step it means nothing.
+    begins, 0.1 as in the authors' code for Omniglot; for miniImageNet they take 0.01. Steps at test beyond those of
+    training take the last step's rates. Of the paper's six changes, batch norm by step (its statistics and its
+    offsets) and the annealing of the derivatives' order are left out; the cosine of the outer rate is
+    `Regime.schedule`. The default of multi_step_updates is that of the authors' code for miniImageNet, 15 epochs of
+    500 updates; for Omniglot they take 10, and in both the weights change by the epoch and those of earlier steps
+    stay at 0.03 / steps until the last. In a training no longer than it the last step never counts alone. With one
+    inner step it means nothing.
     """
 
     name: str = "maml_pp"
+    inner_lr: float = 0.1
     test_inner_steps: int | None = None
     multi_step_updates: int = 7500
 

@@ -21,8 +21,8 @@ class Multiclass(CosineReadOut):
     """Train the body and a head of all training classes on batches of labelled images; tested with NIL's read-out.
 
     Baseline, Baseline++, Finetune, k-NN and the linear probe have it as their `trainer`.
-    batch_size: images an update. classifier: `linear` (Baseline), or `cosine` (Baseline++), the angle to a vector
-    of each class, times `scale_factor`: 10 as in the authors' code for many classes.
+    batch_size: images an update; the default is ours. classifier: `linear` (Baseline), or `cosine` (Baseline++), the
+    angle to a vector of each class, times `scale_factor`: 10 as in the authors' code for many classes.
     """
 
     name: str = "multiclass"

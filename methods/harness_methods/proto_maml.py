@@ -18,8 +18,9 @@ class ProtoMAML(InnerLoopMethod):
     the outer loop differentiates through it. The learner's stored head is not used. That head is as large as the
     features are, so that rates which suit a small drawn one can make the inner loop diverge.
 
-    The defaults are what the paper's search found for training on ImageNet, as its code has them; for training on all
-    sources it found rate 0.0199, one step, and five more at test. Both are of first order (`first_order`).
+    Rate and steps are what the paper's search found for training on ImageNet, as its code has them; for training on
+    all sources it found 0.0199, one step, and five more at test. The search was of first order: for its numbers set
+    `first_order`, which is left out by default, as in the paper's equations.
     """
 
     name: str = "proto_maml"

@@ -12,10 +12,11 @@ from harness.episode import Episode
 from harness.layers import ConvBlock, Statistics
 from harness.learner import Learner, support_statistics
 from harness.networks import Body
-from harness.parameters import check_whole
+from harness.parameters import check_choice, check_whole
 from harness.task_batch import TaskBatch, equal_shapes
 
 EPSILON = 1e-5
+SUM, MEAN = "sum", "mean"
 TRIAL_SIDE = 64
 """Pixels of the image that shows how many channels a body's last stage has."""
 
@@ -60,15 +61,18 @@ class RelationNet(EmbeddingMethod):
     single position are not pooled. Under the batch-norm policy `support` the module is normalised by the support
     images' pairs.
 
-    filters, hidden: of the module's convolutions and of its first linear layer.
+    class_map: `sum`, which suits the number of shots of the training alone, or as in Meta-Dataset's code `mean`, which
+    suits any. filters, hidden: of the module's convolutions and of its first linear layer.
     """
 
     name: str = "relation_net"
+    class_map: str = SUM
     filters: int = 64
     hidden: int = 8
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_choice("RelationNet.class_map", self.class_map, (SUM, MEAN))
         check_whole("RelationNet.filters", self.filters, low=1)
         check_whole("RelationNet.hidden", self.hidden, low=1)
 
@@ -93,6 +97,8 @@ class RelationNet(EmbeddingMethod):
         support = learner.maps(batch.support_x, seen)
         query = learner.maps(batch.query_x, seen.replay() if by_support else seen)
         members = F.one_hot(batch.support_y, batch.n_way).to(support.dtype)
+        if self.class_map == MEAN:
+            members = members / members.sum(1, keepdim=True)
         classes = torch.einsum("tsk,tschw->tkchw", members, support)
         if by_support:
             learner.relation(classes, support, seen)

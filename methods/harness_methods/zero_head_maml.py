@@ -9,7 +9,7 @@ from harness.task_batch import TaskBatch
 
 @dataclass(frozen=True, kw_only=True)
 class ZeroHeadMAML(InnerLoopMethod):
-    """MAML whose head begins each task at zero, in training and at test.
+    """MAML whose head begins each task at zero, w = 0, in training and at test: the paper's algorithm of second order.
 
     Then the first step gives the body no gradient, so one step adapts the head alone, as ANIL's does; what the head
     learns between tasks cannot interfere with the task at hand. The learner's stored head is not used.
