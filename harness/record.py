@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,35 @@ from harness.demo import MARK
 from harness.distance_stage import distance_file, probe_runs
 from harness.errors import WorkspaceError
 from harness.files import write_json, write_text
+from harness.json_kinds import strays
 from harness.plan import Plan
 from harness.plugin_code import plugin_digests
 from harness.search.recorded import WRITTEN_AGAIN, RecordedSearch, read_search
 from harness.store import RunFolder, Workspace, run_folders
 
 RECORD, CONFIG = "experiment.json", "config.gin"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _LeftOut:
+    source: str
+    where: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Verdicts:
+    margin_points: float
+    full_adaptation: str | None
+
+
+KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(("name", "title", "claim", "command"), str),
+    **dict.fromkeys(("raw_data", "subsets", "distances", "across"), tuple[str, ...]),
+    "left_out": tuple[_LeftOut, ...],
+    "verdicts": _Verdicts | None,
+}
+"""What a report needs to stand under the keys of a record, where it has them."""
 
 EARLIER = "earlier_runs"
 """In a record whose trials are still tried: results of the same search, which its choice may lead to again."""
@@ -162,6 +186,10 @@ def read_file(path: Path) -> dict[str, Any]:
         raise WorkspaceError(f"{path} cannot be read ({error}). {WRITTEN_AGAIN}") from error
     if not isinstance(value, dict) or not all(_are_names(value.get(key, ())) for key in ("runs", EARLIER)):
         raise WorkspaceError(f"{path} is damaged or foreign. {WRITTEN_AGAIN}")
+    if wrong := [
+        place for key, kind in KINDS.items() if key in value for place in strays(value[key], kind, key)
+    ]:
+        raise WorkspaceError(f"{path} is damaged: it has another kind of {', '.join(wrong)}. {WRITTEN_AGAIN}")
     _search_of(value, path)
     return value
 

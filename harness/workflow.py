@@ -160,7 +160,7 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
 
         return report_control(folder, console)
     runs = [RunFolder(folder / "runs" / run_id) for run_id in record.get("runs", ())]
-    search = recorded_search(folder)
+    search, verdicts = recorded_search(folder), record.get("verdicts") or {}
     built = build_report(
         folder,
         title=record.get("title") or folder.resolve().name,
@@ -172,7 +172,9 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
             f"{left['source']}, {left['where']}: {left['reason']}" for left in record.get("left_out", ())
         ],
         subsets=record.get("subsets", ()),
-        judging=Judging(**(record.get("verdicts") or {})),
+        judging=Judging(
+            **{key: verdicts[key] for key in ("margin_points", "full_adaptation") if key in verdicts}
+        ),
         config=config if config.is_file() else None,
         runs=runs if runs or search else None,
         search=search,

@@ -13,6 +13,7 @@ import pytest
 from command_line import refused
 from control_experiments import needs_entry_points, planned_control
 from fake_control_runs import planned_runs, write_control_run, write_experiment
+from fake_runs import run_spec, write_run
 from harness import cli
 from harness.control.declared_margin import declared_margin
 from harness.control.finished_runs import gather_runs, read_control_run
@@ -222,3 +223,16 @@ def test_what_an_older_version_tested_twice_counts_once(tmp_path: Path) -> None:
     assert left_out == []
     assert run is not None
     assert run.episodes.groupby("source").size().to_dict() == {"far": 4, "navigation2d": 4}
+
+
+def test_runs_of_two_kinds_without_a_record_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = experiment(tmp_path)
+    (out / "runs" / "experiment.json").unlink()
+    (out / "experiment.json").unlink(missing_ok=True)
+    image = write_run(out / "runs", run_spec("maml"), 0.5)
+    said = refused(capsys, "report", str(out))
+    assert "are of two kinds, and experiment.json is not there to say which are meant" in said
+    assert f"{image.path.name} on images" in said.replace(" is on", " on")
+    assert not (out / "report.md").exists()

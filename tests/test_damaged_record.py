@@ -12,6 +12,7 @@ from experiments import write_tiny
 from fake_runs import write_run
 from harness import cli, worker
 from harness.damaged_record import put_aside
+from harness.errors import WorkspaceError
 from harness.progress import Report
 from harness.record import read_record
 from harness.spec import RunSpec
@@ -24,6 +25,11 @@ DAMAGES = {
     "no text": b"\xff\xfe\x00",
     "no record": b"[1, 2]",
     "names that lead elsewhere": b'{"runs": ["../elsewhere"]}',
+    "another kind of claim": b'{"runs": [], "claim": ["a"]}',
+    "another kind of command": b'{"runs": [], "command": null}',
+    "verdicts that are a text": b'{"runs": [], "verdicts": "yes"}',
+    "sources left out that are no list": b'{"runs": [], "left_out": {"a": 1}}',
+    "comparisons that are numbers": b'{"runs": [], "across": [3]}',
     "a torn search": b'{"runs": [], "search": {"kind": "grid search"}}',
 }
 
@@ -52,6 +58,18 @@ def test_what_is_no_record_is_put_aside_and_what_is_one_stays(damage: str, tmp_p
     assert kept.read_bytes() == DAMAGES[damage]
     assert read_record(tmp_path) == {"runs": ["maml"]}
     assert put_aside(tmp_path) == []
+
+
+def test_the_place_of_the_damage_is_named(tmp_path: Path) -> None:
+    wrong = {
+        "left_out": [{"source": "mnist", "where": "here", "reason": 3}],
+        "verdicts": {"margin_points": "1"},
+    }
+    (tmp_path / "experiment.json").write_text(json.dumps(wrong))
+    with pytest.raises(
+        WorkspaceError, match=r"another kind of left_out.0.reason, verdicts.margin_points\. Run the"
+    ):
+        read_record(tmp_path)
 
 
 def test_a_damaged_record_is_kept_and_written_again_by_the_same_command(

@@ -54,6 +54,10 @@ def edited_runs(runs: Path) -> dict[str, str]:
         ("no-sources", "train", {"sources": [1]}, "another kind of train.sources"),
         ("no-text", "method_name", {"a": 1}, "another kind of method_name"),
         ("a-text", "seed", "0", "another kind of seed"),
+        ("no-source", "evaluations", [{"source": None}], "another kind of evaluations.0.source"),
+        ("nameless", "evaluations", [{"source": {}}], "another kind of evaluations"),
+        ("no-tests", "evaluations", {"source": 1}, "another kind of evaluations"),
+        ("a-list", "train", {"sources": [], "meta_batch": [4]}, "another kind of train.meta_batch"),
     ):
         run = write_run(runs, run_spec(name), 0.5)
         (run.path / "spec.json").write_text(json.dumps({**run.spec(), key: value}))
@@ -69,6 +73,10 @@ def edited_runs(runs: Path) -> dict[str, str]:
     expected[untimed.path.name] = (
         "status.json is damaged: it has another kind of training_seconds, adapted_layers"
     )
+
+    layerless = write_run(runs, run_spec("layerless"), 0.5)
+    layerless.write_status(**{**layerless.status(), "adapted_layers": None})
+    expected[layerless.path.name] = "status.json is damaged: it has another kind of adapted_layers"
 
     stateless = write_run(runs, run_spec("stateless"), 0.5)
     (stateless.path / "status.json").write_text('{"state": "do')

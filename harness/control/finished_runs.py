@@ -10,9 +10,10 @@ import pandas as pd
 from harness.control.policy_probe import POLICY_PROBE_COLUMNS
 from harness.control.task_rows import CURVE, TASK_COLUMNS
 from harness.errors import WorkspaceError
+from harness.json_kinds import at
 from harness.report.gather import FinishedRun, differences_of, mixture
 from harness.report.panels import natural
-from harness.report.run_checks import UNREADABLE, absent, at, disagreement, foreign_rows
+from harness.report.run_checks import UNREADABLE, absent, disagreement, foreign_rows
 from harness.report.settings import in_words, parameter_words, unshared
 from harness.store import LeftOut, RunFolder, read_curves, read_finished, read_tables
 

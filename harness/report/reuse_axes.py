@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.json_kinds import at
 from harness.report.gather import Gathered
 from harness.results import OF_EPISODES, OF_TRAINING
 
@@ -107,10 +108,11 @@ def _dial(source: Mapping[str, Any]) -> tuple[str, Dial] | None:
     """A source is made from another one if its parameters name that `source`, a `kind` of change and its `amount`."""
     params = source.get("component", {}).get("params", {})
     origin = params.get("source")
-    if not isinstance(origin, Mapping) or not {"kind", "amount"} <= set(params):
+    amount = params.get("amount")
+    if not isinstance(origin, Mapping) or "kind" not in params or not isinstance(amount, int | float):
         return None
-    name = str(origin.get("params", {}).get("name", ""))
-    return str(source["name"]), Dial(origin=name, kind=str(params["kind"]), amount=float(params["amount"]))
+    name = str(at(origin, "params.name") or "")
+    return str(source["name"]), Dial(origin=name, kind=str(params["kind"]), amount=float(amount))
 
 
 def _dial_axes(found: Mapping[str, Dial]) -> Iterator[Axis]:

@@ -9,20 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from harness.json_kinds import strays
+from harness.spec import RunSpec
 from harness.store import RunFolder
 
-NAMES = {"method_name": str, "trained_on": str, "seed": int}
-PARTS = ("method", "trainer", "network", "images", "train")
-"""Keys that every spec has: those of NAMES with their types, and JSON objects."""
-
-OBJECTS = (
-    *("method.params", "trainer.params", "network.params"),
-    *("train.shape", "train.validation_shape", "train.augmentation"),
-)
-"""Places of a spec at which there is a JSON object, null or nothing."""
-
-SOURCES = ("train.sources", "train.validation_sources")
-"""Places of a spec at which there is a list of objects with a name, null or nothing."""
+NEEDED = ("method_name", "trained_on", "seed", "method", "trainer", "network", "images", "train")
+"""Keys that every spec has."""
 
 STATUS_NUMBERS = (
     *("iterations", "selected_iteration", "training_seconds", "waiting_seconds", "evaluation_seconds"),
@@ -46,7 +38,7 @@ def unfit(
     """
     if not spec:
         return UNREADABLE
-    missing = [key for key in (*NAMES, *PARTS) if key not in spec]
+    missing = [key for key in NEEDED if key not in spec]
     if missing:
         return f"spec.json is missing, damaged or foreign: it has no {', '.join(missing)}"
     if wrong := list(_wrong_in_spec(spec)):
@@ -86,38 +78,20 @@ def disagreement(file: str, own: Mapping[str, object], rows: pd.DataFrame) -> st
 
 
 def _wrong_in_spec(spec: Mapping[str, Any]) -> Iterator[str]:
-    """The keys whose values are not of the type that they should be."""
-    for key, kind in NAMES.items():
-        if not isinstance(spec[key], kind) or isinstance(spec[key], bool):
-            yield key
-    yield from (key for key in PARTS if not isinstance(spec[key], dict))
-    for place in OBJECTS:
-        if not isinstance(at(spec, place), dict | None):
-            yield place
-    for place in SOURCES:
-        found = at(spec, place)
-        if found is not None and not (isinstance(found, list) and all(map(_is_source, found))):
-            yield place
-
-
-def at(spec: Mapping[str, Any], place: str) -> Any:
-    """The value at `a.b`; None where there is none, or what should hold it is no object."""
-    found: Any = spec
-    for key in place.split("."):
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found
-
-
-def _is_source(value: Any) -> bool:
-    if not isinstance(value, dict) or not isinstance(value.get("name"), str):
-        return False
-    return all(isinstance(at(value, place), dict | None) for place in ("component", "component.params"))
+    """The places whose values are not of the kind that they should be."""
+    wrong = list(strays(spec, RunSpec))
+    yield from wrong
+    if wrong:
+        return
+    train, tests = spec["train"], spec.get("evaluations", ())
+    sources = {f"train.{key}": train.get(key, ()) for key in ("sources", "validation_sources")}
+    sources["evaluations"] = [test["source"] for test in tests if "source" in test]
+    yield from (place for place, found in sources.items() if not all("name" in source for source in found))
 
 
 def _wrong_in_status(status: Mapping[str, Any]) -> Iterator[str]:
     for key in STATUS_NUMBERS:
         if not isinstance(status.get(key), int | float | None):
             yield key
-    layers = status.get("adapted_layers")
-    if layers is not None and not (isinstance(layers, list) and all(isinstance(one, str) for one in layers)):
+    if list(strays(status.get("adapted_layers", []), tuple[str, ...])):
         yield "adapted_layers"
