@@ -147,7 +147,7 @@ def test_a_refusal_to_rank_names_the_protocols_in_full() -> None:
     with pytest.raises(
         ConfigError, match=r"differ in protocol \(meta_dataset, meta_dataset\(max_way=8, max_support=40\)\)"
     ):
-        ranked_groups(with_shots(pd.concat(rows)))
+        ranked_groups(with_shots(pd.concat(rows).assign(images="channels 1")))
 
 
 def trained_on_drawn(runs: Path, shape: VariableShape) -> FinishedRun:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from command_line import refused
-from fake_runs import episode_rows, run_spec, write_run
+from fake_runs import run_spec, write_run
 from harness import cli
 from harness.episode import EpisodeShape
 from harness.errors import ConfigError, WorkspaceError
@@ -20,18 +20,7 @@ from harness.leaderboard.merging import merge
 from harness.leaderboard.rendering import latex, long_frame, markdown
 from harness.published_numbers import COLUMNS, PAPERS, published_numbers
 from harness.spec import OWN_STEPS
-from harness.statistics import with_shots
-
-SOURCES = ("glyphs", "digits")
-
-
-def experiment(folder: Path, levels: dict[str, float], *, seeds: int = 1, **params: float) -> Path:
-    """Runs of methods whose accuracy lies around these levels, on two sources."""
-    for method, level in levels.items():
-        for seed in range(seeds):
-            spec = run_spec(method, evaluated_on=SOURCES, seed=seed, **params)
-            write_run(folder / "runs", spec, level)
-    return folder
+from ranked_frames import SOURCES, experiment, frame, rows
 
 
 def test_experiments_are_merged_and_their_methods_ranked(tmp_path: Path) -> None:
@@ -101,41 +90,6 @@ def test_what_has_no_finished_run_is_said(tmp_path: Path) -> None:
     merged = merge([a])
     assert [one.run_id for one in merged.left_out] == [f"a/{broken.path.name}"]
     assert set(merged.episodes["method"]) == {"maml"}
-
-
-def rows(method: str, level: float, **values: object) -> pd.DataFrame:
-    return episode_rows([level + 0.01 * (k % 7) for k in range(40)], method=method, **values)
-
-
-def frame(*parts: pd.DataFrame) -> pd.DataFrame:
-    return with_shots(pd.concat(parts, ignore_index=True))
-
-
-@pytest.mark.parametrize(
-    ("column", "value"),
-    [
-        ("batch_norm", "support"),
-        ("image_size", 84),
-        ("protocol_version", 9),
-        ("precision", "bfloat16"),
-        ("network", "resnet12"),
-        ("fingerprint", "1" * 8),
-    ],
-)
-def test_rows_measured_under_other_conditions_are_refused_or_ranked_apart(column: str, value: object) -> None:
-    mixed = frame(rows("maml", 0.5), rows("anil", 0.4, **{column: value}))
-    with pytest.raises(ConfigError, match=rf"they differ in {column} \(.*`--group-by {column}`"):
-        ranked_groups(mixed)
-    groups = ranked_groups(mixed, group_by=[column])
-    if column == "fingerprint":  # the same methods on what are now two sources: none in common
-        assert [group.sources for group in groups] == [()]
-        assert len(groups[0].not_shared) == 2
-    else:
-        assert [group.methods for group in groups] in ([("maml",), ("anil",)], [("anil",), ("maml",)])
-        assert {group.conditions[column] for group in groups} == {
-            value,
-            rows("maml", 0.5)[column].iloc[0],
-        }
 
 
 def test_shapes_and_regimes_are_ranked_apart_without_being_asked() -> None:

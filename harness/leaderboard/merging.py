@@ -1,6 +1,6 @@
 """The finished runs of several experiments as one frame of episodes or tasks, each method under a name of its own."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from harness.errors import ConfigError, WorkspaceError
 from harness.leaderboard.scores import ACCURACY, RETURN, Score
 from harness.record import recorded_runs
 from harness.report.gather import FinishedRun, read_run
+from harness.report.settings import parameter_words
 from harness.spec import digest, kind_of_training
 from harness.statistics import with_shots
 from harness.store import LeftOut, RunFolder
@@ -22,7 +23,8 @@ METHOD = ("method", "trainer")
 
 @dataclass(frozen=True, kw_only=True)
 class Merged:
-    """Episodes of all finished runs, columns of results.EPISODE_COLUMNS and `shots`, `experiment`; and what is missing.
+    """Episodes of all finished runs, columns of results.EPISODE_COLUMNS and `shots`, `images`, `experiment`; and what
+    is missing. n_query: all queries of an episode, empty where the protocol draws them.
     Of control experiments, the tasks: columns of TASK_COLUMNS, `sampling` and `experiment`. score: what they are ranked
     by.
 
@@ -102,6 +104,10 @@ def _labelled(runs: list[tuple[FinishedRun, str]], score: Score) -> pd.DataFrame
         methods.setdefault(run.method, set()).add(digest([run.spec.get(key) for key in METHOD], 16))
         kind, training = _training(run)
         trainings.setdefault((run.trained_on, kind), set()).add(training)
+    networks: dict[str, set[str]] = {}
+    for run, _ in runs if score is ACCURACY else ():
+        name, words = _network(run)
+        networks.setdefault(name, set()).add(words)
     several = {
         "method": {name for name, meanings in methods.items() if len(meanings) > 1},
         "trained_on": {name for (name, _), meanings in trainings.items() if len(meanings) > 1},
@@ -113,10 +119,34 @@ def _labelled(runs: list[tuple[FinishedRun, str]], score: Score) -> pd.DataFrame
             column: f"{name} ({experiment})" if name in several[column] else name
             for column, name in own.items()
         }
-        rows = told_apart(run.episodes) if score is RETURN else run.episodes
+        rows = told_apart(run.episodes) if score is RETURN else run.episodes.assign(**_seen_by(run, networks))
         frames.append(rows.assign(**named, experiment=experiment))
     whole = pd.concat(frames, ignore_index=True)
-    return with_shots(whole) if score is ACCURACY else whole
+    return _with_given_sizes(whole) if score is ACCURACY else whole
+
+
+def _seen_by(run: FinishedRun, networks: Mapping[str, set[str]]) -> dict[str, str]:
+    """Columns of what a method computes on: how images are made, and the network; its parameters where one name means
+    several. Size and policy of batch norm have columns of their own.
+    """
+    name, words = _network(run)
+    images = {key: value for key, value in run.spec["images"].items() if key != "size"}
+    return {
+        "images": parameter_words({"params": images}),
+        "network": f"{name}, {words}" if len(networks[name]) > 1 else name,
+    }
+
+
+def _network(run: FinishedRun) -> tuple[str, str]:
+    """Its name in rows, and its parameters."""
+    params = {k: v for k, v in run.spec["network"].get("params", {}).items() if k != "batch_norm"}
+    return str(run.episodes["network"].iloc[0]), parameter_words({"params": params})
+
+
+def _with_given_sizes(episodes: pd.DataFrame) -> pd.DataFrame:
+    """`shots` added, and `n_query` emptied where the protocol draws it: then it is no condition."""
+    whole = with_shots(episodes)
+    return whole.assign(n_query=whole["n_query"].astype("Int64").mask(whole["shots"].isna()))
 
 
 def _training(run: FinishedRun) -> tuple[tuple[str, bool], str]:

@@ -33,6 +33,13 @@ class Score:
     heading: Callable[[Mapping[str, object], Sequence[str]], str]
 
 
+def _episodes_heading(conditions: Mapping[str, object], apart: Sequence[str]) -> str:
+    """That of the report's panel, and what else sets the ranking apart."""
+    more = {"network": "network {}", "images": "images of {}", "n_query": "{} queries"}
+    said = (words.format(conditions[key]) for key, words in more.items() if key in apart)
+    return ", ".join([panels.heading(conditions, apart), *said])
+
+
 def _of_tasks(values: Floats, seeds: Ints) -> float:
     return half_width(nested_mean(values, seeds))
 
@@ -57,13 +64,15 @@ ACCURACY = Score(
         "batch_norm",
         "precision",
         "network",
+        "images",
+        "n_query",
         "fingerprint",
         "max_images_per_class",
     ),
     of_source=("fingerprint", "max_images_per_class"),
-    in_words=(),
+    in_words=("network", "images"),
     ci95=interval,
-    heading=panels.heading,
+    heading=_episodes_heading,
 )
 
 RETURN = Score(
