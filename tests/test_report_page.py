@@ -186,6 +186,31 @@ def test_it_prints(page: Path) -> None:
         assert driver.execute_script(closed) == 0, "what is folded away is printed, too"
         assert printed.startswith(b"%PDF")
         assert printed.count(b"/Type /Page\n") + printed.count(b"/Type /Page ") >= 3
+        assert driver.execute_script("return document.querySelectorAll('table, .plot svg, img').length") > 3
+        assert cut_on_paper(driver) == []
+
+
+def cut_on_paper(driver: WebDriver) -> list[str]:
+    """What reaches over the right edge of a sheet; plots stay as they were drawn for the screen, as when printing."""
+    driver.execute_script(
+        "for (const plot of document.querySelectorAll('.plot svg')) plot.replaceWith(plot.cloneNode(true))"
+    )
+    sheet = {
+        "width": 1047,
+        "height": 718,
+        "deviceScaleFactor": 1,
+        "mobile": False,
+    }  # A4, 297 mm less two margins
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", sheet)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    found: list[str] = driver.execute_script(
+        """
+        const edge = document.documentElement.clientWidth + 1;
+        const seen = [...document.querySelectorAll("table, .plot svg, img, pre, p, li")];
+        return seen.filter((one) => one.getBoundingClientRect().right > edge).map((one) => one.outerHTML.slice(0, 80));
+        """
+    )
+    return found
 
 
 def test_it_says_what_the_other_report_says(page: Path) -> None:
