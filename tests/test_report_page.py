@@ -186,6 +186,12 @@ def test_it_prints(page: Path) -> None:
         assert driver.execute_script(closed) == 0, "what is folded away is printed, too"
         assert printed.startswith(b"%PDF")
         assert printed.count(b"/Type /Page\n") + printed.count(b"/Type /Page ") >= 3
+
+
+def test_no_table_or_plot_is_cut_on_paper(page: Path) -> None:
+    with browser(page) as driver:
+        drawn(driver)
+        driver.execute_script("for (const one of document.querySelectorAll('details')) one.open = true")
         assert driver.execute_script("return document.querySelectorAll('table, .plot svg, img').length") > 3
         assert cut_on_paper(driver) == []
 
