@@ -199,7 +199,10 @@ def test_no_table_or_plot_is_cut_on_paper(page: Path) -> None:
 def cut_on_paper(driver: WebDriver) -> list[str]:
     """What reaches over the right edge of a sheet; plots stay as they were drawn for the screen, as when printing."""
     driver.execute_script(
-        "for (const plot of document.querySelectorAll('.plot svg')) plot.replaceWith(plot.cloneNode(true))"
+        """
+        window.vegaEmbed = () => {};
+        for (const plot of document.querySelectorAll(".plot .target")) plot.replaceWith(plot.cloneNode(true));
+        """
     )
     sheet = {
         "width": 1047,
