@@ -26,6 +26,7 @@ from harness.report.gather import FinishedRun, read_run
 from harness.report.interactive import accuracy_spec, size_spec
 from harness.report.panels import panels
 from harness.report.reuse_numbers import unmeasured
+from harness.report.sizes import SHOTS
 from harness.report.style import styles
 from harness.spec import RunSpec
 from harness.statistics import interval, leaderboard, with_shots
@@ -113,7 +114,7 @@ def test_both_pages_say_what_guessing_gets_in_a_sentence(tmp_path: Path) -> None
 
 def test_points_of_a_size_have_the_interval_of_their_seeds() -> None:
     frame = pd.concat(drawn(level, 5, seed=seed) for seed, level in enumerate((0.9, 0.5)))
-    spec = size_spec(panels(frame)[0], "glyphs", "shots", styles(["maml"]))
+    spec = size_spec(panels(frame)[0], "glyphs", SHOTS, styles(["maml"]))
     assert spec is not None
     points = json.loads(json.dumps(spec))["data"]["values"]
     half = 100 * interval(np.array([0.9, 0.5] * 8), np.array([0, 1] * 8))

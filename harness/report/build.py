@@ -31,6 +31,8 @@ from harness.report.reuse import ANSWER, reuse_sections
 from harness.report.reuse_trends import trend_rows
 from harness.report.reuse_verdicts import Judging, Verdicts, reuse_verdicts
 from harness.report.search import search_sections
+from harness.report.size_figure import draw_sizes
+from harness.report.sizes import SIZES
 from harness.report.style import Style, styles
 from harness.report.summary import summarise
 from harness.report.unreported import missing_runs, nothing_to_report, other_folders
@@ -212,7 +214,7 @@ def _plots(panel: Panel, near: dict[str, frozenset[str]], looks: dict[str, Style
     specs: list[Spec] = []
     for regime in panel.regimes:
         specs.append(accuracy_spec(panel, regime, near, looks))
-        sized = [size_spec(panel, regime, size, looks) for size in ("ways", "shots")]
+        sized = [size_spec(panel, regime, size, looks) for size in SIZES]
         specs += [spec for spec in sized if spec is not None]
     return specs
 
@@ -272,6 +274,7 @@ def _panel_view(panel: Panel, gathered: Gathered, looks: dict[str, Style], album
         figure=album.add(
             "accuracy", panel.heading, caption, lambda path: draw_accuracy(panel, near, looks, path)
         ),
+        sized=draw_sizes(panel, near, looks, album),
     )
 
 

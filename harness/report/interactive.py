@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from harness.report.curve_figure import OF_IMAGES, Quantity, curves_of
@@ -10,21 +9,20 @@ from harness.report.panels import Entry, Panel
 from harness.report.plot_parts import (
     DASHES,
     FEW_TICKS,
+    LEGEND,
     LINE_LEGEND,
+    SCHEMA,
     Spec,
     colour_channel,
     plot_frame,
     rounded,
     shape_channel,
 )
+from harness.report.sizes import Size, by_size, sources_of
 from harness.report.style import Style
-from harness.statistics import interval
 
 ROW = 14
 """Pixels a method of a source takes."""
-
-BINS = 6
-"""Groups of episodes by their size, of equal numbers."""
 
 
 def accuracy_spec(
@@ -190,83 +188,50 @@ def curve_specs(
     return found
 
 
-def size_spec(panel: Panel, regime: str, size: str, looks: Mapping[str, Style]) -> Spec | None:
-    """Accuracy against the ways, or the mean shots, of episodes of varying size; None where they do not vary.
-
-    Episodes in up to BINS groups of equal number; the point of a group is its mean size and its mean accuracy with the
-    interval over its episodes, all sources together.
+def size_spec(panel: Panel, regime: str, size: Size, looks: Mapping[str, Style]) -> Spec | None:
+    """Accuracy against the ways, or the mean shots, of episodes of varying size, a part a source; None where they do
+    not vary. A point is a group of episodes: its mean size, its mean accuracy with the interval over its episodes.
     """
-    points = _size_points(panel, regime, size)
-    if not points:
+    rows = by_size(panel, regime, size)
+    if rows.empty:
         return None
     methods = [entry.method for entry in panel.entries if entry.trained_on == regime]
-    title = "ways" if size == "ways" else "mean shots a class"
-    x = {"field": "size", "type": "quantitative", "title": title, "scale": {"zero": False, "type": "log"}}
+    x = {"field": "size", "type": "quantitative", "title": size.name, "scale": {"zero": False, "type": "log"}}
+    x |= {"axis": {"tickCount": 4, "labelOverlap": True}}
     y = {"type": "quantitative", "scale": {"zero": False}, "title": "accuracy, %"}
-    colour = colour_channel(methods, looks)
-    return {
-        **plot_frame(
-            f"Accuracy against {title}, episodes of all sources together, trained on {regime}, {panel.heading}"
+    colour = {**colour_channel(methods, looks), "legend": {**LEGEND, "columns": 3}}
+    values = [
+        {
+            **{key: row[key] for key in ("source", "method", "episodes")},
+            "size": rounded(row["size"]),
+            "accuracy": rounded(row["accuracy"]),
+            "low": rounded(row["accuracy"] - row["ci"]),
+            "high": rounded(row["accuracy"] + row["ci"]),
+        }
+        for row in rows.to_dict("records")
+    ]
+    tooltip = [
+        {"field": "method", "type": "nominal"},
+        {"field": "size", "type": "quantitative", "format": ".1f", "title": size.name},
+        {"field": "accuracy", "type": "quantitative", "format": ".1f", "title": "accuracy, %"},
+        {"field": "episodes", "type": "quantitative"},
+    ]
+    marks: list[tuple[Spec, Spec]] = [
+        ({"type": "line", "strokeWidth": 2}, {"y": {**y, "field": "accuracy"}}),
+        ({"type": "rule", "strokeWidth": 1.5}, {"y": {**y, "field": "low"}, "y2": {"field": "high"}}),
+        (
+            {"type": "point", "filled": True, "size": 40, "opacity": 1},
+            {"y": {**y, "field": "accuracy"}, "shape": shape_channel(methods, looks), "tooltip": tooltip},
         ),
-        "height": 260,
-        "data": {"values": points},
-        "layer": [
-            {
-                "mark": {"type": "line", "strokeWidth": 2},
-                "encoding": {"x": x, "y": {**y, "field": "accuracy"}, "color": colour},
-            },
-            {
-                "mark": {"type": "rule", "strokeWidth": 1.5},
-                "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 55, "opacity": 1},
-                "encoding": {
-                    "x": x,
-                    "y": {**y, "field": "accuracy"},
-                    "color": colour,
-                    "shape": shape_channel(methods, looks),
-                    "tooltip": [
-                        {"field": "method", "type": "nominal"},
-                        {"field": "size", "type": "quantitative", "format": ".1f", "title": title},
-                        {
-                            "field": "accuracy",
-                            "type": "quantitative",
-                            "format": ".1f",
-                            "title": "accuracy, %",
-                        },
-                        {"field": "episodes", "type": "quantitative"},
-                    ],
-                },
-            },
-        ],
+    ]
+    return {
+        "$schema": SCHEMA,
+        "description": f"Accuracy against {size.name}, source by source, trained on {regime}, {panel.heading}",
+        "data": {"values": values},
+        "facet": {"field": "source", "type": "nominal", "sort": sources_of(rows, panel), "title": None},
+        "columns": 4,
+        "spec": {
+            **{"width": 210, "height": 150},
+            "layer": [{"mark": mark, "encoding": {"x": x, "color": colour, **own}} for mark, own in marks],
+        },
     }
-
-
-def _size_points(panel: Panel, regime: str, size: str) -> list[Spec]:
-    """A point a method and group of episodes; none where the size does not vary."""
-    episodes = panel.episodes[panel.episodes["trained_on"] == regime]
-    values = episodes["ways"] if size == "ways" else episodes["n_support"] / episodes["ways"]
-    frame = episodes.assign(size=values.astype("float64"))
-    if frame["size"].nunique() < 2:
-        return []
-    edges = np.unique(np.quantile(frame["size"], np.linspace(0, 1, BINS + 1)))
-    groups = frame.assign(
-        bin=np.clip(np.searchsorted(edges, frame["size"], side="right") - 1, 0, len(edges) - 2)
-    )
-    points = []
-    for (method, _), own in groups.groupby(["method", "bin"], sort=True, observed=True):
-        accuracy = own["accuracy"].to_numpy(dtype=np.float64)
-        half = interval(accuracy, own["seed"].to_numpy(dtype=np.int64))
-        mean = float(accuracy.mean())
-        points.append(
-            {
-                "method": str(method),
-                "size": rounded(own["size"].mean()),
-                "accuracy": rounded(100 * mean),
-                "low": rounded(100 * (mean - half)),
-                "high": rounded(100 * (mean + half)),
-                "episodes": len(own),
-            }
-        )
-    return points

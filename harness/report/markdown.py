@@ -26,7 +26,7 @@ class Markup(str):
 
 @dataclass(frozen=True, kw_only=True)
 class PanelView:
-    """A panel with its summaries, tables and figure."""
+    """A panel with its summaries, tables and figures. sized: those against the sizes of episodes, where these vary."""
 
     heading: str
     guessing: str
@@ -34,6 +34,7 @@ class PanelView:
     board: Table
     gaps: tuple[tuple[str, Table], ...]
     figure: Figure
+    sized: tuple[Figure, ...] = ()
 
 
 WORDS = (

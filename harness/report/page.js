@@ -8,12 +8,13 @@
       view: { stroke: null },
       axis: { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 13, titleFontSize: 13 },
       legend: { labelColor: ink, labelFontSize: 13 },
+      header: { labelColor: ink, labelFontSize: 13 },
     };
   };
   const draw = () => {
     for (const place of document.querySelectorAll(".plot")) {
       const target = place.querySelector(".target");
-      const columns = Math.max(1, Math.min(4, Math.floor(target.clientWidth / 190)));
+      const columns = Math.max(1, Math.min(4, Math.floor(target.clientWidth / 260)));
       let text = place.querySelector("script").textContent.replaceAll('"columns":4', `"columns":${columns}`);
       if (dark.matches) text = text.replaceAll('"#000000"', '"#e8e8e8"');
       const spec = JSON.parse(text);
