@@ -95,6 +95,9 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureF
     a = one(tmp_path / "x", "maml", 0.7)
     with pytest.raises(ConfigError, match="are the same runs"):
         read_sides(a, tmp_path / "x")
+    one(tmp_path / "x", "anil", 0.6)
+    with pytest.raises(ConfigError, match="have in common the same runs"):
+        read_sides(tmp_path / "x", a)
     with pytest.raises(WorkspaceError, match="There is no run, checkpoint or experiment at"):
         read_sides(a, tmp_path / "gone")
     unfinished = write_run(tmp_path / "x" / "runs", run_spec("anil", evaluated_on=SOURCES))

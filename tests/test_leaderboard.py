@@ -1,6 +1,7 @@
 """One leaderboard over several experiments: what is merged, what is refused, and what is written."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,14 @@ import pandas as pd
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from rich.console import Console
 
 from command_line import refused
 from fake_runs import run_spec, write_run
 from harness import cli
 from harness.episode import EpisodeShape
 from harness.errors import ConfigError, WorkspaceError
+from harness.leaderboard.command import LeaderboardRequest, make_leaderboard
 from harness.leaderboard.critical_difference import draw_critical_difference
 from harness.leaderboard.groups import ranked_groups
 from harness.leaderboard.merging import merge
@@ -39,6 +42,19 @@ def test_experiments_are_merged_and_their_methods_ranked(tmp_path: Path) -> None
     assert set(nil["source"]) == set(SOURCES)
     assert nil["difference"].between(-0.22, -0.18).all()
     assert (nil["p_holm"] < 1e-6).all()
+
+
+def test_what_was_measured_on_subsets_is_said(tmp_path: Path) -> None:
+    a, b = (experiment(tmp_path / name, {method: 0.8}) for name, method in (("a", "maml"), ("b", "anil")))
+    runs = [path.name for path in (b / "runs").iterdir()]
+    record = {"runs": runs, "subsets": ["dtd: 10 of 47 published classes"]}
+    (b / "runs" / "experiment.json").write_text(json.dumps(record), encoding="utf-8")
+    assert merge([a, b]).subsets == ("dtd: 10 of 47 published classes",)
+    make_leaderboard(LeaderboardRequest(folders=[a, b], out=tmp_path / "out"), Console(quiet=True))
+    page = (tmp_path / "out" / "leaderboard.md").read_text(encoding="utf-8")
+    assert (
+        "Measured on subsets, not comparable with published numbers: dtd: 10 of 47 published classes." in page
+    )
 
 
 def test_a_run_that_is_in_two_folders_counts_once(tmp_path: Path) -> None:

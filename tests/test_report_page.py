@@ -142,6 +142,14 @@ def test_a_sentence_in_a_table_stays_readable_on_a_phone(page: Path) -> None:
         assert min(cell.rect["width"] for cell in cells) > 300
 
 
+def test_the_words_in_pictures_can_be_read_on_a_phone(page: Path) -> None:
+    with browser(page, width=400) as driver:
+        pictures = driver.find_elements(By.CSS_SELECTOR, ".picture img")
+        assert pictures
+        assert min(picture.rect["width"] for picture in pictures) >= 800
+        assert driver.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+
+
 @pytest.mark.parametrize("width", [400, 1400])
 def test_verdicts_are_on_the_screen_without_scrolling(page: Path, width: int) -> None:
     with browser(page, width=width) as driver:

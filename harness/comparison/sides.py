@@ -51,8 +51,10 @@ def read_sides(a: Path, b: Path) -> Sides:
     folders = (_folder(a), _folder(b))
     measure = _measure(a, b, [holds_control_runs(folder) for folder in folders])
     found = (_read(folders[0], a, measure), _read(folders[1], b, measure))
-    if {run.run_id for run in found[0]} == {run.run_id for run in found[1]}:
-        raise ConfigError(f"{a} and {b} are the same runs: name two different ones.")
+    ids = [{run.run_id for run in runs} for runs in found]
+    if ids[0] <= ids[1] or ids[1] <= ids[0]:
+        what = "are" if ids[0] == ids[1] else "have in common"
+        raise ConfigError(f"{a} and {b} {what} the same runs: name two different ones.")
     single = all(len(runs) == 1 for runs in found)
     names = (found[0][0].run_id, found[1][0].run_id) if single else (_name(a, b), _name(b, a))
     frames = [

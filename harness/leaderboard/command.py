@@ -95,6 +95,10 @@ def _published(merged: Merged) -> pd.DataFrame:
 
 def _notes(merged: Merged, request: LeaderboardRequest) -> list[str]:
     notes = [f"Made of {', '.join(merged.experiments)}."]
+    if merged.subsets:
+        notes.append(
+            f"Measured on subsets, not comparable with published numbers: {'; '.join(merged.subsets)}."
+        )
     if request.baseline:
         notes.append(f"Baseline: {request.baseline}.")
     if merged.left_out:

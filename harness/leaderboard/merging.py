@@ -10,7 +10,7 @@ from harness.control.finished_runs import read_control_run, told_apart
 from harness.control.recognising import holds_control_runs
 from harness.errors import ConfigError, WorkspaceError
 from harness.leaderboard.scores import ACCURACY, RETURN, Score
-from harness.record import recorded_runs
+from harness.record import read_record, recorded_runs
 from harness.report.gather import FinishedRun, read_run
 from harness.report.settings import parameter_words
 from harness.spec import digest, kind_of_training
@@ -24,7 +24,8 @@ METHOD = ("method", "trainer")
 @dataclass(frozen=True, kw_only=True)
 class Merged:
     """Episodes of all finished runs, columns of results.EPISODE_COLUMNS and `shots`, `images`, `experiment`; and what
-    is missing. n_query: all queries of an episode, empty where the protocol draws them.
+    is missing. n_query: all queries of an episode, empty where the protocol draws them. subsets: sources of which
+    something is missing, in clauses.
     Of control experiments, the tasks: columns of TASK_COLUMNS, `sampling` and `experiment`. score: what they are ranked
     by.
 
@@ -35,6 +36,7 @@ class Merged:
     episodes: pd.DataFrame
     experiments: tuple[str, ...]
     left_out: tuple[LeftOut, ...]
+    subsets: tuple[str, ...] = ()
     score: Score = ACCURACY
 
 
@@ -62,7 +64,14 @@ def merge(folders: Sequence[Path]) -> Merged:
             "runs/, which `harness run CONFIG` fills; a report without its runs cannot be ranked."
         )
     labelled = _labelled(list(found.values()), score)
-    return Merged(episodes=labelled, experiments=names, left_out=tuple(left_out), score=score)
+    subsets = dict.fromkeys(clause for folder in folders for clause in read_record(folder).get("subsets", ()))
+    return Merged(
+        episodes=labelled,
+        experiments=names,
+        left_out=tuple(left_out),
+        subsets=tuple(subsets),
+        score=score,
+    )
 
 
 def _score(folders: Sequence[Path]) -> Score:

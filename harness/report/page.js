@@ -7,7 +7,7 @@
       background: null, font: "system-ui, sans-serif",
       view: { stroke: null },
       axis: { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line, labelFontSize: 13, titleFontSize: 13 },
-      legend: { labelColor: ink, labelFontSize: 13 },
+      legend: { labelColor: ink, labelFontSize: document.body.clientWidth < 500 ? 10 : 13 },
       header: { labelColor: ink, labelFontSize: 13 },
     };
   };

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import Collection
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from matplotlib.lines import Line2D
 from PIL import Image
 
@@ -74,12 +76,21 @@ def styles(methods: Iterable[str], labels: Iterable[str] = ()) -> dict[str, Styl
     return found
 
 
+@cache
+def _prefer_own_fonts() -> None:
+    """Let the fonts that come with matplotlib go before the system's of the same name, whose outlines may be others."""
+    for name in ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSans-BoldOblique"):
+        fontManager.addfont(Path(mpl.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf")
+        fontManager.ttflist.insert(0, fontManager.ttflist.pop())  # of equals the first is taken
+
+
 @contextmanager
 def figure_of(width: float, height: float, *, constrained: bool = True) -> Iterator[Figure]:
     """A figure of `width` by `height` inches, drawn with this module's settings whatever the user's are.
 
     constrained: whether matplotlib lays it out; else all that is drawn says where it stands.
     """
+    _prefer_own_fonts()
     with mpl.rc_context():
         mpl.rcParams.update({**mpl.rcParamsDefault, "backend": "agg"})
         mpl.rcParams.update(SETTINGS)
