@@ -13,6 +13,7 @@ from harness import cli
 from harness.comparison.differences import A_BETTER, B_BETTER, OPEN, differences
 from harness.comparison.sides import read_sides
 from harness.errors import ConfigError, WorkspaceError
+from harness.files import make_folder, write_json
 from harness.store import RunFolder
 
 SOURCES = ("glyphs", "digits")
@@ -111,6 +112,28 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureF
     said = refused(capsys, "compare", str(a), str(other), "--out", str(tmp_path / "out"))
     assert "have no test episode in common: A has the seeds [0], B [1]" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_a_report_without_its_runs_is_said_with_the_command_that_makes_them(tmp_path: Path) -> None:
+    a, copied = one(tmp_path / "x", "maml", 0.7), tmp_path / "copied"
+    record = {"name": "copied", "command": "harness run many.gin", "runs": [f"maml-s{n}" for n in range(40)]}
+    make_folder(copied)
+    write_json(copied / "experiment.json", record)
+    with pytest.raises(WorkspaceError) as found:
+        read_sides(a, copied)
+    assert str(found.value) == (
+        f"The runs of {copied} are not here, only their report: `harness run many.gin` makes them."
+    )
+
+
+def test_a_folder_in_which_much_has_failed_is_said_in_one_sentence(tmp_path: Path) -> None:
+    a = one(tmp_path / "x", "maml", 0.7)
+    for method in ("anil", "nil", "boil", "reptile", "knn"):
+        write_run(tmp_path / "y" / "runs", run_spec(method, evaluated_on=SOURCES)).write_status("training")
+    with pytest.raises(
+        WorkspaceError, match=r"^Nothing has finished in .*; and 2 more\): `harness run` carries on"
+    ):
+        read_sides(a, tmp_path / "y")
 
 
 def test_other_data_is_refused_and_other_conditions_are_said(tmp_path: Path) -> None:

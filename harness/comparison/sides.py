@@ -15,8 +15,9 @@ from harness.leaderboard.merging import runs_of
 from harness.record import read_record
 from harness.report.gather import FinishedRun, differences_of, read_run
 from harness.report.panels import natural
+from harness.report.unreported import named
 from harness.statistics import with_shots
-from harness.store import RunFolder
+from harness.store import LeftOut, RunFolder
 
 A, B = "A", "B"
 MOST_SETTINGS = 6
@@ -118,12 +119,19 @@ def _read(folder: Path, path: Path, measure: Measure) -> list[FinishedRun]:
     read = [reader(one) for one in ([RunFolder(folder)] if is_run else runs_of(folder))]
     runs = [run for run, _ in read if run is not None]
     if not runs:
-        reasons = (
-            "; ".join(f"{one.run_id}: {one.reason}" for _, left in read for one in left[:1])
-            or "it has no runs"
+        raise WorkspaceError(
+            _nothing(folder, path, [one for _, left in read for one in left[:1]], is_run=is_run)
         )
-        raise WorkspaceError(f"Nothing has finished in {path} ({reasons}): `harness run` carries on.")
     return runs
+
+
+def _nothing(folder: Path, path: Path, left_out: Sequence[LeftOut], *, is_run: bool) -> str:
+    """Why there is nothing to compare, and what to do."""
+    if not is_run and left_out and not any(run.path.is_dir() for run in runs_of(folder)):
+        command = read_record(folder).get("command") or "harness run CONFIG"
+        return f"The runs of {path} are not here, only their report: `{command}` makes them."
+    reasons = named(left_out, 3) or "it has no runs"
+    return f"Nothing has finished in {path} ({reasons}): `harness run` carries on."
 
 
 def _name(path: Path, other: Path) -> str:

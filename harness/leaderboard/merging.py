@@ -13,6 +13,7 @@ from harness.leaderboard.scores import ACCURACY, RETURN, Score
 from harness.record import read_record, recorded_runs
 from harness.report.gather import FinishedRun, read_run
 from harness.report.settings import parameter_words
+from harness.report.unreported import named
 from harness.spec import digest, kind_of_training
 from harness.statistics import with_shots
 from harness.store import LeftOut, RunFolder
@@ -58,7 +59,7 @@ def merge(folders: Sequence[Path]) -> Merged:
             if run is not None:
                 found.setdefault(run.run_id, (run, name))
     if not found:
-        reasons = "; ".join(f"{one.run_id}: {one.reason}" for one in left_out[:3]) or "there are no runs"
+        reasons = named(left_out, 3) or "there are no runs"
         raise WorkspaceError(
             f"No run has finished in {', '.join(map(str, folders))} ({reasons}). A leaderboard is made from "
             "runs/, which `harness run CONFIG` fills; a report without its runs cannot be ranked."
