@@ -169,7 +169,8 @@ def report(folder: Path, console: Console, *, even_empty: bool = False) -> Path:
         took=took(record, [*runs, *recorded_trials(folder)]),
         raw_data=record.get("raw_data", ()),
         without=[
-            f"{left['source']}, {left['where']}: {left['reason']}" for left in record.get("left_out", ())
+            f"{left.get('source', '?')}, {left.get('where', 'of the experiment')}: {left.get('reason', 'not said')}"
+            for left in record.get("left_out", ())
         ],
         subsets=record.get("subsets", ()),
         judging=Judging(

@@ -94,10 +94,10 @@ def test_a_checkpoint_stands_for_its_run_and_experiments_for_what_they_share(tmp
 
 def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     a = one(tmp_path / "x", "maml", 0.7)
-    with pytest.raises(ConfigError, match="are the same runs"):
+    with pytest.raises(ConfigError, match="are the same runs: a run is not compared with itself"):
         read_sides(a, tmp_path / "x")
     one(tmp_path / "x", "anil", 0.6)
-    with pytest.raises(ConfigError, match="have in common the same runs"):
+    with pytest.raises(ConfigError, match=rf"{a} has no run that {tmp_path / 'x'} has not"):
         read_sides(tmp_path / "x", a)
     with pytest.raises(WorkspaceError, match="There is no run, checkpoint or experiment at"):
         read_sides(a, tmp_path / "gone")
@@ -112,6 +112,26 @@ def test_what_cannot_be_compared_is_said(tmp_path: Path, capsys: pytest.CaptureF
     said = refused(capsys, "compare", str(a), str(other), "--out", str(tmp_path / "out"))
     assert "have no test episode in common: A has the seeds [0], B [1]" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_a_run_is_not_compared_with_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    x, y = tmp_path / "x", tmp_path / "y"
+    for folder, level in ((x, 0.7), (y, 0.5)):
+        one(folder, "maml", 0.7, seed=1)
+        one(folder, "anil", level, seed=0, inner_lr=level)
+    sides = read_sides(x, y)
+    assert set(sides.episodes["method"]) == {"anil"}
+    assert [run.split("-")[0] for run in sides.shared_runs] == ["maml"]
+    assert cli.main(["compare", str(x), str(y), "--out", str(tmp_path / "out")]) == 0
+    said = f"Both have these runs, which are left out as nothing is compared with itself: {sides.shared_runs[0]}."
+    assert said in " ".join(capsys.readouterr().out.split())
+    assert said in (tmp_path / "out" / "comparison.md").read_text(encoding="utf-8").replace("\\", "")
+    for seed in (0, 1):
+        one(tmp_path / "v", "nil", 0.5, seed=seed)
+        one(tmp_path / "w", "nil", 0.5, seed=seed + 1)
+    assert "have no test episode in common" in refused(
+        capsys, "compare", str(tmp_path / "v"), str(tmp_path / "w"), "--out", str(tmp_path / "none")
+    )
 
 
 def test_a_report_without_its_runs_is_said_with_the_command_that_makes_them(tmp_path: Path) -> None:

@@ -4,12 +4,17 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from fake_runs import episode_rows, run_spec, write_run
+from harness import workflow
 from harness.errors import ConfigError, WorkspaceError
+from harness.files import write_json
+from harness.leaderboard.merging import merge
 from harness.report.build import build_report
 from harness.report.gather import read_run
 from harness.store import RunFolder
@@ -115,6 +120,30 @@ def test_what_cannot_be_reported_is_named_with_the_reason(tmp_path):
     assert f"{len(expected)} runs are not in this report" in text
     assert str(tmp_path) not in text
     assert "copied" in pd.read_csv(tmp_path / "leaderboard.csv")["method"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"train": {"shape": {"min_way": 5, "newer": 3}}}, "5 to 50 ways"),
+        ({"train": {"shape": {"min_way": 7, "max_way": 2}}}, "min_way 7, max_way 2"),
+        ({"network": {"plugin": "conv4", "params": {"inner": {"plugin": "x", "params": 3}}}}, "inner x"),
+    ],
+    ids=["newer", "impossible", "nested"],
+)
+def test_a_spec_with_more_or_odd_parameters_is_reported(
+    tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    run = write_run(tmp_path / "runs", run_spec("maml"), 0.5)
+    train = {**run.spec()["train"], **change.get("train", {})}
+    (run.path / "spec.json").write_text(json.dumps({**run.spec(), **change, "train": train}))
+    write_json(tmp_path / "experiment.json", {"left_out": [{"source": "mnist"}], "runs": [run.path.name]})
+    workflow.report(tmp_path, Console(quiet=True))
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "not in this report" not in text
+    assert said in text
+    assert "mnist, of the experiment: not said" in text
+    assert merge([tmp_path]).left_out == ()
 
 
 @pytest.mark.parametrize(

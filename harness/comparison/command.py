@@ -154,6 +154,15 @@ def _p(value: float) -> str:
     return "too few" if pd.isna(value) else p_value(value)
 
 
+def _remarks(sides: Sides) -> list[str]:
+    """What a reader must know of the two sides, in sentences."""
+    found = [f"They differ in {'; '.join(sides.differing)}."] if sides.differing else []
+    if sides.shared_runs:
+        runs = ", ".join(sides.shared_runs)
+        found.append(f"Both have these runs, which are left out as nothing is compared with itself: {runs}.")
+    return found
+
+
 def _page(sides: Sides, content: Content, margin: float) -> str:
     measure = sides.measure
     kind = "networks" if measure is ACCURACY else "policies"
@@ -161,7 +170,7 @@ def _page(sides: Sides, content: Content, margin: float) -> str:
         "# Comparison",
         f"A is {escape(sides.names[0])}, B is {escape(sides.names[1])}; {measure.what} on the very same "
         f"{measure.rows}s.",
-        *(["They differ in " + escape("; ".join(sides.differing)) + "."] if sides.differing else []),
+        *map(escape, _remarks(sides)),
         table(content),
         f"Equally good: the difference is smaller than the margin, {margin:g} "
         f"{measure.unit if margin == 1 else measure.units} (two "
@@ -175,8 +184,8 @@ def _page(sides: Sides, content: Content, margin: float) -> str:
 def _show(sides: Sides, content: Content, console: Console) -> None:
     for side, name in zip("AB", sides.names, strict=True):
         console.print(f"{side}: {name}", highlight=False, soft_wrap=True, markup=False)
-    for clause in sides.differing:
-        console.print(f"They differ in {clause}.", highlight=False, soft_wrap=True, markup=False)
+    for remark in _remarks(sides):
+        console.print(remark, highlight=False, soft_wrap=True, markup=False)
     shown = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     several = [len({row[place] for row in content.rows}) > 1 for place in (0, 1)]
     kept = [place for place in range(len(content.columns)) if place > 1 or several[place]]

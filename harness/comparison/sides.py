@@ -33,12 +33,14 @@ class Sides:
 
     episodes: columns of results.EPISODE_COLUMNS and `shots`, or those of tasks of control, and `side`, A or B; of two
     single runs, the columns method and trained_on say `a against b`. names: what each side is. differing: clauses on
-    the conditions they differ in. measure: what they are compared in. margins: that their experiments declared.
+    the conditions they differ in. shared_runs: that both had, and neither has here, as a run is not compared with
+    itself. measure: what they are compared in. margins: that their experiments declared.
     """
 
     episodes: pd.DataFrame
     names: tuple[str, str]
     differing: tuple[str, ...]
+    shared_runs: tuple[str, ...] = ()
     measure: Measure = ACCURACY
     margins: tuple[float, ...] = ()
 
@@ -52,10 +54,7 @@ def read_sides(a: Path, b: Path) -> Sides:
     folders = (_folder(a), _folder(b))
     measure = _measure(a, b, [holds_control_runs(folder) for folder in folders])
     found = (_read(folders[0], a, measure), _read(folders[1], b, measure))
-    ids = [{run.run_id for run in runs} for runs in found]
-    if ids[0] <= ids[1] or ids[1] <= ids[0]:
-        what = "are" if ids[0] == ids[1] else "have in common"
-        raise ConfigError(f"{a} and {b} {what} the same runs: name two different ones.")
+    found, shared_runs = _told_from(*found, a, b)
     single = all(len(runs) == 1 for runs in found)
     names = (found[0][0].run_id, found[1][0].run_id) if single else (_name(a, b), _name(b, a))
     frames = [
@@ -75,10 +74,27 @@ def read_sides(a: Path, b: Path) -> Sides:
     return Sides(
         episodes=both,
         names=names,
+        shared_runs=shared_runs,
         differing=(*_differing(both[shared], measure), *_trained_otherwise(*found, single)),
         measure=measure,
         margins=tuple(dict.fromkeys(map(_margin, folders))) if measure is RETURN else (),
     )
+
+
+def _told_from(
+    ours: Sequence[FinishedRun], theirs: Sequence[FinishedRun], a: Path, b: Path
+) -> tuple[tuple[list[FinishedRun], list[FinishedRun]], tuple[str, ...]]:
+    """Both sides without the runs that both have, and these runs. Raises ConfigError where a side has no others."""
+    shared = {run.run_id for run in ours} & {run.run_id for run in theirs}
+    left = tuple([run for run in runs if run.run_id not in shared] for runs in (ours, theirs))
+    if not all(left):
+        whole = " and ".join(str(path) for path, own in zip((a, b), left, strict=True) if not own)
+        other = "the same runs" if not any(left) else f"no run that {b if not left[0] else a} has not"
+        verb = "are" if not any(left) else "has"
+        raise ConfigError(
+            f"{whole} {verb} {other}: a run is not compared with itself, so name two different ones."
+        )
+    return (left[0], left[1]), tuple(sorted(shared, key=natural))
 
 
 def _rows(run: FinishedRun, measure: Measure) -> pd.DataFrame:

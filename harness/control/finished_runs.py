@@ -14,7 +14,7 @@ from harness.json_kinds import at
 from harness.report.gather import FinishedRun, differences_of, mixture
 from harness.report.panels import natural
 from harness.report.run_checks import UNREADABLE, absent, disagreement, foreign_rows
-from harness.report.settings import in_words, parameter_words, unshared
+from harness.report.settings import flat_words, parameter_words, unshared
 from harness.store import LeftOut, RunFolder, read_curves, read_finished, read_tables
 
 SAMPLING = "sampling"
@@ -189,7 +189,7 @@ def _network_words(spec: Mapping[str, Any]) -> str:
     """`mlp, hidden 64 64, initial_std 1, min_std 1e-06`."""
     params = dict(spec["network"]["params"])
     name = str(params.pop("name", spec["network"]["plugin"]))
-    return ", ".join([name, *(f"{key} {in_words(params[key]).replace(', ', ' ')}" for key in sorted(params))])
+    return ", ".join(filter(None, [name, flat_words(params)]))
 
 
 def _samplings(spec: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ condition ranked by itself.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -98,11 +99,18 @@ def _sources_apart(episodes: pd.DataFrame, columns: Sequence[str]) -> pd.DataFra
         several = (
             frame.groupby("source", observed=True)[column].transform(lambda v: v.nunique(dropna=False)) > 1
         )
-        mark = frame[column].astype("string").fillna("all")
-        mark = mark.str.slice(0, 8) if column == "fingerprint" else mark
+        mark = _marks(frame[column])
         source = frame["source"].astype("string")
         frame = frame.assign(source=source.mask(several, source + " [" + mark + "]"))
     return frame
+
+
+def _marks(values: "pd.Series[Any]") -> "pd.Series[str]":
+    """What is told behind a source's name."""
+    texts = values.astype("string")
+    if values.name == "n_query":
+        return (texts + " queries").fillna("drawn queries")
+    return texts.str.slice(0, 8) if values.name == "fingerprint" else texts.fillna("all")
 
 
 def _refuse_unlike(
@@ -135,7 +143,9 @@ def _told(column: str, values: Sequence[object], score: Score) -> list[str]:
     if column == "fingerprint":
         texts = [text[:12] for text in texts]
     elif column in score.in_words:
-        texts = [" and ".join(parts) for parts in unshared(texts)]
+        parts = unshared(texts)
+        keys = sorted({part.partition(" ")[0] for own in parts for part in own})
+        texts = [" and ".join(own) or f"without {' and '.join(keys)}" for own in parts]
     return sorted(texts)
 
 

@@ -12,7 +12,7 @@ from harness.errors import ConfigError, WorkspaceError
 from harness.leaderboard.scores import ACCURACY, RETURN, Score
 from harness.record import read_record, recorded_runs
 from harness.report.gather import FinishedRun, read_run
-from harness.report.settings import parameter_words
+from harness.report.settings import flat_words
 from harness.report.unreported import named
 from harness.spec import digest, kind_of_training
 from harness.statistics import with_shots
@@ -142,15 +142,16 @@ def _seen_by(run: FinishedRun, networks: Mapping[str, set[str]]) -> dict[str, st
     name, words = _network(run)
     images = {key: value for key, value in run.spec["images"].items() if key != "size"}
     return {
-        "images": parameter_words({"params": images}),
-        "network": f"{name}, {words}" if len(networks[name]) > 1 else name,
+        "images": flat_words(images),
+        "network": ", ".join(filter(None, (name, words))) if len(networks[name]) > 1 else name,
     }
 
 
 def _network(run: FinishedRun) -> tuple[str, str]:
     """Its name in rows, and its parameters."""
-    params = {k: v for k, v in run.spec["network"].get("params", {}).items() if k != "batch_norm"}
-    return str(run.episodes["network"].iloc[0]), parameter_words({"params": params})
+    params = run.spec["network"].get("params", {})
+    own = {key: value for key, value in params.items() if key not in ("name", "batch_norm")}
+    return str(run.episodes["network"].iloc[0]), flat_words(own)
 
 
 def _with_given_sizes(episodes: pd.DataFrame) -> pd.DataFrame:

@@ -35,7 +35,7 @@ class Score:
 
 def _episodes_heading(conditions: Mapping[str, object], apart: Sequence[str]) -> str:
     """That of the report's panel, and what else sets the ranking apart."""
-    more = {"network": "network {}", "images": "images of {}", "n_query": "{} queries"}
+    more = {"network": "network {}", "images": "images of {}"}
     said = (words.format(conditions[key]) for key, words in more.items() if key in apart)
     return ", ".join([panels.heading(conditions, apart), *said])
 
@@ -69,7 +69,7 @@ ACCURACY = Score(
         "fingerprint",
         "max_images_per_class",
     ),
-    of_source=("fingerprint", "max_images_per_class"),
+    of_source=("n_query", "fingerprint", "max_images_per_class"),
     in_words=("network", "images"),
     ci95=interval,
     heading=_episodes_heading,

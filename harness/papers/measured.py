@@ -7,9 +7,10 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from harness.episode import FIXED, META_DATASET, VariableShape
+from harness.episode import FIXED, META_DATASET
 from harness.papers.frozen import BODY_FROZEN, with_body_frozen
 from harness.report.gather import OWN, FinishedRun
+from harness.report.settings import drawn_shape
 from harness.spec import digest
 from harness.statistics import interval, with_shots
 
@@ -124,7 +125,8 @@ def _as_trained(run: FinishedRun, protocol: str, kind: tuple[int | None, int | N
     train = run.spec.get("train", {})
     shape = train.get("shape", {})
     if protocol == META_DATASET:
-        return shape.get("n_way") is None and VariableShape(**shape).protocol == META_DATASET
+        drawn = drawn_shape(shape)
+        return drawn is not None and drawn.n_way is None and drawn.protocol == META_DATASET
     episodic = train.get("learns_from", "episodes") == "episodes"
     return protocol == FIXED and (not episodic or (shape.get("n_way"), shape.get("n_shot")) == kind)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from harness.report.curve_figure import OF_IMAGES, Quantity, curves_of
@@ -188,6 +189,12 @@ def curve_specs(
     return found
 
 
+def _ends(accuracy: float, half: float) -> tuple[float | None, float | None]:
+    """Of an interval, within what an accuracy can be: few episodes of two seeds give wide ones."""
+    low, high = np.clip([accuracy - half, accuracy + half], 0, 100)
+    return rounded(low), rounded(high)
+
+
 def size_spec(panel: Panel, regime: str, size: Size, looks: Mapping[str, Style]) -> Spec | None:
     """Accuracy against the ways, or the mean shots, of episodes of varying size, a part a source; None where they do
     not vary. A point is a group of episodes: its mean size, its mean accuracy with the interval over its episodes.
@@ -205,8 +212,7 @@ def size_spec(panel: Panel, regime: str, size: Size, looks: Mapping[str, Style])
             **{key: row[key] for key in ("source", "method", "episodes")},
             "size": rounded(row["size"]),
             "accuracy": rounded(row["accuracy"]),
-            "low": rounded(row["accuracy"] - row["ci"]),
-            "high": rounded(row["accuracy"] + row["ci"]),
+            **dict(zip(("low", "high"), _ends(row["accuracy"], row["ci"]), strict=True)),
         }
         for row in rows.to_dict("records")
     ]

@@ -15,7 +15,9 @@
     for (const place of document.querySelectorAll(".plot")) {
       const target = place.querySelector(".target");
       const columns = Math.max(1, Math.min(4, Math.floor(target.clientWidth / 260)));
-      let text = place.querySelector("script").textContent.replaceAll('"columns":4', `"columns":${columns}`);
+      const names = target.clientWidth < 500 ? 1 : 3;
+      let text = place.querySelector("script").textContent
+        .replaceAll('"columns":4', `"columns":${columns}`).replaceAll('"columns":3', `"columns":${names}`);
       if (dark.matches) text = text.replaceAll('"#000000"', '"#e8e8e8"');
       const spec = JSON.parse(text);
       vegaEmbed(target, spec, { config: config(), renderer: "svg", actions: { export: true, source: false, compiled: false, editor: false } });

@@ -1,13 +1,14 @@
 """What the runs were, from their specs and status files: tables as rows of text. Every key may be missing."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from statistics import fmean
 from typing import Any
 
 from pandas import isna
 
 from harness.episode import VariableShape
+from harness.errors import ConfigError
 from harness.provenance import Launch, provenance_rows, read_provenance
 from harness.report.gather import FinishedRun
 from harness.report.panels import natural
@@ -195,9 +196,19 @@ def _said_pairs(values: dict[str, Any]) -> str:
 
 def _shape(shape: dict[str, Any]) -> str:
     if "min_way" in shape:
-        return str(VariableShape(**shape))
+        drawn = drawn_shape(shape)
+        return str(drawn) if drawn else _said_pairs(shape)
     ways, shots, queries = (in_words(shape.get(key)) for key in ("n_way", "n_shot", "n_query"))
     return f"{ways}-way {shots}-shot, {queries} queries a class"
+
+
+def drawn_shape(shape: Mapping[str, Any]) -> VariableShape | None:
+    """What a spec says of episodes of varying size; None where that is impossible, as in a file that was edited."""
+    known = {field.name for field in fields(VariableShape)}
+    try:
+        return VariableShape(**{key: value for key, value in shape.items() if key in known})
+    except ConfigError:
+        return None
 
 
 def _method(run: FinishedRun) -> tuple[str, ...]:
@@ -226,15 +237,25 @@ def _network(run: FinishedRun) -> tuple[str, ...]:
 def component_words(value: Mapping[str, Any]) -> str:
     """`anil (inner_lr 0.4, inner_steps 1)`; a source's component sits one level down."""
     inner = value.get("component", value)
-    name = value.get("name") or inner.get("params", {}).get("name") or inner.get("plugin")
+    name = value.get("name") or _params(inner).get("name") or inner.get("plugin")
     parameters = parameter_words(inner)
     return f"{in_words(name)} ({parameters})" if parameters else in_words(name)
 
 
 def parameter_words(component: Mapping[str, Any]) -> str:
     """The parameters of a component but its name: `inner_lr 0.4, inner_steps 1`."""
-    given = {key: value for key, value in component.get("params", {}).items() if key != "name"}
+    given = {key: value for key, value in _params(component).items() if key != "name"}
     return ", ".join(f"{key} {in_words(value)}" for key, value in sorted(given.items()))
+
+
+def flat_words(params: Mapping[str, Any]) -> str:
+    """Parameters as `filters 64 128, padding 1`: a comma stands between two of them only, see `unshared`."""
+    return ", ".join(f"{key} {in_words(params[key]).replace(', ', ' ')}" for key in sorted(params))
+
+
+def _params(component: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = component.get("params")
+    return found if isinstance(found, Mapping) else {}
 
 
 def in_words(value: Any) -> str:

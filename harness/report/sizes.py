@@ -20,19 +20,24 @@ FEWEST = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """name: of the axis. edges: where groups of episodes begin, on all sources, so that these can be compared."""
+    """name: of the axis. edges: where groups of episodes begin, on all sources, so that these can be compared.
+
+    whole: whether sizes are whole numbers.
+    """
 
     name: str
     edges: tuple[float, ...]
+    whole: bool = False
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """What the groups are called: `5 to 10`, the latter not included, and at last `50 and more`."""
+        """What the groups are called: `6 to 10` of whole sizes, else `5 to <10`, and at last `50 and more`."""
         ends = zip(self.edges, self.edges[1:], strict=False)
-        return (*(f"{low:g} to {high:g}" for low, high in ends), f"{self.edges[-1]:g} and more")
+        names = (f"{low:g} to {high - 1:g}" if self.whole else f"{low:g} to <{high:g}" for low, high in ends)
+        return (*names, f"{self.edges[-1]:g} and more")
 
 
-WAYS = Size(name="ways", edges=(2, 6, 11, 21, 36))
+WAYS = Size(name="ways", edges=(2, 6, 11, 21, 36), whole=True)
 SHOTS = Size(name="mean shots a class", edges=(1, 2, 5, 10, 20, 50))
 SIZES = (WAYS, SHOTS)
 
@@ -41,21 +46,19 @@ def by_size(panel: Panel, regime: str, size: Size) -> pd.DataFrame:
     """A row a source, method and group of episodes of the methods trained on `regime`, in this order.
 
     Columns source, method, group (its place), size (the mean), accuracy and ci (half the 95 % interval), in percent,
-    and episodes. Empty where the size does not vary on any source.
+    and episodes. Of a source only where two groups have episodes enough; empty where that is so of none.
     """
     episodes = panel.episodes[panel.episodes["trained_on"] == regime]
     values = episodes["ways"] if size is WAYS else episodes["n_support"] / episodes["ways"]
     frame = episodes.assign(size=values.astype("float64"))
     frame = frame.assign(group=np.searchsorted(size.edges[1:], frame["size"], side="right"))
-    varied = frame.groupby("source", observed=True)["group"].transform("nunique") > 1
-    rows = [
+    points = [
         {"source": str(source), "method": str(method), "group": group, **_point(own)}
-        for (source, method, group), own in frame[varied].groupby(
-            ["source", "method", "group"], observed=True
-        )
+        for (source, method, group), own in frame.groupby(["source", "method", "group"], observed=True)
         if len(own) >= FEWEST
     ]
-    return pd.DataFrame(rows, columns=["source", "method", "group", "size", "accuracy", "ci", "episodes"])
+    rows = pd.DataFrame(points, columns=["source", "method", "group", "size", "accuracy", "ci", "episodes"])
+    return rows[rows.groupby("source")["group"].transform("nunique") > 1].reset_index(drop=True)
 
 
 def sources_of(rows: pd.DataFrame, panel: Panel) -> Sequence[str]:
