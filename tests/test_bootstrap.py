@@ -9,6 +9,16 @@ from harness.nested import half_width, nested_mean
 from simulated_studies import highest_rate, studies
 
 
+@pytest.fixture(params=["one by one", "by how often each occurs"])
+def way(request, monkeypatch):
+    """Of drawing values that repeat."""
+    counted = request.param == "by how often each occurs"
+    monkeypatch.setattr(bootstrap, "FEW_REPEATS", 0 if counted else 10**9)
+    if counted:
+        monkeypatch.setattr(bootstrap, "_means_by_index", None)
+
+
+@pytest.mark.usefixtures("way")
 def test_draws_have_the_variance_of_the_mean():
     """(τ̂² + σ̂²/n) / S: neither too little for few seeds, nor the episodes' part twice."""
     rng = np.random.default_rng(3)
@@ -21,6 +31,7 @@ def test_draws_have_the_variance_of_the_mean():
         assert draws.mean() == pytest.approx(values.mean(), abs=4 * math.sqrt(wanted / 40_000))
 
 
+@pytest.mark.usefixtures("way")
 def test_one_seed_has_the_variance_of_its_episodes():
     values = np.random.default_rng(4).choice([0.0, 0.1, 0.9], 12)
     rng = np.random.default_rng(5)
