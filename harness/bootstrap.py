@@ -29,7 +29,7 @@ DRAWS = 4000
 """Draws of an interval: its ends then move by about a fiftieth of its width from stream to stream."""
 
 FEW_REPEATS = 36
-"""Values that repeat less often than this are drawn one by one; both ways are equally fast there (300 to 1,200 values)."""
+"""Values that repeat less often than this are drawn one by one; there, both ways are equally fast (of 300 to 1,200)."""
 
 AT_ONCE = 4_000_000
 """Values whose places are drawn at once: 8 MB of 16-bit numbers."""
