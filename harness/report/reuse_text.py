@@ -33,10 +33,22 @@ def verdict_said(rows: pd.DataFrame, n_refused: int) -> Said:
         parts.append(f"it fails on {listed(fails)}" if holds else f"reuse fails on {_share(fails, total)}")
     if rest:
         where = listed(rest) if parts else _share(rest, total)
-        parts.append(f"on {where} it cannot be told")
+        parts.append(f"on {where} it cannot be told{_behind(rows[rows['source'].isin(rest)])}")
     refused = f" Not compared on {n_refused} more; see below." if n_refused else ""
     said = f"{'; '.join(parts)}. {_extremes(rows)}{refused}"
     return Said(pair_name(first["method"], first["a"], first["b"]), said)
+
+
+def _behind(rows: pd.DataFrame) -> str:
+    """On how many of the sources where it cannot be told the interval is below 0: less than the margin, or too little
+    once it is corrected for the number of sources.
+    """
+    count = int((rows["high"] < 0).sum())
+    if not count:
+        return ""
+    every = {1: "it", 2: "both of them"}.get(count, f"all {count} of them")
+    where = every if count == len(rows) else f"{count} of them"
+    return f", though by itself the 95 % interval is below 0 on {where}"
 
 
 def _extremes(rows: pd.DataFrame) -> str:
