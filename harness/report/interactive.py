@@ -189,10 +189,10 @@ def curve_specs(
     return found
 
 
-def _ends(accuracy: float, half: float) -> tuple[float | None, float | None]:
+def _ends(accuracy: float, half: float) -> dict[str, float | None]:
     """Of an interval, within what an accuracy can be: few episodes of two seeds give wide ones."""
     low, high = np.clip([accuracy - half, accuracy + half], 0, 100)
-    return rounded(low), rounded(high)
+    return {"low": rounded(low), "high": rounded(high)}
 
 
 def size_spec(panel: Panel, regime: str, size: Size, looks: Mapping[str, Style]) -> Spec | None:
@@ -212,7 +212,7 @@ def size_spec(panel: Panel, regime: str, size: Size, looks: Mapping[str, Style])
             **{key: row[key] for key in ("source", "method", "episodes")},
             "size": rounded(row["size"]),
             "accuracy": rounded(row["accuracy"]),
-            **dict(zip(("low", "high"), _ends(row["accuracy"], row["ci"]), strict=True)),
+            **_ends(row["accuracy"], row["ci"]),
         }
         for row in rows.to_dict("records")
     ]
